@@ -1,0 +1,407 @@
+"""Archive: the one thing that every door calls.
+
+Rule 1. Each method decides eagerly and streams lazily: when it returns, the
+decision is made and on record; a refusal is raised before the door has said
+anything. Rule 2. The record is written, durably, before the act. Rule 3. The
+same answer, by the same path, for what is not here and what is not yours.
+
+Reading and storing are recorded once for each caller's session, action and
+study within a window, and closed with a record that counts what was done: one
+record for each instance would cost a disk write each and tell nobody more.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from threading import Lock
+from time import monotonic
+
+from leadglass.archive import views
+from leadglass.archive.backroom import (
+    BackRoom,
+    Declared,
+    Deleted,
+    FsckReport,
+    Incoming,
+    InstanceRecord,
+    Kept,
+    Reader,
+    Receipt,
+    Resolution,
+    Selection,
+)
+from leadglass.audit.event import Event, Outcome
+from leadglass.audit.log import AuditLog
+from leadglass.dicom.matching import Level, Query
+from leadglass.dicom.model import Attributes
+from leadglass.errors import Denied, LeadglassError, NotHere, Unsupported
+from leadglass.policy.action import Action
+from leadglass.policy.caller import Caller
+from leadglass.policy.permit import Permit, decide
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What one session did with one study since its opening record."""
+
+    caller: Caller
+    opened: float
+    done: int = 0
+    octets: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
+class _Tallies:
+    """The open windows, by session, action and study."""
+
+    window: float
+    clock: Callable[[], float]
+    lock: Lock = field(default_factory=Lock)
+    open: dict[tuple[str, Action, str], _Tally] = field(default_factory=dict[tuple[str, Action, str], _Tally])
+
+
+class Archive:
+    """Store, find, retrieve, delete: with a permit and a record, or not at all.
+
+    Parameters
+    ----------
+    room : BackRoom
+        Where the images are.
+    audit : AuditLog
+        Where decisions are recorded.
+    door : str
+        The door this archive is handed to, for the records.
+    window : float
+        Seconds for which one opening record covers a session's work on one
+        study. 300 by default: an association seldom lasts longer, and one that
+        does is seen to go on.
+    clock : callable
+        Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        room: BackRoom,
+        audit: AuditLog,
+        *,
+        door: str,
+        window: float = 300.0,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._room = room
+        self._audit = audit
+        self._door = door
+        self._tallies = _Tallies(window, clock)
+
+    # --- asking ---------------------------------------------------------------
+
+    def _event(
+        self, caller: Caller, outcome: Outcome, action: Action, reason: str, study_uid: str = "", **detail: str | int
+    ) -> Event:
+        return Event(
+            outcome=outcome,
+            action=action,
+            caller=str(caller),
+            peer=caller.peer,
+            door=self._door,
+            reason=reason,
+            study_uid=study_uid,
+            session=caller.session,
+            detail=detail,
+        )
+
+    def _permit(self, caller: Caller, action: Action, *, record: bool = True, **detail: str | int) -> Permit:
+        """Decide over an action as such, recording a no always and a yes when asked to."""
+        try:
+            permit = decide(caller, action)
+        except Denied as error:
+            self._audit.append(self._event(caller, Outcome.REFUSED, action, error.message, **detail))
+            raise
+        if record:
+            self._audit.append(self._event(caller, Outcome.PERMITTED, action, permit.reason, **detail))
+        return permit
+
+    def _open_window(self, caller: Caller, permit: Permit, study_uid: str) -> None:
+        """Write the opening record for this session, action and study unless one covers it."""
+        key = (caller.session, permit.action, study_uid)
+        now = self._tallies.clock()
+        with self._tallies.lock:
+            tally = self._tallies.open.get(key)
+            if tally is not None and now - tally.opened < self._tallies.window:
+                return
+        if tally is not None:
+            self._close_window(key)
+        self._audit.append(self._event(caller, Outcome.PERMITTED, permit.action, permit.reason, study_uid))
+        with self._tallies.lock:
+            self._tallies.open[key] = _Tally(caller, now)
+
+    def _count(self, caller: Caller, action: Action, study_uid: str, octets: int, *, failed: bool = False) -> None:
+        with self._tallies.lock:
+            tally = self._tallies.open.get((caller.session, action, study_uid))
+            if tally is not None:
+                tally.done += not failed
+                tally.failed += failed
+                tally.octets += octets
+
+    def _close_window(self, key: tuple[str, Action, str]) -> None:
+        with self._tallies.lock:
+            tally = self._tallies.open.pop(key, None)
+        if tally is None:
+            return
+        _, action, study_uid = key
+        outcome = Outcome.DONE if not tally.failed else Outcome.FAILED
+        self._audit.append(
+            self._event(
+                tally.caller,
+                outcome,
+                action,
+                "closed",
+                study_uid,
+                instances=tally.done,
+                failed=tally.failed,
+                octets=tally.octets,
+            )
+        )
+
+    def end(self, caller: Caller) -> None:
+        """Close the caller's session: write what it came to, study by study."""
+        with self._tallies.lock:
+            mine = [key for key in self._tallies.open if key[0] == caller.session]
+        for key in mine:
+            self._close_window(key)
+
+    # --- verification ---------------------------------------------------------
+
+    def echo(self, caller: Caller) -> None:
+        """Answer a C-ECHO (PS3.4 Annex A), for those who were granted it."""
+        self._permit(caller, Action.ECHO)
+
+    # --- store ----------------------------------------------------------------
+
+    def receive(self, caller: Caller, declared: Declared) -> "Receiving":
+        """Begin to take in one instance.
+
+        Raises
+        ------
+        Denied
+            When the caller may not store at all.
+        """
+        permit = self._permit(caller, Action.STORE, record=False)
+        return Receiving(self, caller, self._room.receive(permit, declared))
+
+    def finish(self, caller: Caller, incoming: Incoming) -> Receipt:
+        """Examine what came in, decide over it, and commit it; ``Receiving.finish`` is the way here."""
+        try:
+            facts = incoming.examine()
+        except LeadglassError as error:
+            self._audit.append(self._event(caller, Outcome.FAILED, Action.STORE, error.message))
+            raise
+        try:
+            permit = decide(caller, Action.STORE, facts)
+        except Denied as error:
+            self._audit.append(self._event(caller, Outcome.REFUSED, Action.STORE, error.message, facts.study_uid))
+            raise
+        self._open_window(caller, permit, facts.study_uid)
+        try:
+            receipt = incoming.commit(permit)
+        except LeadglassError as error:
+            self._count(caller, Action.STORE, facts.study_uid, 0, failed=True)
+            self._audit.append(self._event(caller, Outcome.FAILED, Action.STORE, error.message, facts.study_uid))
+            raise
+        self._count(caller, Action.STORE, receipt.study_uid, receipt.size)
+        return receipt
+
+    # --- query ----------------------------------------------------------------
+
+    def find(self, caller: Caller, query: Query) -> Iterator[Attributes]:
+        """Answer a query: what the caller may see of what matches.
+
+        Raises
+        ------
+        Denied
+            When the caller may not query at all.
+        """
+        permit = self._permit(caller, Action.FIND, level=query.level.value, keys=query.describe_keys())
+        matches = self._room.find(permit, query)
+        return matches if permit.is_always_full else self._seen(permit, matches)
+
+    def _seen(self, permit: Permit, matches: Iterator[Attributes]) -> Iterator[Attributes]:
+        """Apply the permit's view to each match."""
+        for match in matches:
+            facts = self._room.facts(permit, match["0020000D"].get("Value", [""])[0])
+            if facts is not None:
+                yield views.apply(permit.view_of(facts), match)
+
+    # --- retrieve -------------------------------------------------------------
+
+    def retrieve(self, caller: Caller, action: Action, level: Level, selection: Selection, to: str = "") -> "Retrieval":
+        """Locate instances for a retrieval and put it on record, study by study.
+
+        Parameters
+        ----------
+        caller : Caller
+            Who asks.
+        action : Action
+            ``GET``, ``MOVE`` or ``EXPORT``.
+        level : Level
+            The Query/Retrieve Level.
+        selection : Selection
+            The unique keys.
+        to : str
+            The destination, for the record.
+
+        Raises
+        ------
+        Denied
+            When the caller may not retrieve at all.
+        Unsupported
+            When the caller's view of a study masks attributes: a masked
+            retrieval is not built yet, and it does not fall back to a full one.
+        """
+        permit = self._permit(caller, action, level=level.value, to=to)
+        records = self._room.locate(permit, level, selection)
+        for facts in {record.study_uid: record.facts for record in records}.values():
+            if not permit.view_of(facts).is_full:
+                raise Unsupported(
+                    "This caller sees the study with attributes masked, and a masked retrieval is not built yet."
+                )
+            self._open_window(caller, permit, facts.study_uid)
+        return Retrieval(self, caller, permit, records)
+
+    def open(self, caller: Caller, permit: Permit, record: InstanceRecord) -> Reader:
+        """Open one located instance; ``Retrieval.open`` is the way here."""
+        try:
+            reader = self._room.open(permit, record)
+        except LeadglassError:
+            self._count(caller, permit.action, record.study_uid, 0, failed=True)
+            raise
+        self._count(caller, permit.action, record.study_uid, record.size)
+        return reader
+
+    def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:
+        """Give the JSON metadata of one located instance."""
+        return views.apply(permit.view_of(record.facts), self._room.metadata(permit, record))
+
+    # --- keeping house --------------------------------------------------------
+
+    def delete(self, caller: Caller, study_uid: str) -> Deleted:
+        """Delete a study, its key first.
+
+        Raises
+        ------
+        Denied, NotHere
+        """
+        permit = self._decide_over_study(caller, Action.DELETE, study_uid)
+        self._audit.append(self._event(caller, Outcome.PERMITTED, Action.DELETE, permit.reason, study_uid))
+        deleted = self._room.delete(permit, study_uid)
+        self._audit.append(
+            self._event(
+                caller,
+                Outcome.DONE,
+                Action.DELETE,
+                "deleted",
+                study_uid,
+                instances=deleted.instances,
+                octets=deleted.octets,
+            )
+        )
+        return deleted
+
+    def _decide_over_study(self, caller: Caller, action: Action, study_uid: str) -> Permit:
+        permit = self._permit(caller, action, record=False)
+        facts = self._room.facts(permit, study_uid)
+        if facts is None:
+            self._audit.append(self._event(caller, Outcome.REFUSED, action, "no such study", study_uid))
+            raise NotHere("There is no such study here.")
+        try:
+            return decide(caller, action, facts)
+        except Denied as error:
+            self._audit.append(self._event(caller, Outcome.REFUSED, action, error.message, study_uid))
+            raise NotHere("There is no such study here.") from None
+
+    def explain(self, asker: Caller, caller: Caller, action: Action, study_uid: str) -> tuple[bool, str]:
+        """Say whether ``caller`` may do ``action`` on a study, and why; asks for ``MANAGE`` and changes nothing.
+
+        Returns
+        -------
+        tuple of bool and str
+            The answer and its reason in words.
+        """
+        permit = self._permit(asker, Action.MANAGE, about=str(caller))
+        facts = self._room.facts(permit, study_uid) if study_uid else None
+        if study_uid and facts is None:
+            return False, "There is no such study here."
+        try:
+            return True, decide(caller, action, facts).reason
+        except Denied as error:
+            return False, error.message
+
+    def quarantined(self, caller: Caller) -> list[Kept]:
+        """List what is in quarantine."""
+        return self._room.quarantined(self._permit(caller, Action.RESOLVE))
+
+    def resolve(self, caller: Caller, number: int, resolution: Resolution) -> str:
+        """Decide over one instance in quarantine."""
+        permit = self._permit(caller, Action.RESOLVE, quarantine=number, resolution=resolution.value)
+        return self._room.resolve(permit, number, resolution)
+
+    def fsck(self, caller: Caller, progress: Callable[[int, int], None]) -> FsckReport:
+        """Re-read everything and name what is wrong."""
+        permit = self._permit(caller, Action.VERIFY)
+        report = self._room.fsck(permit, progress)
+        outcome = Outcome.DONE if not report.faults else Outcome.ALERT
+        self._audit.append(
+            self._event(caller, outcome, Action.VERIFY, "fsck", instances=report.instances, faults=len(report.faults))
+        )
+        return report
+
+
+class Receiving:
+    """One instance on its way in, for a door: ``write`` …, then ``finish`` or ``abort``."""
+
+    __slots__ = ("_archive", "_caller", "_incoming")
+
+    def __init__(self, archive: Archive, caller: Caller, incoming: Incoming) -> None:
+        self._archive = archive
+        self._caller = caller
+        self._incoming = incoming
+
+    def write(self, block: bytes) -> None:
+        """Take the next bytes of the data set; raises ``Full``."""
+        self._incoming.write(block)
+
+    def finish(self) -> Receipt:
+        """Decide and commit; when this returns, the instance is on stable storage.
+
+        Raises
+        ------
+        BadInput, Denied, Conflict, Full, Busy
+        """
+        try:
+            return self._archive.finish(self._caller, self._incoming)
+        finally:
+            self._incoming.abort()
+
+    def abort(self) -> None:
+        """Forget it; nothing stays on disk."""
+        self._incoming.abort()
+
+
+class Retrieval:
+    """Located instances, permitted and on record, for a door to send one by one."""
+
+    __slots__ = ("_archive", "_caller", "_permit", "records")
+
+    def __init__(self, archive: Archive, caller: Caller, permit: Permit, records: list[InstanceRecord]) -> None:
+        self._archive = archive
+        self._caller = caller
+        self._permit = permit
+        self.records = records
+
+    def open(self, record: InstanceRecord) -> Reader:
+        """Open one of ``records``; raises ``Corrupt``, ``NotHere``."""
+        return self._archive.open(self._caller, self._permit, record)
+
+    def metadata(self, record: InstanceRecord) -> Attributes:
+        """Give the JSON metadata of one of ``records``."""
+        return self._archive.metadata(self._permit, record)

@@ -1,0 +1,304 @@
+"""BackRoom: where the images are, as the archive sees it.
+
+Rule: every method demands a Permit, and applies the permit's scope to whatever
+it touches; what is outside the scope is not here.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, Self
+
+from leadglass.dicom.matching import Level, Query
+from leadglass.dicom.model import Attributes
+from leadglass.policy.facts import StudyFacts
+from leadglass.policy.permit import Permit
+
+
+class Stored(StrEnum):
+    """What became of an instance that was handed in."""
+
+    STORED = "stored"
+    ALREADY_HERE = "already here"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a sender says of an instance before its data set arrives.
+
+    Parameters
+    ----------
+    transfer_syntax_uid : str
+        The syntax the data set is in.
+    sop_class_uid, sop_instance_uid : str
+        Affected SOP Class and Instance UID of the C-STORE-RQ, or those of the
+        file meta information; empty when nothing was said. What is said must
+        be true.
+    origin : str
+        The name of the source, for ``StudyFacts.sources``.
+    """
+
+    transfer_syntax_uid: str
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that an instance is on stable storage.
+
+    Parameters
+    ----------
+    outcome : Stored
+        Whether it is new.
+    study_uid, series_uid, sop_instance_uid, sop_class_uid : str
+        What it is.
+    size : int
+        Bytes of the data set.
+    warnings : tuple of str
+        What a reader of this instance should know; no patient data.
+    """
+
+    outcome: Stored
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    size: int
+    warnings: tuple[str, ...] = ()
+
+
+class Incoming(Protocol):
+    """An instance on its way in. Nothing of it can be seen before ``commit`` returns."""
+
+    def write(self, block: bytes) -> None:
+        """Take the next bytes of the data set.
+
+        Raises
+        ------
+        Full
+            When the disk is full or the instance is larger than allowed.
+        """
+        ...
+
+    def examine(self) -> StudyFacts:
+        """Read the whole instance's header and give the facts of its study; call once, after the last ``write``.
+
+        The facts are those the study will have with this instance in it.
+
+        Raises
+        ------
+        BadInput
+            When it is not a data set that can be kept: not readable within
+            limits, without the four UIDs, or not what was declared.
+        """
+        ...
+
+    def commit(self, permit: Permit) -> Receipt:
+        """Put object and index row on stable storage, then return.
+
+        Raises
+        ------
+        Denied
+            When the permit does not cover the study.
+        Conflict
+            When it contradicts what is stored. It is then kept in quarantine.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Forget it; nothing stays on disk. Harmless after ``commit``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which instances, by unique keys (PS3.4 C.4.2.1.4.1, C.4.3.1.3.1); an empty tuple asks nothing at that level."""
+
+    patient_ids: tuple[str, ...] = ()
+    study_uids: tuple[str, ...] = ()
+    series_uids: tuple[str, ...] = ()
+    sop_instance_uids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRecord:
+    """One stored instance, found.
+
+    Parameters
+    ----------
+    row : int
+        The back room's own key.
+    facts : StudyFacts
+        Of its study.
+    study_uid, series_uid, sop_instance_uid, sop_class_uid, transfer_syntax_uid : str
+        What it is and how it is encoded.
+    size : int
+        Bytes of the data set as stored.
+    digest : bytes
+        SHA-256 of the data set as received.
+    """
+
+    row: int
+    facts: StudyFacts
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    size: int
+    digest: bytes
+
+
+class Reader(Protocol):
+    """An opened instance: a ``ReadAt`` that is closed after use."""
+
+    @property
+    def size(self) -> int:
+        """Length of the data set in bytes."""
+        ...
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Give up to ``length`` bytes from ``offset``.
+
+        Raises
+        ------
+        Corrupt
+            When what is on disk fails its authentication.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An instance in quarantine.
+
+    Parameters
+    ----------
+    number : int
+        What the operator calls it by.
+    reason : str
+        Why it was kept aside; no patient data.
+    study_uid, series_uid, sop_instance_uid : str
+        What it says it is.
+    origin : str
+        Who sent it.
+    received : str
+        When, ISO 8601 in UTC.
+    size : int
+        Bytes.
+    """
+
+    number: int
+    reason: str
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+    origin: str
+    received: str
+    size: int
+
+
+class Resolution(StrEnum):
+    """What to do with an instance in quarantine."""
+
+    ACCEPT = "accept"
+    """File it. Where another instance has its UID, the two change places: that one goes to quarantine."""
+    DISCARD = "discard"
+    """Delete it, and the key that opens it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that ``fsck`` found.
+
+    Parameters
+    ----------
+    what : str
+        ``missing object``, ``object fails authentication``, ``digest differs``, ``orphan object``, …
+    where : str
+        Study, series and instance UID or object name; no patient data.
+    remedy : str
+        What the operator can do.
+    """
+
+    what: str
+    where: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class FsckReport:
+    """What ``fsck`` read and found."""
+
+    instances: int
+    octets: int
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What a deletion removed."""
+
+    studies: int
+    instances: int
+    octets: int
+
+
+class BackRoom(Protocol):
+    """Where the images are."""
+
+    def receive(self, permit: Permit, declared: Declared) -> Incoming:
+        """Begin to take in one instance."""
+        ...
+
+    def facts(self, permit: Permit, study_uid: str) -> StudyFacts | None:
+        """Give the facts of one study, whatever the permit's scope (they are for a decision); None when not here."""
+        ...
+
+    def find(self, permit: Permit, query: Query) -> Iterator[Attributes]:
+        """Give the matches of a query at its level, in a stable order, a page at a time."""
+        ...
+
+    def locate(self, permit: Permit, level: Level, selection: Selection) -> list[InstanceRecord]:
+        """Give the selected instances, by study, series and Instance Number."""
+        ...
+
+    def open(self, permit: Permit, record: InstanceRecord) -> Reader:
+        """Open one instance for reading."""
+        ...
+
+    def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:
+        """Give the DICOM JSON metadata recorded at ingest."""
+        ...
+
+    def delete(self, permit: Permit, study_uid: str) -> Deleted:
+        """Delete a study: its key first, then its objects.
+
+        Raises
+        ------
+        NotHere
+            When there is no such study in the permit's scope.
+        """
+        ...
+
+    def quarantined(self, permit: Permit) -> list[Kept]:
+        """List what is in quarantine."""
+        ...
+
+    def resolve(self, permit: Permit, number: int, resolution: Resolution) -> str:
+        """Decide over one instance in quarantine; gives a sentence that says what was done."""
+        ...
+
+    def fsck(self, permit: Permit, progress: Callable[[int, int], None]) -> FsckReport:
+        """Re-read everything; ``progress`` is told (instances read, instances in all)."""
+        ...

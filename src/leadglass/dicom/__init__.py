@@ -1,0 +1,1 @@
+"""Pure DICOM: no policy, no configuration, no I/O but a source it is handed."""

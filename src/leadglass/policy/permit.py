@@ -1,0 +1,106 @@
+"""Permit: proof of a yes, and the only place that says it.
+
+Rule 1. Only ``decide`` makes a Permit: the constructor demands a seal that this
+module keeps to itself, at run time and for the type checker. Rule 2. Every
+method that touches images or their index demands a Permit. Rule 3. A grant that
+is not there is a no; so is a scope that covers nothing.
+"""
+
+from typing import Final, final
+
+from leadglass.errors import Denied
+from leadglass.policy.action import Action
+from leadglass.policy.caller import Caller, Grant
+from leadglass.policy.facts import StudyFacts
+from leadglass.policy.scope import Scope
+from leadglass.policy.view import View
+
+
+@final
+class _Seal:
+    """The thing that only this module has."""
+
+
+_SEAL: Final = _Seal()
+
+
+@final
+class Permit:
+    """Proof that ``caller`` may do ``action`` on the studies in ``scope``.
+
+    Attributes
+    ----------
+    caller : Caller
+        Who asked.
+    action : Action
+        What was asked.
+    scope : Scope
+        The studies the yes is about. A back room applies it to whatever it
+        touches, so that a study outside is simply not here.
+    reason : str
+        Which grants said yes.
+    """
+
+    __slots__ = ("_grants", "action", "caller", "reason", "scope")
+
+    def __init__(self, seal: _Seal, caller: Caller, action: Action, grants: tuple[Grant, ...]) -> None:
+        if seal is not _SEAL:
+            raise TypeError("A Permit is made by policy.permit.decide and nowhere else.")
+        scope = Scope.nothing()
+        for grant in grants:
+            scope |= grant.scope
+        self.caller = caller
+        self.action = action
+        self.scope = scope
+        self.reason = "; ".join(dict.fromkeys(grant.reason for grant in grants))
+        self._grants = grants
+
+    def view_of(self, facts: StudyFacts) -> View:
+        """Give what may leave of one study: where several grants cover it, the one that masks least.
+
+        Raises
+        ------
+        Denied
+            When no grant covers the study.
+        """
+        views = [grant.view for grant in self._grants if grant.scope.covers(facts)]
+        if not views:
+            raise Denied("The study is outside of what was granted.")
+        return min(views, key=lambda view: len(view.masked))
+
+    @property
+    def is_always_full(self) -> bool:
+        """Whether no grant masks anything, so that no view needs to be applied."""
+        return all(grant.view.is_full for grant in self._grants)
+
+    def __repr__(self) -> str:
+        """Show who, what and why; never studies."""
+        return f"Permit({self.caller}, {self.action}, because {self.reason})"
+
+
+def decide(caller: Caller, action: Action, facts: StudyFacts | None = None) -> Permit:
+    """Say yes with a Permit, or raise.
+
+    Parameters
+    ----------
+    caller : Caller
+        Who asks.
+    action : Action
+        What is asked.
+    facts : StudyFacts, optional
+        The study it is about, where it is about one. Then the yes is for this
+        study: a grant that does not cover it does not count.
+
+    Raises
+    ------
+    Denied
+        With a reason for the audit log. Doors do not pass the reason on.
+    """
+    granted = tuple(g for g in caller.grants if action in g.actions and not g.scope.is_nothing)
+    if not granted:
+        raise Denied(f"{caller} is not granted {action}.")
+    if facts is not None:
+        granted = tuple(g for g in granted if g.scope.covers(facts))
+        if not granted:
+            raise Denied(f"{caller} is granted {action}, but not for this study.")
+    return Permit(_SEAL, caller, action, granted)

@@ -1,0 +1,111 @@
+"""Scope: which studies, as one value with two readings.
+
+Rule 1. The empty scope covers nothing. Rule 2. This module is the Python
+reading, ``covers``; ``vault/index/scope_sql.py`` is the SQL reading, ``where``;
+a property test proves that both agree. A condition that cannot be said in both
+readings does not belong here.
+
+A scope is a set of clauses of which any may hold, a clause a set of conditions
+which all must hold: so union and intersection stay inside the form.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from leadglass.policy.facts import StudyFacts
+
+
+class Field(StrEnum):
+    """What a condition can speak about. The value is the word shown to people."""
+
+    STUDY = "study"
+    PATIENT = "patient"
+    SOURCE = "source"
+    LABEL = "label"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One field has, or shares, one of some values; no values means it is never met.
+
+    Parameters
+    ----------
+    field : Field
+        What is looked at: ``STUDY`` the Study Instance UID, ``PATIENT`` the
+        Patient ID (empty string when the study has none), ``SOURCE`` the
+        callers that sent something of the study, ``LABEL`` its labels.
+    values : frozenset of str
+        The values of which one must be there.
+    """
+
+    field: Field
+    values: frozenset[str]
+
+    def covers(self, facts: StudyFacts) -> bool:
+        """Say whether the condition holds for ``facts``."""
+        match self.field:
+            case Field.STUDY:
+                return facts.study_uid in self.values
+            case Field.PATIENT:
+                return facts.patient_id in self.values
+            case Field.SOURCE:
+                return not self.values.isdisjoint(facts.sources)
+            case Field.LABEL:
+                return not self.values.isdisjoint(facts.labels)
+
+    def explain(self) -> str:
+        """Say the condition in words, without naming patients."""
+        if self.field is Field.PATIENT:
+            return f"one of {len(self.values)} patients"
+        return f"{self.field} in {{{', '.join(sorted(self.values))}}}"
+
+
+Clause = frozenset[Condition]
+"""Conditions that must all hold. The empty clause holds for every study."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A set of studies: those for which any clause holds. No clause, no study."""
+
+    clauses: frozenset[Clause] = frozenset()
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """Give the scope that covers no study."""
+        return cls()
+
+    @classmethod
+    def everything(cls) -> Self:
+        """Give the scope that covers every study."""
+        return cls(frozenset({Clause()}))
+
+    @classmethod
+    def where(cls, field: Field, *values: str) -> Self:
+        """Give the scope of the studies whose ``field`` has one of ``values``; of none when none is named."""
+        return cls(frozenset({Clause({Condition(field, frozenset(values))})}))
+
+    def covers(self, facts: StudyFacts) -> bool:
+        """Say whether a study with ``facts`` is inside."""
+        return any(all(condition.covers(facts) for condition in clause) for clause in self.clauses)
+
+    def __or__(self, other: "Scope") -> "Scope":
+        """Unite: what either covers."""
+        return Scope(self.clauses | other.clauses)
+
+    def __and__(self, other: "Scope") -> "Scope":
+        """Intersect: what both cover."""
+        return Scope(frozenset(mine | theirs for mine in self.clauses for theirs in other.clauses))
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the scope has no clause, and so covers no study."""
+        return not self.clauses
+
+    def explain(self) -> str:
+        """Say the scope in words, without naming patients."""
+        if self.is_nothing:
+            return "no study"
+        spoken = (" and ".join(sorted(c.explain() for c in clause)) or "every study" for clause in self.clauses)
+        return " or ".join(sorted(spoken))
