@@ -1,0 +1,68 @@
+# One entry point for people and for CI. Needs Python 3.11 or newer and make, nothing else.
+#
+# Everything is installed into $(VENV) from requirements/*.txt, which pin every
+# package by version and hash; a stamp makes the second run quick.
+
+VENV    ?= .venv
+WORKERS ?= 2
+BIN     := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# The first interpreter that is new enough; PYTHON=… chooses another.
+PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench docs lock clean
+
+help: ## Say what can be made
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime ## Bring up a throw-away archive with sample studies
+	@$(BIN)/leadglass demo
+
+test: $(VENV)/.dev ## Run the tests
+	@$(BIN)/pytest -n $(WORKERS)
+
+check: $(VENV)/.dev ## Run everything that CI runs: format, lint, types, layering, tests
+	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n $(WORKERS)
+
+format: $(VENV)/.dev ## Format and mend what can be mended by a tool
+	$(BIN)/ruff format src tests benchmarks docs
+	$(BIN)/ruff check --fix src tests benchmarks docs
+
+bench: $(VENV)/.dev ## Measure against named peers and the disk's own limit
+	$(BIN)/python benchmarks/dimse.py
+
+docs: $(VENV)/.dev ## Write the generated pages of docs/ anew
+	$(BIN)/python docs/generate.py
+
+lock: $(VENV)/.dev ## Resolve requirements/*.txt anew from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
+		pyproject.toml requirements/build.in -o requirements/runtime.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
+		-c requirements/runtime.txt --group dev pyproject.toml requirements/build.in -o requirements/dev.txt
+
+clean: ## Remove what was made
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "Leadglass needs Python 3.11 or newer; none was found. Install it, or say PYTHON=/path/to/python." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Python could not make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(VENV)/.made
+	@echo "Installing Leadglass into $(VENV) …" >&2
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/runtime.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+	@echo "Installing the tools for tests into $(VENV) …" >&2
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@

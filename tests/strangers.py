@@ -1,0 +1,1 @@
+"""Real peers of other makers, for tests: DCMTK, Orthanc, pynetdicom, dcmjs-dimse."""
