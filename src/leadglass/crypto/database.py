@@ -1,0 +1,202 @@
+"""Opening a database that is sealed with SQLCipher, the same way for every part that has one.
+
+Rule 1. A sealed database is opened here and nowhere else, so that no part can
+forget the key, the durability or the file mode. Rule 2. A committed transaction
+is on stable storage (WAL with ``synchronous = FULL``). Rule 3. Nothing of it is
+written in plaintext: temporary tables stay in memory, deleted rows are
+overwritten.
+
+``driver`` is sqlcipher3. It is a copy of the standard library's ``sqlite3``
+with the same types, so the type checker is shown that one.
+"""
+
+import os
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from leadglass.errors import BadInput, Busy, Corrupt, Full, LeadglassError, Misconfigured
+
+if TYPE_CHECKING:
+    driver = sqlite3
+else:
+    from sqlcipher3 import dbapi2 as driver
+
+KEY_LENGTH: Final = 32
+"""Bytes of a database key."""
+
+BUSY_TIMEOUT: Final = 10_000
+"""Milliseconds to wait for another process's transaction: a batch takes
+milliseconds, a checkpoint of a large log a second or two."""
+
+CACHE: Final = 16_384
+"""KiB of pages a connection keeps decrypted."""
+
+
+def open_sealed(path: Path, key: bytes, *, create: bool = False) -> "driver.Connection":
+    """Open a sealed database, in autocommit mode: transactions are begun by hand.
+
+    The connection may be handed from thread to thread, never used by two at once.
+
+    Parameters
+    ----------
+    path : Path
+        The database file. Its mode is 0600.
+    key : bytes
+        32 bytes; no passphrase, so no key stretching is done.
+    create : bool
+        Whether to make the file when it is not there.
+
+    Raises
+    ------
+    Misconfigured
+        When the file is not there, may be read by others, or the key does not open it.
+    Busy, Full
+    """
+    if len(key) != KEY_LENGTH:
+        raise BadInput(f"A database key has {KEY_LENGTH} bytes.")
+    _prepare_file(path, create=create)
+    with translating(path.name):
+        connection = driver.connect(
+            path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT / 1000, cached_statements=256
+        )
+    try:
+        connection.execute("PRAGMA cipher_log_level = NONE")  # it would write to stderr
+        connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+        with translating(path.name):
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            for pragma in (
+                f"busy_timeout = {BUSY_TIMEOUT}",
+                "journal_mode = WAL",
+                "synchronous = FULL",
+                "foreign_keys = ON",
+                "secure_delete = ON",
+                "temp_store = MEMORY",
+                "trusted_schema = OFF",
+                f"cache_size = -{CACHE}",
+            ):
+                connection.execute(f"PRAGMA {pragma}").fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def sealed_engine(path: Path, key: bytes, *, create: bool = False, pool_size: int = 8) -> sqlalchemy.Engine:
+    """Give a SQLAlchemy engine over a sealed database.
+
+    Transactions begin with ``BEGIN``; a connection with the execution option
+    ``immediate=True`` begins with ``BEGIN IMMEDIATE``, as every writer should:
+    a transaction that reads first and then writes can fail for a lock at once.
+
+    Parameters
+    ----------
+    path, key, create
+        As for ``open_sealed``. The first connection is made, and so checked, at once.
+    pool_size : int
+        Connections kept open; four times as many may be open for a while.
+
+    Raises
+    ------
+    Misconfigured, Busy, Full
+    """
+    first: list[driver.Connection] = [open_sealed(path, key, create=create)]
+
+    def connect() -> "driver.Connection":
+        return first.pop() if first else open_sealed(path, key)
+
+    engine = sqlalchemy.create_engine(
+        "sqlite://",
+        module=driver,
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=pool_size,
+        max_overflow=3 * pool_size,
+    )
+
+    def begin(connection: sqlalchemy.Connection) -> None:
+        immediate = connection.get_execution_options().get("immediate", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+@contextmanager
+def translating(name: str) -> Generator[None]:
+    """Turn what the driver or SQLAlchemy raises into the kinds of ``errors``.
+
+    Parameters
+    ----------
+    name : str
+        What to call the database in the message, for instance its file name.
+
+    Raises
+    ------
+    Busy
+        Another process holds the lock.
+    Full
+        The disk is full.
+    Misconfigured
+        The key does not open it, or the file cannot be opened.
+    Corrupt
+        What is stored fails its check.
+    """
+    try:
+        yield
+    except (driver.Error, DBAPIError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        translated = _translate(name, getattr(cause, "sqlite_errorcode", 0))
+        if translated is None:
+            raise
+        raise translated from error
+
+
+def _translate(name: str, code: int) -> LeadglassError | None:
+    """Find the kind by SQLite's primary result code."""
+    match code & 0xFF:
+        case driver.SQLITE_BUSY | driver.SQLITE_LOCKED:
+            return Busy(f"The database {name} is locked by another process. Try again.")
+        case driver.SQLITE_FULL:
+            return Full(f"The database {name} cannot grow: the disk is full. Make room.")
+        case driver.SQLITE_NOTADB:
+            return Misconfigured(
+                f"The database {name} does not open with this archive key. Put back the key file that belongs to this "
+                "data folder, or restore the database from a backup if it is damaged."
+            )
+        case driver.SQLITE_CANTOPEN:
+            return Misconfigured(
+                f"The database {name} cannot be opened. Check that its folder exists and who may write to it."
+            )
+        case driver.SQLITE_READONLY | driver.SQLITE_PERM:
+            return Misconfigured(f"The database {name} cannot be written. Check the owner and mode of the data folder.")
+        case driver.SQLITE_CORRUPT:
+            return Corrupt(f"The database {name} is damaged. Restore it from a backup.")
+        case driver.SQLITE_IOERR:
+            return Corrupt(f"The database {name} could not be read or written: the disk reports an error. Check it.")
+        case _:
+            return None
+
+
+def _prepare_file(path: Path, *, create: bool) -> None:
+    """Make the file with mode 0600 if it may be made; refuse one that others may read."""
+    if create and not path.exists():
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise Misconfigured(f"The database {path.name} cannot be made in its folder: {error.strerror}.") from error
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise Misconfigured(
+            f"The database {path.name} is not there. Check the data folder, or initialise it first."
+        ) from error
+    if mode & 0o077:
+        raise Misconfigured(f"The database {path.name} may be read by others. Set its mode to 0600.")
