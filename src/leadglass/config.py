@@ -1,0 +1,307 @@
+"""Config: what the operator may set, read from ``leadglass.toml`` in the data folder.
+
+Rule 1. Everything is frozen once read, and handed to parts by constructor.
+Rule 2. Each field says its unit, its default and the reason for the default.
+Rule 3. A key nobody knows, or a value of another type, is an error that names
+the key: a misspelt safety setting must not be silently absent. Rule 4. What
+makes the archive less safe has a name that begins with ``unsafe_``; it is shown
+and put on record at every start.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from types import NoneType
+from typing import Final, cast, get_args, get_origin, get_type_hints
+
+from leadglass.errors import Misconfigured
+
+IpNetwork = IPv4Network | IPv6Network
+
+FILE_NAME: Final = "leadglass.toml"
+
+_SHORTEST_PREFIX = {4: 8, 6: 16}
+"""The widest network that can be allowed, in bits of prefix: an operator who
+writes 0.0.0.0/0, or its two halves, has not thought of which networks are theirs."""
+
+MIB = 1024 * 1024
+
+
+def _limit(default: int, least: int, most: int) -> int:
+    """Declare a whole number with its bounds."""
+    return field(default=default, metadata={"least": least, "most": most})
+
+
+def _seconds(default: float, least: float, most: float) -> float:
+    """Declare a duration with its bounds."""
+    return field(default=default, metadata={"least": least, "most": most})
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where doors open when the command line does not say. ``HOST:PORT``, port 0 is any free port."""
+
+    dicom_tls: str = "127.0.0.1:2762"
+    """DICOM over TLS. 2762 is the port registered for it (PS3.8 section 9.1.1);
+    loopback, because nobody is enrolled on the first day."""
+
+    dicom: str = ""
+    """The plaintext lane for old modalities. Empty: closed, because it is not encrypted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Who may reach a listener at all, before any protocol is spoken."""
+
+    allowed_public_networks: tuple[IpNetwork, ...] = ()
+    """Globally routable networks whose peers are not turned away, in CIDR
+    notation. None, because an archive that the internet can reach is how
+    archives leak. At most a /8 (IPv4) or a /16 (IPv6) each."""
+
+    unsafe_listen_on_public_address: bool = False
+    """Allows a listener on a wildcard or globally routable address. False: bind
+    to the address of the network the modalities are in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """Limits on what a peer may make the upper layer do (PS3.8)."""
+
+    max_pdu_length: int = _limit(262144, 4096, 16 * MIB)
+    """Bytes of the largest P-DATA-TF accepted and announced. 256 KiB: larger
+    ones no longer make it faster, and memory is this times the associations."""
+
+    max_associations: int = _limit(128, 1, 10_000)
+    """Associations at one time. 128: a large radiology has about 60 devices."""
+
+    max_associations_per_peer: int = _limit(32, 1, 10_000)
+    """Associations at one time from one address. 32: a gateway or a
+    workstation's prefetch opens a few dozen; one broken peer must not take all."""
+
+    handshake_seconds: float = _seconds(10.0, 0.1, 300)
+    """From the TCP connection to the end of the TLS handshake."""
+
+    association_seconds: float = _seconds(30.0, 0.1, 300)
+    """From there to the whole A-ASSOCIATE-RQ (the ARTIM timer, PS3.8 section 9.1.5)."""
+
+    idle_seconds: float = _seconds(300.0, 1, 86_400)
+    """Without a message before an association is aborted. Modalities keep one
+    open between patients; five minutes are customary."""
+
+    stall_seconds: float = _seconds(60.0, 0.1, 3_600)
+    """Without a byte in the middle of a message, either way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """Limits on an instance on its way in; they are checked before the work they limit."""
+
+    max_instance_bytes: int = _limit(16 * 1024 * MIB, MIB, 1024 * 1024 * MIB)
+    """Bytes of one data set. 16 GiB: whole slide images reach a few GiB; a sender
+    that never ends must not fill the disk."""
+
+    max_header_bytes: int = _limit(64 * MIB, 64 * 1024, 1024 * MIB)
+    """Bytes of everything but pixel and other bulk data. 64 MiB: enhanced
+    multi-frame headers with thousands of functional groups stay below 40."""
+
+    max_elements: int = _limit(2_000_000, 1_000, 100_000_000)
+    """Elements in one data set, those in sequences included."""
+
+    max_depth: int = _limit(64, 4, 500)
+    """Sequences within sequences. 64: structured reports seldom go below 20."""
+
+    max_inflated_bytes: int = _limit(512 * MIB, MIB, 64 * 1024 * MIB)
+    """Bytes a deflated data set may grow to. 512 MiB: against small files that
+    inflate without end."""
+
+    private_sop_classes: tuple[str, ...] = ()
+    """UIDs of private storage SOP classes to take in. None: each is a format
+    that only its maker reads; list those of your modalities."""
+
+    min_free_bytes: int = _limit(1024 * MIB, 0, 1024 * 1024 * MIB)
+    """Bytes that stay free on the disk; below it nothing more is taken in. 1 GiB:
+    room to commit, to record and to delete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """How instances reach stable storage."""
+
+    group_commit_instances: int = _limit(64, 1, 10_000)
+    """Instances that may share one transaction. 64: a commit of 16 costs each a
+    tenth of one alone, and beyond 64 little is gained."""
+
+    group_commit_seconds: float = _seconds(0.0, 0.0, 1.0)
+    """How long an instance may wait for others. 0: those that arrive during one
+    commit share the next, which is enough when it is busy and free when it is not."""
+
+    threads: int = _limit(8, 1, 256)
+    """Threads for the synchronous core. 8: they mostly wait for the disk."""
+
+    decoders: int = _limit(2, 1, 64)
+    """Worker processes that decode pixels. 2: decoding is for receivers that did
+    not accept the stored transfer syntax, which is seldom."""
+
+    decoder_seconds: float = _seconds(120.0, 1, 3_600)
+    """How long one transcoding may take before its worker is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The audit log."""
+
+    checkpoint_records: int = _limit(1_000, 1, 1_000_000)
+    """Records between two signed checkpoints. 1,000: one signature costs as much
+    as one record, and what is not yet under a checkpoint is short."""
+
+    checkpoint_seconds: float = _seconds(300.0, 1, 86_400)
+    """Seconds between two signed checkpoints, when anything was recorded."""
+
+    window_seconds: float = _seconds(300.0, 1, 86_400)
+    """For how long one opening record covers a session's work on one study."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything an operator may set."""
+
+    ae_title: str = "LEADGLASS"
+    """The archive's own AE title (PS3.5 section 6.2: at most 16 characters)."""
+
+    listen: Listen = field(default_factory=Listen)
+    network: Network = field(default_factory=Network)
+    wire: Wire = field(default_factory=Wire)
+    ingest: Ingest = field(default_factory=Ingest)
+    store: Store = field(default_factory=Store)
+    audit: Audit = field(default_factory=Audit)
+
+    def dangers(self) -> tuple[str, ...]:
+        """Name every ``unsafe_…`` setting that is on."""
+        return tuple(name for name, value in _walk(self) if name.rpartition(".")[2].startswith("unsafe_") and value)
+
+
+def _walk(section: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Give every setting as its full name and value."""
+    if not is_dataclass(section):
+        return
+    for each in fields(section):
+        value = cast(object, getattr(section, each.name))
+        name = prefix + each.name
+        if is_dataclass(value):
+            yield from _walk(value, name + ".")
+        else:
+            yield name, value
+
+
+def load(folder: Path) -> Config:
+    """Read ``leadglass.toml`` in ``folder``; without the file everything has its default.
+
+    Raises
+    ------
+    Misconfigured
+        When the file cannot be read, a key is unknown, or a value has the
+        wrong type or is out of bounds.
+    """
+    path = folder / FILE_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Config()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{FILE_NAME} cannot be read ({error}). Make it a text file this user may read.") from error
+    return parse(text)
+
+
+def parse(text: str) -> Config:
+    """Read the text of a ``leadglass.toml``.
+
+    Raises
+    ------
+    Misconfigured
+        As ``load``.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(f"{FILE_NAME} is not TOML: {error}. Correct that line.") from error
+    return cast(Config, _section(Config, table, ""))
+
+
+def _section(kind: type[object], table: Mapping[str, object], prefix: str) -> object:
+    """Make one section from its table."""
+    hints = get_type_hints(kind)
+    known = {each.name: each for each in fields(cast("type[Config]", kind))}
+    given: dict[str, object] = {}
+    for key, value in table.items():
+        if key not in known:
+            raise Misconfigured(_unknown(prefix + key))
+        name = prefix + key
+        hint = cast(type[object], hints[key])
+        if is_dataclass(hint):
+            if not isinstance(value, dict):
+                raise Misconfigured(f"{FILE_NAME}: {name} is a section; write it as [{name}].")
+            given[key] = _section(hint, cast(dict[str, object], value), name + ".")
+        else:
+            given[key] = _value(hint, value, name, known[key].metadata)
+    return kind(**given)
+
+
+def _value(hint: object, value: object, name: str, bounds: Mapping[str, float]) -> object:
+    """Check one value against its type and bounds."""
+    if get_origin(hint) is tuple:
+        item = cast(object, get_args(hint)[0])
+        if not isinstance(value, list):
+            raise Misconfigured(f"{FILE_NAME}: {name} must be a list, as in {name} = [ … ].")
+        return tuple(_value(item, each, name, bounds) for each in cast(list[object], value))
+    if hint == IpNetwork:
+        return _network(value, name)
+    wanted: tuple[type[object], ...] = (int, float) if hint is float else (cast(type[object], hint),)
+    if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
+        raise Misconfigured(f"{FILE_NAME}: {name} must be {_SPOKEN[hint]}, not {_SPOKEN.get(type(value), 'that')}.")
+    if isinstance(value, (int, float)) and bounds and not bounds["least"] <= value <= bounds["most"]:
+        raise Misconfigured(f"{FILE_NAME}: {name} must be from {bounds['least']:,} to {bounds['most']:,}.")
+    return float(value) if hint is float and isinstance(value, int) else value
+
+
+_SPOKEN: Final[Mapping[object, str]] = {
+    str: "a text in quotes",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a section",
+    NoneType: "nothing",
+}
+
+
+def _network(value: object, name: str) -> IpNetwork:
+    """Read one allowed network."""
+    if not isinstance(value, str):
+        raise Misconfigured(f"{FILE_NAME}: {name} lists networks as texts, as in {name} = ['203.0.113.0/24'].")
+    try:
+        network = ip_network(value)
+    except ValueError as error:
+        raise Misconfigured(f"{FILE_NAME}: {name} holds {value!r}, which is not a network ({error}).") from error
+    shortest = _SHORTEST_PREFIX[network.version]
+    if network.prefixlen < shortest:
+        raise Misconfigured(
+            f"{FILE_NAME}: {name} holds {value}, which is (nearly) everybody. "
+            f"Name the networks your devices are in; the widest allowed is a /{shortest}."
+        )
+    return network
+
+
+def _unknown(name: str) -> str:
+    """Say that nobody knows a key, and which one may have been meant."""
+    everything = [known for known, _ in _walk(Config())]
+    sections = sorted({known.partition(".")[0] for known in everything if "." in known})
+    last = name.rpartition(".")[2]
+    by_last = {known.rpartition(".")[2]: known for known in everything}
+    near = get_close_matches(name, [*everything, *sections], n=1, cutoff=0.6)
+    if not near:
+        near = [by_last[match] for match in get_close_matches(last, by_last, n=1, cutoff=0.6)]
+    hint = f" Did you mean {near[0]}?" if near else f" Sections are {', '.join(sections)}."
+    return f"{FILE_NAME}: nobody knows the key {name}.{hint}"
