@@ -1,0 +1,27 @@
+"""Callers for tests: the only place outside ``identity`` that makes them."""
+
+from leadglass.policy.action import Action
+from leadglass.policy.caller import Caller, CallerKind, Grant
+from leadglass.policy.facts import StudyFacts
+from leadglass.policy.permit import Permit, decide
+from leadglass.policy.scope import Scope
+from leadglass.policy.view import View
+
+
+def device(ae: str, *actions: Action, scope: Scope | None = None, view: View | None = None) -> Caller:
+    """Make a device that may do ``actions`` on ``scope``: on every study unless told otherwise."""
+    grant = Grant(
+        frozenset(actions), Scope.everything() if scope is None else scope, view or View.full(), f"test grant of {ae}"
+    )
+    return Caller(CallerKind.DEVICE, ae, (grant,) if actions else (), "127.0.0.1", "made by a test")
+
+
+def everything() -> Caller:
+    """Make a command line caller who may do everything."""
+    grant = Grant(frozenset(Action), Scope.everything(), View.full(), "test grant of everything")
+    return Caller(CallerKind.COMMAND_LINE, "tester", (grant,), "local", "made by a test")
+
+
+def permit(action: Action, *, scope: Scope | None = None, facts: StudyFacts | None = None) -> Permit:
+    """Make a permit for ``action`` on ``scope``, by the way that permits are made."""
+    return decide(device("TESTER", action, scope=scope), action, facts)
