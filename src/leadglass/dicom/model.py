@@ -18,3 +18,24 @@ class JsonElement(TypedDict):
 
 Attributes = dict[str, JsonElement]
 """Attributes by tag, for instance ``{"00100020": {"vr": "LO", "Value": ["4711"]}}``."""
+
+
+def bulk_uri(offset: int, length: int) -> str:
+    """Give the internal ``BulkDataURI`` of a value that was left where it is.
+
+    Parameters
+    ----------
+    offset, length : int
+        Where the value is in the (inflated) data set, in bytes; a length of -1
+        is an encapsulated value, from the first byte after its header.
+    """
+    return f"bulk:{offset},{length}"
+
+
+def bulk_location(uri: str) -> tuple[int, int] | None:
+    """Give offset and length of an internal ``BulkDataURI``; None when it is not one of ours."""
+    kind, _, place = uri.partition(":")
+    offset, _, length = place.partition(",")
+    if kind != "bulk" or not offset.isdecimal() or not length.removeprefix("-").isdecimal():
+        return None
+    return int(offset), int(length)

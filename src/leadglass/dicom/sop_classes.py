@@ -1,0 +1,51 @@
+"""The SOP classes that the archive knows, by UID.
+
+Rule: the storage classes are derived from the Standard's own list at first use.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from leadglass.dicom import dictionary
+
+if TYPE_CHECKING:
+    STORAGE: frozenset[str]
+
+VERIFICATION: Final = "1.2.840.10008.1.1"
+MEDIA_STORAGE_DIRECTORY: Final = "1.2.840.10008.1.3.10"
+STORAGE_COMMITMENT_PUSH_MODEL: Final = "1.2.840.10008.1.20.1"
+
+PATIENT_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.1.1"
+PATIENT_ROOT_MOVE: Final = "1.2.840.10008.5.1.4.1.2.1.2"
+PATIENT_ROOT_GET: Final = "1.2.840.10008.5.1.4.1.2.1.3"
+STUDY_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
+STUDY_ROOT_MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
+STUDY_ROOT_GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
+
+FIND: Final = frozenset({PATIENT_ROOT_FIND, STUDY_ROOT_FIND})
+MOVE: Final = frozenset({PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE})
+GET: Final = frozenset({PATIENT_ROOT_GET, STUDY_ROOT_GET})
+PATIENT_ROOT: Final = frozenset({PATIENT_ROOT_FIND, PATIENT_ROOT_MOVE, PATIENT_ROOT_GET})
+QUERY_RETRIEVE: Final = FIND | MOVE | GET
+
+
+@cache
+def storage() -> frozenset[str]:
+    """Give every storage SOP class of the Standard, retired ones too (PS3.4 Annex B, GG)."""
+    return frozenset(
+        uid
+        for uid, (name, kind, _, _, _) in dictionary.uids().items()
+        if kind == "SOP Class" and uid.startswith("1.2.840.10008.5.") and "Storage" in name
+    )
+
+
+def __getattr__(name: str) -> frozenset[str]:
+    """Give ``STORAGE``: computed when first asked for, since nothing happens on import."""
+    if name == "STORAGE":
+        return storage()
+    raise AttributeError(name)
+
+
+def name_of(uid: str) -> str:
+    """Give the name of a SOP class of the Standard; the UID itself for others."""
+    return dictionary.uid_name(uid)
