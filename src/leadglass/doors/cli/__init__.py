@@ -1,0 +1,1 @@
+"""The command line: for the operator, on the machine the archive runs on."""

@@ -1,0 +1,226 @@
+"""Exporting: studies out of the archive into a folder or a ZIP, with a DICOMDIR.
+
+Rule 1. The destination appears whole or not at all: it is written beside its
+name and takes it at the end. Rule 2. Names in it are ours, never a patient's.
+Rule 3. What leaves is compared with the digest taken when it arrived.
+"""
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol
+from zipfile import ZIP_DEFLATED, ZipFile
+
+from leadglass.archive.archive import Archive, Retrieval
+from leadglass.archive.backroom import InstanceRecord, Selection
+from leadglass.dicom.matching import Level
+from leadglass.dicom.part10 import file_meta
+from leadglass.doors.cli.dicomdir import Entry, write
+from leadglass.errors import Corrupt, LeadglassError, Misconfigured, NotHere
+from leadglass.policy.action import Action
+from leadglass.policy.caller import Caller
+
+_BLOCK: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """An instance that could not be exported."""
+
+    sop_instance_uid: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Exported:
+    """What an export came to."""
+
+    studies: int = 0
+    instances: int = 0
+    octets: int = 0
+    missing: list[Missing] = field(default_factory=list[Missing])
+
+
+class _Sink(Protocol):
+    """Where files go."""
+
+    def add(self, name: str, blocks: Callable[[], Iterator[bytes]]) -> None:
+        """Write one file; leaves nothing of it when the blocks raise."""
+        ...
+
+
+class _FolderSink:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def add(self, name: str, blocks: Callable[[], Iterator[bytes]]) -> None:
+        path = self._folder / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                for block in blocks():
+                    file.write(block)
+        except BaseException:
+            path.unlink()
+            raise
+
+
+class _ZipSink:
+    def __init__(self, file: BinaryIO) -> None:
+        self.zip = ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1)
+
+    def add(self, name: str, blocks: Callable[[], Iterator[bytes]]) -> None:
+        # A member cannot be taken back, so everything is read, and so checked, once before.
+        for _ in blocks():
+            pass
+        with self.zip.open(name, "w", force_zip64=True) as member:
+            for block in blocks():
+                member.write(block)
+
+
+@contextmanager
+def _folder(destination: Path) -> Generator[_Sink]:
+    draft = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}.part")
+    draft.mkdir(mode=0o700)
+    try:
+        yield _FolderSink(draft)
+        draft.rename(destination)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def _zip(destination: Path) -> Generator[_Sink]:
+    draft = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}.part")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            sink = _ZipSink(file)
+            with sink.zip:
+                yield sink
+        # A link, not a rename: it does not replace what appeared meanwhile.
+        os.link(draft, destination)
+    finally:
+        with suppress(FileNotFoundError):
+            draft.unlink()
+
+
+def check_destination(destination: Path) -> None:
+    """Refuse to write over anything.
+
+    Raises
+    ------
+    Misconfigured
+        When something is there, or its folder is not.
+    """
+    if not destination.parent.is_dir():
+        raise Misconfigured(f"The folder {destination.parent} does not exist. Make it first.")
+    if destination.is_symlink() or destination.exists():
+        is_empty_folder = destination.is_dir() and not destination.is_symlink() and not any(destination.iterdir())
+        if destination.suffix.casefold() == ".zip" or not is_empty_folder:
+            raise Misconfigured(f"{destination} exists and is not an empty folder. Name another --out.")
+
+
+def export(
+    archive: Archive, caller: Caller, study_uids: list[str], destination: Path, done: Callable[[int, int, int], None]
+) -> Exported:
+    """Write studies to ``destination``: a ZIP when its name ends so, else a folder.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where from.
+    caller : Caller
+        Who exports; its session is ended afterwards.
+    study_uids : list of str
+        Which studies.
+    destination : Path
+        Where to; it must not exist, or be an empty folder.
+    done : callable
+        Told (instances dealt with, instances in all, bytes of this one).
+
+    Raises
+    ------
+    NotHere
+        When there is none of the studies.
+    Denied, Misconfigured
+    """
+    check_destination(destination)
+    kind = "zip" if destination.suffix.casefold() == ".zip" else "folder"
+    try:
+        retrievals = [
+            archive.retrieve(caller, Action.EXPORT, Level.STUDY, Selection(study_uids=(uid,)), to=kind)
+            for uid in dict.fromkeys(study_uids)
+        ]
+        absent = sum(not retrieval.records for retrieval in retrievals)
+        if absent:
+            raise NotHere(
+                "There is no such study here. Nothing was exported."
+                if len(retrievals) == 1
+                else f"{absent} of the {len(retrievals)} studies are not here. Nothing was exported."
+            )
+        with _zip(destination) if kind == "zip" else _folder(destination) as sink:
+            result = _write(sink, retrievals, done)
+            if not result.instances:
+                raise Corrupt("Not one instance could be exported. Run: leadglass fsck")
+    finally:
+        archive.end(caller)
+    return result
+
+
+def _write(sink: _Sink, retrievals: list[Retrieval], done: Callable[[int, int, int], None]) -> Exported:
+    result = Exported()
+    entries: list[Entry] = []
+    total = sum(len(retrieval.records) for retrieval in retrievals)
+    for study, retrieval in enumerate(retrievals, 1):
+        series: dict[str, int] = {}
+        before = result.instances
+        for number, record in enumerate(retrieval.records, 1):
+            nth = series.setdefault(record.series_uid, len(series) + 1)
+            file_id = ("DICOM", f"ST{study:06d}", f"SE{nth:06d}", f"IM{number:06d}")
+            try:
+                attributes = retrieval.metadata(record)
+                sink.add("/".join(file_id), _Blocks(retrieval, record))
+            except LeadglassError as error:
+                result.missing.append(Missing(record.sop_instance_uid, error.message))
+            else:
+                entries.append(
+                    Entry(
+                        file_id, record.sop_class_uid, record.sop_instance_uid, record.transfer_syntax_uid, attributes
+                    )
+                )
+                result.instances += 1
+                result.octets += record.size
+            done(result.instances + len(result.missing), total, record.size)
+        result.studies += result.instances > before
+    if entries:
+        directory = write(entries, f"2.25.{uuid.uuid4().int}")
+        sink.add("DICOMDIR", lambda: iter((directory,)))
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """The bytes of one exported file, as often as asked for."""
+
+    retrieval: Retrieval
+    record: InstanceRecord
+
+    def __call__(self) -> Iterator[bytes]:
+        record = self.record
+        yield file_meta(record.sop_class_uid, record.sop_instance_uid, record.transfer_syntax_uid)
+        digest = hashlib.sha256()
+        with self.retrieval.open(record) as reader:
+            offset = 0
+            while block := reader.read_at(offset, _BLOCK):
+                digest.update(block)
+                yield block
+                offset += len(block)
+        if digest.digest() != record.digest:
+            raise Corrupt("It is not what was received. Run: leadglass fsck")
