@@ -35,6 +35,7 @@ AccessionNumber: Final = 0x00080050
 QueryRetrieveLevel: Final = 0x00080052
 RetrieveAETitle: Final = 0x00080054
 InstanceAvailability: Final = 0x00080056
+FailedSOPInstanceUIDList: Final = 0x00080058
 Modality: Final = 0x00080060
 ModalitiesInStudy: Final = 0x00080061
 SOPClassesInStudy: Final = 0x00080062
