@@ -27,7 +27,8 @@ _SHORTEST_PREFIX = {4: 8, 6: 16}
 """The widest network that can be allowed, in bits of prefix: an operator who
 writes 0.0.0.0/0, or its two halves, has not thought of which networks are theirs."""
 
-MIB = 1024 * 1024
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
 
 
 def _limit(default: int, least: int, most: int) -> int:
@@ -68,54 +69,67 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Limits on what a peer may make the upper layer do (PS3.8)."""
+    """What a peer may cost the upper layer (PS3.8); names and defaults are those of ``wire.limits.WireLimits``."""
 
-    max_pdu_length: int = _limit(262144, 4096, 16 * MIB)
-    """Bytes of the largest P-DATA-TF accepted and announced. 256 KiB: larger
-    ones no longer make it faster, and memory is this times the associations."""
+    max_pdu: int = _limit(256 * KIB, 4 * KIB, 16 * MIB)
+    """Bytes of the largest P-DATA-TF announced and accepted. 256 KiB: larger ones
+    no longer make it faster, and each association may hold one."""
 
-    max_associations: int = _limit(128, 1, 10_000)
-    """Associations at one time. 128: a large radiology has about 60 devices."""
+    associations: int = _limit(256, 1, 10_000)
+    """Associations at one time. 256: a large radiology has about 60 devices."""
 
-    max_associations_per_peer: int = _limit(32, 1, 10_000)
-    """Associations at one time from one address. 32: a gateway or a
-    workstation's prefetch opens a few dozen; one broken peer must not take all."""
+    associations_per_address: int = _limit(64, 1, 10_000)
+    """Associations at one time from one address. 64: a gateway sends for a whole department."""
 
-    handshake_seconds: float = _seconds(10.0, 0.1, 300)
-    """From the TCP connection to the end of the TLS handshake."""
+    pending: int = _limit(256, 1, 10_000)
+    """Connections without an association at one time."""
 
-    association_seconds: float = _seconds(30.0, 0.1, 300)
-    """From there to the whole A-ASSOCIATE-RQ (the ARTIM timer, PS3.8 section 9.1.5)."""
+    pending_per_address: int = _limit(32, 1, 10_000)
+    """Connections without an association at one time from one address."""
 
-    idle_seconds: float = _seconds(300.0, 1, 86_400)
-    """Without a message before an association is aborted. Modalities keep one
-    open between patients; five minutes are customary."""
+    tls_handshake: float = _seconds(10.0, 0.1, 300)
+    """Seconds for the TLS handshake. 10: a slow modality needs about two."""
 
-    stall_seconds: float = _seconds(60.0, 0.1, 3_600)
-    """Without a byte in the middle of a message, either way."""
+    artim: float = _seconds(15.0, 0.1, 300)
+    """Seconds from the connection to a complete A-ASSOCIATE-RQ (the ARTIM timer, PS3.8 section 9.1.5)."""
+
+    idle: float = _seconds(300.0, 1, 86_400)
+    """Seconds between messages before an association is aborted. Modalities keep
+    one open between patients; five minutes are customary."""
+
+    write_stall: float = _seconds(60.0, 0.1, 3_600)
+    """Seconds for which a peer may take nothing of what is sent to it."""
+
+    response: float = _seconds(300.0, 1, 86_400)
+    """Seconds to wait for the answer to a request of ours; a receiver may be loading a tape."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """Limits on an instance on its way in; they are checked before the work they limit."""
+    """Limits on an instance on its way in, checked before the work they limit.
 
-    max_instance_bytes: int = _limit(16 * 1024 * MIB, MIB, 1024 * 1024 * MIB)
+    Names and defaults of those on the header are those of ``dicom.limits.Limits``.
+    """
+
+    instance_bytes: int = _limit(16 * 1024 * MIB, MIB, 1024 * 1024 * MIB)
     """Bytes of one data set. 16 GiB: whole slide images reach a few GiB; a sender
     that never ends must not fill the disk."""
 
-    max_header_bytes: int = _limit(64 * MIB, 64 * 1024, 1024 * MIB)
-    """Bytes of everything but pixel and other bulk data. 64 MiB: enhanced
-    multi-frame headers with thousands of functional groups stay below 40."""
+    header_bytes: int = _limit(64 * MIB, 64 * KIB, 1024 * MIB)
+    """Bytes of element headers and kept values. 64 MiB: an enhanced multi-frame
+    header with some ten thousand frames."""
 
-    max_elements: int = _limit(2_000_000, 1_000, 100_000_000)
-    """Elements in one data set, those in sequences included."""
+    elements: int = _limit(500_000, 1_000, 100_000_000)
+    """Elements and items in one data set, those in sequences included."""
 
-    max_depth: int = _limit(64, 4, 500)
-    """Sequences within sequences. 64: structured reports seldom go below 20."""
+    depth: int = _limit(64, 4, 500)
+    """Sequences within sequences. 64: real objects stay below 20."""
 
-    max_inflated_bytes: int = _limit(512 * MIB, MIB, 64 * 1024 * MIB)
-    """Bytes a deflated data set may grow to. 512 MiB: against small files that
-    inflate without end."""
+    inflated_bytes: int = _limit(1024 * MIB, MIB, 64 * 1024 * MIB)
+    """Bytes a deflated data set may grow to: against small files that inflate without end."""
+
+    inflation_ratio: int = _limit(200, 2, 2_000)
+    """How many times larger a deflated data set may become; images deflate about 2 to 20 times."""
 
     private_sop_classes: tuple[str, ...] = ()
     """UIDs of private storage SOP classes to take in. None: each is a format
@@ -127,41 +141,40 @@ class Ingest:
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
-    """How instances reach stable storage."""
+class Work:
+    """What works at the same time, and for how long."""
 
-    group_commit_instances: int = _limit(64, 1, 10_000)
+    threads: int = _limit(16, 1, 256)
+    """Threads for the synchronous core. 16: they mostly wait for the disk, and a
+    slow query must not hold up storage."""
+
+    commit_instances: int = _limit(64, 1, 10_000)
     """Instances that may share one transaction. 64: a commit of 16 costs each a
     tenth of one alone, and beyond 64 little is gained."""
-
-    group_commit_seconds: float = _seconds(0.0, 0.0, 1.0)
-    """How long an instance may wait for others. 0: those that arrive during one
-    commit share the next, which is enough when it is busy and free when it is not."""
-
-    threads: int = _limit(8, 1, 256)
-    """Threads for the synchronous core. 8: they mostly wait for the disk."""
 
     decoders: int = _limit(2, 1, 64)
     """Worker processes that decode pixels. 2: decoding is for receivers that did
     not accept the stored transfer syntax, which is seldom."""
 
-    decoder_seconds: float = _seconds(120.0, 1, 3_600)
-    """How long one transcoding may take before its worker is killed."""
+    decoder_seconds: float = _seconds(60.0, 1, 3_600)
+    """Seconds for one data set before its worker is killed."""
+
+    decoder_bytes: int = _limit(512 * MIB, MIB, 64 * 1024 * MIB)
+    """Bytes of the largest data set decoded, before and after."""
+
+    decoder_memory_bytes: int = _limit(4096 * MIB, 256 * MIB, 1024 * 1024 * MIB)
+    """Bytes of address space of one worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
     """The audit log."""
 
-    checkpoint_records: int = _limit(1_000, 1, 1_000_000)
-    """Records between two signed checkpoints. 1,000: one signature costs as much
-    as one record, and what is not yet under a checkpoint is short."""
+    checkpoint_every: int = _limit(1_024, 1, 1_024)
+    """Records between two signed heads. 1,024: re-hashing so many at a start takes milliseconds."""
 
-    checkpoint_seconds: float = _seconds(300.0, 1, 86_400)
-    """Seconds between two signed checkpoints, when anything was recorded."""
-
-    window_seconds: float = _seconds(300.0, 1, 86_400)
-    """For how long one opening record covers a session's work on one study."""
+    window: float = _seconds(300.0, 1, 86_400)
+    """Seconds for which one opening record covers a session's work on one study."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +188,7 @@ class Config:
     network: Network = field(default_factory=Network)
     wire: Wire = field(default_factory=Wire)
     ingest: Ingest = field(default_factory=Ingest)
-    store: Store = field(default_factory=Store)
+    work: Work = field(default_factory=Work)
     audit: Audit = field(default_factory=Audit)
 
     def dangers(self) -> tuple[str, ...]:

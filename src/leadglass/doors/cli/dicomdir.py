@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
-from leadglass.dicom import dictionary
+from leadglass.dicom import dictionary, tags
 from leadglass.dicom.codec_io import encode_identifier
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.part10 import file_meta
@@ -154,6 +154,10 @@ def _tags() -> dict[str, int]:
     return {entry[4]: tag for tag, entry in dictionary.elements().items()}
 
 
+def _tag(tag: int) -> bytes:
+    return struct.pack("<HH", tag >> 16, tag & 0xFFFF)
+
+
 def _put(attributes: Attributes, keyword: str, *values: object) -> None:
     tag = _tags()[keyword]
     element: JsonElement = {"vr": dictionary.vr(tag).split(" ", maxsplit=1)[0]}
@@ -281,6 +285,6 @@ def write(entries: Iterable[Entry], sop_instance_uid: str) -> bytes:
     _link(patients)
     roots = list(patients.values())
     general = _general(roots[0].offset if roots else 0, roots[-1].offset if roots else 0)
-    sequence = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(record.body)) + record.body for record in records)
-    header = struct.pack("<HH2sHI", 0x0004, 0x1220, b"SQ", 0, len(sequence))
+    sequence = b"".join(_tag(tags.Item) + struct.pack("<I", len(record.body)) + record.body for record in records)
+    header = _tag(tags.DirectoryRecordSequence) + struct.pack("<2sHI", b"SQ", 0, len(sequence))
     return meta + general + header + sequence

@@ -11,16 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Event, Lock, Thread
-from typing import Final
 
 from leadglass.archive.archive import Archive
-from leadglass.archive.backroom import Declared, Stored
+from leadglass.archive.backroom import Declared, Receipt, Stored
 from leadglass.dicom.part10 import read_file
-from leadglass.doors.cli.sources import Found, Skip, Skipped, Source, Unreadable
+from leadglass.dicom.sop_classes import MEDIA_STORAGE_DIRECTORY
+from leadglass.doors.cli.sources import Found, Skip, Skipped, Source, Stream, Unreadable
 from leadglass.errors import BadInput, Conflict, LeadglassError
 from leadglass.policy.caller import Caller
-
-_MEDIA_STORAGE_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 
 
 class Fate(StrEnum):
@@ -63,6 +61,16 @@ class Tally:
     def turned_away(self) -> int:
         """How many are not, and should have been."""
         return self.counts[Fate.IN_CONFLICT] + self.counts[Fate.REFUSED]
+
+    def count(self, name: str, taken: Receipt | Skip) -> None:
+        """Count a file that went in, or was found to be none to take in."""
+        if isinstance(taken, Skip):
+            self.note(name, Fate.SKIPPED, taken)
+            return
+        self.counts[Fate.STORED if taken.outcome is Stored.STORED else Fate.ALREADY_THERE] += 1
+        self.octets += taken.size
+        self.studies.add(taken.study_uid)
+        self.warnings.update(taken.warnings)
 
     def note(self, name: str, fate: Fate, reason: str) -> None:
         """Count a file that did not go in."""
@@ -141,30 +149,33 @@ def _run(archive: Archive, caller: Caller, work: _Work) -> None:
                     work.tally.note(name, Fate.REFUSED, reason)
 
 
+def _take(archive: Archive, caller: Caller, stream: Stream) -> Receipt | Skip:
+    """Hand one opened file to the archive."""
+    if stream.size == 0:
+        raise BadInput("It is empty.")
+    part10 = read_file(stream)
+    if part10.meta.sop_class_uid == MEDIA_STORAGE_DIRECTORY:
+        return Skip.MEDIA_DIRECTORY
+    declared = Declared(
+        transfer_syntax_uid=part10.meta.transfer_syntax_uid,
+        sop_class_uid=part10.meta.sop_class_uid,
+        sop_instance_uid=part10.meta.sop_instance_uid,
+        origin=caller.name,
+    )
+    receiving = archive.receive(caller, declared)
+    try:
+        for block in stream.blocks(part10.dataset_offset):
+            receiving.write(block)
+        return receiving.finish()
+    finally:
+        receiving.abort()
+
+
 def _store(archive: Archive, caller: Caller, source: Found, work: _Work) -> None:
-    """Store one file, whatever is in it."""
+    """Store one file, whatever is in it, and count it."""
     try:
         with source.open() as stream:
-            if stream.size == 0:
-                raise BadInput("It is empty.")
-            part10 = read_file(stream)
-            if part10.meta.sop_class_uid == _MEDIA_STORAGE_DIRECTORY:
-                with work.lock:
-                    work.tally.note(source.name, Fate.SKIPPED, Skip.MEDIA_DIRECTORY)
-                return
-            declared = Declared(
-                transfer_syntax_uid=part10.meta.transfer_syntax_uid,
-                sop_class_uid=part10.meta.sop_class_uid,
-                sop_instance_uid=part10.meta.sop_instance_uid,
-                origin=caller.name,
-            )
-            receiving = archive.receive(caller, declared)
-            try:
-                for block in stream.blocks(part10.dataset_offset):
-                    receiving.write(block)
-                receipt = receiving.finish()
-            finally:
-                receiving.abort()
+            taken = _take(archive, caller, stream)
     except Conflict as error:
         with work.lock:
             work.tally.note(source.name, Fate.IN_CONFLICT, error.message)
@@ -179,8 +190,4 @@ def _store(archive: Archive, caller: Caller, source: Found, work: _Work) -> None
             work.tally.note(source.name, Fate.REFUSED, f"a defect of Leadglass ({type(error).__name__}); report it")
     else:
         with work.lock:
-            stored = receipt.outcome is Stored.STORED
-            work.tally.counts[Fate.STORED if stored else Fate.ALREADY_THERE] += 1
-            work.tally.octets += receipt.size
-            work.tally.studies.add(receipt.study_uid)
-            work.tally.warnings.update(receipt.warnings)
+            work.tally.count(source.name, taken)
