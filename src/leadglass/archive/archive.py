@@ -170,6 +170,35 @@ class Archive:
         for key in mine:
             self._close_window(key)
 
+    # --- refusing -------------------------------------------------------------
+
+    def offers(self, caller: Caller, actions: frozenset[Action]) -> frozenset[Action]:
+        """Say which of some actions a caller may do at all, for a door that negotiates; each no goes on record.
+
+        This is no permission: every request is decided again when it comes.
+        """
+        offered: set[Action] = set()
+        for action in sorted(actions):
+            try:
+                decide(caller, action)
+            except Denied as error:
+                self._audit.append(self._event(caller, Outcome.REFUSED, action, error.message, asked="negotiation"))
+            else:
+                offered.add(action)
+        return frozenset(offered)
+
+    def refuse(self, caller: Caller, action: Action, reason: str, **detail: str | int) -> None:
+        """Put on record that a door turned a request down for a reason of its own.
+
+        Raises
+        ------
+        Denied
+            When the caller may not do this at all: then that is the reason, and
+            the door must not tell its own.
+        """
+        self._permit(caller, action, record=False, **detail)
+        self._audit.append(self._event(caller, Outcome.REFUSED, action, reason, **detail))
+
     # --- verification ---------------------------------------------------------
 
     def echo(self, caller: Caller) -> None:

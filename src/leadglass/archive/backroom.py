@@ -11,6 +11,7 @@ from typing import Protocol, Self
 
 from leadglass.dicom.matching import Level, Query
 from leadglass.dicom.model import Attributes
+from leadglass.errors import BadInput
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
 
@@ -20,6 +21,10 @@ class Stored(StrEnum):
 
     STORED = "stored"
     ALREADY_HERE = "already here"
+
+
+class NotAsDeclared(BadInput):
+    """The data set is readable and is not what its sender said it was; DIMSE has a status of its own for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,9 @@ class Incoming(Protocol):
         ------
         BadInput
             When it is not a data set that can be kept: not readable within
-            limits, without the four UIDs, or not what was declared.
+            limits, or without the four UIDs.
+        NotAsDeclared
+            When its SOP Class or Instance UID is not what was declared.
         """
         ...
 

@@ -1,0 +1,37 @@
+"""What the operator may set on the DIMSE door."""
+
+from dataclasses import dataclass
+
+KIBI = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DimseSettings:
+    """Settings of the DIMSE door.
+
+    Parameters
+    ----------
+    ae_title : str
+        The archive's own AE title.
+    private_storage : frozenset of str
+        Private storage SOP classes to take in besides those of the Standard.
+    block : int
+        Bytes moved between association and thread at a time. A hop costs about
+        50 microseconds, which 512 KiB make negligible; more only costs memory
+        for each association.
+    identifier : int
+        Most bytes of a request's identifier. Real ones have a few hundred; a
+        list of 10,000 UIDs has 650 kB.
+    matches : int
+        Matches fetched and encoded in one hop of a C-FIND.
+    pending : float
+        Seconds between pending responses of a C-MOVE or C-GET. Short beside
+        the 30 s after which common clients lose patience, long beside a slice.
+    """
+
+    ae_title: str = "LEADGLASS"
+    private_storage: frozenset[str] = frozenset()
+    block: int = 512 * KIBI
+    identifier: int = 1024 * KIBI
+    matches: int = 64
+    pending: float = 1.0

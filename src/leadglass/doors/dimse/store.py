@@ -1,0 +1,104 @@
+"""C-STORE as SCP (PS3.4 Annex B, PS3.7 9.1.1).
+
+Rule 1. Success is sent after ``Receiving.finish`` returned, so after the
+instance is on stable storage. Rule 2. Whatever happens, the rest of the data
+set is read, so that the sender hears a status and not a broken connection.
+Rule 3. When the association ends in the middle, nothing stays.
+
+Status: 0000 stored · 0110 processing failure · 0111 contradicts what is stored ·
+0122 class not the context's · 0124 not authorized · A700 out of resources ·
+A900 not what was declared · C000 cannot understand.
+"""
+
+from collections.abc import AsyncIterator
+
+from leadglass.archive.archive import Archive, Receiving
+from leadglass.archive.backroom import Declared, Receipt
+from leadglass.doors.dimse.threads import Threads
+from leadglass.errors import BadInput, LeadglassError
+from leadglass.policy.caller import Caller
+
+
+class _Intake:
+    """One instance on its way into the archive, as threads see it: begun, written and finished in hops."""
+
+    __slots__ = ("_archive", "_caller", "_declared", "_receiving")
+
+    def __init__(self, archive: Archive, caller: Caller, declared: Declared) -> None:
+        self._archive = archive
+        self._caller = caller
+        self._declared = declared
+        self._receiving: Receiving | None = None
+
+    def write(self, blocks: list[bytes]) -> None:
+        """Take blocks, in a thread; the first hop begins."""
+        if self._receiving is None:
+            self._receiving = self._archive.receive(self._caller, self._declared)
+        for block in blocks:
+            self._receiving.write(block)
+
+    def finish(self, blocks: list[bytes]) -> Receipt:
+        """Take the last blocks and commit, in a thread: for a small instance the only hop."""
+        self.write(blocks)
+        receiving, self._receiving = self._receiving, None
+        if receiving is None:
+            raise BadInput("The request has no data set.")
+        return receiving.finish()
+
+    def abort(self) -> None:
+        """Forget it, in a thread; harmless at any time."""
+        receiving, self._receiving = self._receiving, None
+        if receiving is not None:
+            receiving.abort()
+
+
+async def receive(
+    archive: Archive,
+    caller: Caller,
+    declared: Declared,
+    data: AsyncIterator[bytes],
+    *,
+    threads: Threads,
+    batch: int,
+) -> Receipt:
+    """Take in one instance from the wire.
+
+    Parameters
+    ----------
+    archive, caller, declared
+        Who stores what.
+    data : async iterator of bytes
+        The data set as it arrives; read to its end.
+    threads : Threads
+        Where the archive is called.
+    batch : int
+        Bytes to gather for one hop.
+
+    Raises
+    ------
+    LeadglassError
+        When it was not stored; nothing of it stays, but for what the archive
+        puts in quarantine.
+    """
+    intake = _Intake(archive, caller, declared)
+    failure: LeadglassError | None = None
+    gathered: list[bytes] = []
+    size = 0
+    try:
+        async for block in data:
+            if failure is not None:
+                continue
+            gathered.append(block)
+            size += len(block)
+            if size >= batch:
+                try:
+                    await threads.run(intake.write, gathered)
+                except LeadglassError as error:
+                    failure = error
+                gathered, size = [], 0
+        if failure is not None:
+            raise failure
+        return await threads.run(intake.finish, gathered)
+    except BaseException:
+        await threads.run(intake.abort)
+        raise
