@@ -15,9 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 from threading import Condition, Lock
 from threading import Event as Signal
+from time import monotonic
 from typing import Final, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -87,6 +89,9 @@ class AuditLog:
         32 bytes: the Ed25519 private key that signs heads.
     checkpoint_every : int
         Records between two signed heads, at most ``CHECKPOINT_EVERY``.
+    checkpoint_seconds : float
+        A record written so many seconds after the last signed head is signed
+        for at once; so is the first one that a process writes.
     clock : callable
         The time now, with its zone.
 
@@ -103,12 +108,15 @@ class AuditLog:
         signing_key: bytes,
         *,
         checkpoint_every: int = CHECKPOINT_EVERY,
+        checkpoint_seconds: float = 300.0,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self.path = path
         self._key = key
         self._signer = Signer(_origin_of(signing_key), signing_key)
         self._every = min(checkpoint_every, CHECKPOINT_EVERY)
+        self._seconds = checkpoint_seconds
+        self._signed_at = -inf
         self._clock = clock
         self._lock = Lock()
         self._idle = Condition(self._lock)
@@ -213,12 +221,13 @@ class AuditLog:
                     "INSERT INTO record (sequence, leaf, body) VALUES (?, ?, ?)", (frontier.size, leaf, body)
                 )
             self._connection.execute("UPDATE head SET size = ?, peaks = ?", (frontier.size, frontier.to_bytes()))
-            if frontier.size - self._signed_size() >= self._every:
+            if frontier.size - self._signed_size() >= self._every or monotonic() - self._signed_at >= self._seconds:
                 note = self._sign(frontier)
         for ticket, number in zip(batch, numbers, strict=True):
             ticket.sequence = number
         self._appended = True
         if note is not None:
+            self._signed_at = monotonic()
             self._keep_outside(note)
 
     def _transaction(self) -> "_Transaction":
