@@ -1,0 +1,1 @@
+"""The back room that is ours: a sealed index and sealed objects on the local disk."""

@@ -1,0 +1,146 @@
+"""The index's schema, as numbered steps that are run once each and never changed.
+
+Rule: a step that has been released stays as it is; what changes is a new step.
+The version is SQLite's own ``user_version``.
+"""
+
+from typing import Final
+
+from leadglass.crypto.database import driver, translating
+from leadglass.errors import Misconfigured
+
+_FIRST: Final = """
+CREATE TABLE study (
+    id INTEGER NOT NULL PRIMARY KEY,
+    study_uid TEXT NOT NULL UNIQUE,
+    patient_id TEXT NOT NULL,
+    issuer_of_patient_id TEXT NOT NULL,
+    patient TEXT NOT NULL,
+    patient_birth_date TEXT,
+    study_date TEXT,
+    accession_number TEXT,
+    study_code TEXT,
+    key BLOB NOT NULL,
+    attributes BLOB NOT NULL,
+    received TEXT NOT NULL
+);
+CREATE INDEX study_by_patient ON study (patient);
+CREATE INDEX study_by_patient_id ON study (patient_id);
+CREATE INDEX study_by_date ON study (study_date);
+CREATE INDEX study_by_accession ON study (accession_number);
+CREATE INDEX study_by_code ON study (study_code);
+CREATE TABLE study_name (
+    study_id INTEGER NOT NULL REFERENCES study (id) ON DELETE CASCADE,
+    form TEXT NOT NULL,
+    PRIMARY KEY (study_id, form)
+) WITHOUT ROWID;
+CREATE INDEX study_name_by_form ON study_name (form, study_id);
+CREATE TABLE study_source (
+    study_id INTEGER NOT NULL REFERENCES study (id) ON DELETE CASCADE,
+    source TEXT NOT NULL,
+    PRIMARY KEY (study_id, source)
+) WITHOUT ROWID;
+CREATE INDEX study_source_by_source ON study_source (source, study_id);
+CREATE TABLE study_label (
+    study_id INTEGER NOT NULL REFERENCES study (id) ON DELETE CASCADE,
+    label TEXT NOT NULL,
+    PRIMARY KEY (study_id, label)
+) WITHOUT ROWID;
+CREATE INDEX study_label_by_label ON study_label (label, study_id);
+CREATE TABLE series (
+    id INTEGER NOT NULL PRIMARY KEY,
+    study_id INTEGER NOT NULL REFERENCES study (id) ON DELETE CASCADE,
+    series_uid TEXT NOT NULL,
+    modality TEXT,
+    instances INTEGER NOT NULL,
+    attributes BLOB NOT NULL,
+    UNIQUE (study_id, series_uid)
+);
+CREATE INDEX series_by_uid ON series (series_uid);
+CREATE TABLE series_sop_class (
+    series_id INTEGER NOT NULL REFERENCES series (id) ON DELETE CASCADE,
+    sop_class_uid TEXT NOT NULL,
+    PRIMARY KEY (series_id, sop_class_uid)
+) WITHOUT ROWID;
+CREATE TABLE instance (
+    id INTEGER NOT NULL PRIMARY KEY,
+    series_id INTEGER NOT NULL REFERENCES series (id) ON DELETE CASCADE,
+    sop_instance_uid TEXT NOT NULL UNIQUE,
+    sop_class_uid TEXT NOT NULL,
+    transfer_syntax_uid TEXT NOT NULL,
+    instance_number INTEGER,
+    size INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    shelf BLOB NOT NULL,
+    object BLOB NOT NULL,
+    key BLOB NOT NULL,
+    origin TEXT NOT NULL,
+    received TEXT NOT NULL,
+    frames BLOB,
+    attributes BLOB NOT NULL
+);
+CREATE INDEX instance_by_series ON instance (series_id, id);
+CREATE INDEX instance_by_place ON instance (shelf, object);
+CREATE TABLE quarantine (
+    number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    reason TEXT NOT NULL,
+    study_uid TEXT NOT NULL,
+    series_uid TEXT NOT NULL,
+    sop_instance_uid TEXT NOT NULL,
+    sop_class_uid TEXT NOT NULL,
+    transfer_syntax_uid TEXT NOT NULL,
+    patient_id TEXT NOT NULL,
+    issuer_of_patient_id TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    shelf BLOB NOT NULL,
+    object BLOB NOT NULL,
+    key BLOB NOT NULL,
+    origin TEXT NOT NULL,
+    received TEXT NOT NULL,
+    UNIQUE (sop_instance_uid, digest)
+);
+CREATE INDEX quarantine_by_place ON quarantine (shelf, object);
+CREATE INDEX quarantine_by_study ON quarantine (study_uid);
+CREATE TABLE doomed (
+    shelf BLOB NOT NULL,
+    object BLOB NOT NULL,
+    PRIMARY KEY (shelf, object)
+) WITHOUT ROWID;
+"""
+
+STEPS: Final = (_FIRST,)
+
+
+def migrate(connection: "driver.Connection") -> None:
+    """Bring the schema to the newest version; safe when several processes do it at once.
+
+    Raises
+    ------
+    Misconfigured
+        When a newer Leadglass made the index.
+    """
+    with translating("index"):
+        if _version(connection) == len(STEPS):
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for step in STEPS[_version(connection) :]:
+                for statement in filter(str.strip, step.split(";")):
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {len(STEPS)}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _version(connection: "driver.Connection") -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(STEPS):
+        raise Misconfigured(
+            f"The index is of version {version}, this Leadglass knows versions up to {len(STEPS)}. "
+            "Use the newer Leadglass that made it."
+        )
+    return version

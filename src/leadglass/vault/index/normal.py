@@ -1,0 +1,79 @@
+"""Normal forms: how the values of searchable attributes stand in their columns.
+
+Rule: a column may be coarser than the Standard's matching, never finer: what
+``Query.matches`` says yes to must be found by its normal form. Where one column
+cannot say it (several values, a date that is none), it says None.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from typing import Final, cast
+
+from leadglass.dicom import tags
+from leadglass.dicom.model import Attributes
+
+PADDING: Final = " \0"
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+
+
+def values(attributes: Attributes, tag: int) -> list[object]:
+    """Give an attribute's values; none where it is absent or empty."""
+    element = attributes.get(tags.key(tag))
+    return cast("list[object]", element.get("Value", [])) if element is not None else []
+
+
+def text(attributes: Attributes, tag: int) -> str | None:
+    """Give the one text of an attribute without padding: empty when there is none, None when there are several."""
+    found = values(attributes, tag)
+    if not found or found[0] is None:
+        return "" if len(found) <= 1 else None
+    return fold(str(found[0])) if len(found) == 1 else None
+
+
+def fold(value: str) -> str:
+    """Give the form in which texts are compared: without padding, case and composition."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", value.strip(PADDING)).casefold())
+
+
+def date(attributes: Attributes, tag: int) -> str | None:
+    """Give a date as ``YYYYMMDD``; empty when there is none, None when it is not one."""
+    found = text(attributes, tag)
+    if not found:
+        return found
+    found = found.replace(".", "")  # ACR-NEMA's way (PS3.5 section 6.2, note on DA)
+    return found if len(found) == len("YYYYMMDD") and found.isdecimal() and found.isascii() else None
+
+
+def number(attributes: Attributes, tag: int) -> int | None:
+    """Give a whole number to sort by; None when it is none."""
+    found = values(attributes, tag)
+    try:
+        given = int(str(found[0]))
+    except (IndexError, ValueError):
+        return None
+    return given if _SMALLEST <= given <= _LARGEST else None
+
+
+def names(attributes: Attributes, tag: int) -> list[str]:
+    """Give each component group of each person name of an attribute in its normal form."""
+    forms: set[str] = set()
+    for each in values(attributes, tag):
+        groups: Iterable[object] = cast("dict[str, object]", each).values() if isinstance(each, dict) else [each]
+        forms.update(name(str(group)) for group in groups)
+    return sorted(forms)
+
+
+def name(group: str) -> str:
+    """Give the normal form of one component group: folded, without empty components at its end."""
+    return fold(group).rstrip("^ ")
+
+
+def patient(patient_id: str, issuer: str, attributes: Attributes) -> str:
+    """Give what tells a patient from others: Patient ID and its issuer; the name where there is no ID.
+
+    A backslash cannot stand inside of any of them (PS3.5 section 6.2, LO).
+    """
+    parts = [patient_id, issuer]
+    if not patient_id:
+        parts.append("=".join(names(attributes, tags.PatientName)))
+    return "\\".join(parts)

@@ -1,0 +1,307 @@
+"""Objects: sealed files on the local disk, in shelves.
+
+Rule 1. Names are random and ours: nothing of a data set becomes a path. Rule 2.
+Each process writes to a shelf of its own, and says so with a marker that it
+holds locked while it lives; so what a killed process left behind is found by
+looking at the few shelves whose marker nobody holds. Rule 3. A shelf's folder
+is synced before an index row speaks of an object in it.
+
+``objects/<shelf>/<object>`` holds the files, ``objects/.open/<shelf>`` the markers.
+"""
+
+import errno
+import fcntl
+import os
+import secrets
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from leadglass.errors import BadInput, Corrupt, Full, LeadglassError, Misconfigured
+
+_SHELF: Final = 6
+_OBJECT: Final = 16
+_MARKERS: Final = ".open"
+_ATTEMPTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object is.
+
+    Parameters
+    ----------
+    shelf : bytes
+        6 random bytes.
+    name : bytes
+        16 random bytes: the object's name and identity.
+    """
+
+    shelf: bytes
+    name: bytes
+
+    def __str__(self) -> str:
+        """Give the path below the folder of objects."""
+        return f"{self.shelf.hex()}/{self.name.hex()}"
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """A shelf this process writes to."""
+
+    name: bytes
+    marker: int
+    folder: int
+    taken: int = 0
+    unsettled: int = 0
+
+
+class Objects:
+    """The objects of one archive, as one process sees them. Safe for threads.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the shelves are; made when it is not there.
+    per_shelf : int
+        Objects in a shelf before the next is begun.
+    min_free : int
+        Bytes that stay free on the disk.
+    """
+
+    def __init__(self, folder: Path, *, per_shelf: int, min_free: int) -> None:
+        self._folder = folder
+        self._markers = folder / _MARKERS
+        self._per_shelf = per_shelf
+        self._min_free = min_free
+        self._lock = Lock()
+        self._shelf: _Shelf | None = None
+        self._open: dict[bytes, _Shelf] = {}
+        try:
+            self._markers.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sync_folder(folder.parent)
+            _sync_folder(folder)
+        except OSError as error:
+            raise Misconfigured(f"The folder of objects cannot be made: {error.strerror}.") from error
+
+    # --- writing --------------------------------------------------------------
+
+    def check_room(self) -> None:
+        """Raise ``Full`` when the disk has less free than has to stay free."""
+        disk = os.statvfs(self._folder)
+        if disk.f_bavail * disk.f_frsize < self._min_free:
+            raise Full("The disk of the archive has less space than has to stay free. Make room.")
+
+    def create(self) -> tuple[Place, int]:
+        """Make an empty object; gives its place and a descriptor that the caller closes.
+
+        It has to be settled, whatever becomes of it.
+
+        Raises
+        ------
+        Full
+        """
+        name = secrets.token_bytes(_OBJECT)
+        try:
+            with self._lock:
+                shelf = self._shelf
+                if shelf is None or shelf.taken >= self._per_shelf:
+                    retired, self._shelf = shelf, None
+                    if retired is not None and not retired.unsettled:
+                        self._close_shelf(retired)
+                    shelf = self._shelf = self._begin_shelf()
+                flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
+                file = os.open(name.hex(), flags, 0o600, dir_fd=shelf.folder)
+                shelf.taken += 1
+                shelf.unsettled += 1
+        except OSError as error:
+            raise disk_error(error) from error
+        return Place(shelf.name, name), file
+
+    def settle(self, place: Place, *, keep: bool) -> None:
+        """Say that an object of this process has its row, or remove it."""
+        with self._lock:
+            shelf = self._open[place.shelf]
+            if not keep:
+                with suppress(FileNotFoundError):
+                    os.unlink(place.name.hex(), dir_fd=shelf.folder)
+            shelf.unsettled -= 1
+            if shelf is not self._shelf and not shelf.unsettled:
+                self._close_shelf(shelf)
+
+    def sync(self, shelves: Collection[bytes]) -> None:
+        """Put the folders of some of this process's shelves on stable storage."""
+        with self._lock:
+            folders = [self._open[shelf].folder for shelf in shelves]
+        try:
+            for folder in folders:
+                os.fsync(folder)
+        except OSError as error:
+            raise disk_error(error) from error
+
+    def _begin_shelf(self) -> _Shelf:
+        name = secrets.token_bytes(_SHELF)
+        marker = self._begin_marker(name)
+        _sync_folder(self._markers)
+        path = self._folder / name.hex()
+        path.mkdir(mode=0o700)
+        _sync_folder(self._folder)
+        shelf = _Shelf(name, marker, os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        self._open[name] = shelf
+        return shelf
+
+    def _begin_marker(self, name: bytes) -> int:
+        """Make a marker, locked before it has its name, so that nobody can take it for a dead process's."""
+        draft = self._markers / f".{name.hex()}"
+        for attempt in range(_ATTEMPTS):
+            marker = os.open(draft, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                draft.rename(self._markers / name.hex())
+            except (BlockingIOError, FileNotFoundError):  # a sweep came in between
+                os.close(marker)
+                if attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                return marker
+        raise AssertionError("unreachable")
+
+    def _close_shelf(self, shelf: _Shelf) -> None:
+        del self._open[shelf.name]
+        with suppress(OSError):  # only when it is empty
+            (self._folder / shelf.name.hex()).rmdir()
+        (self._markers / shelf.name.hex()).unlink(missing_ok=True)
+        os.close(shelf.folder)
+        os.close(shelf.marker)
+
+    def close(self) -> None:
+        """Let go of the shelves in which everything is settled; the next sweep looks at the others."""
+        with self._lock:
+            self._shelf = None
+            for shelf in list(self._open.values()):
+                if shelf.unsettled:
+                    os.close(shelf.folder)
+                    os.close(shelf.marker)
+                    del self._open[shelf.name]
+                else:
+                    self._close_shelf(shelf)
+
+    # --- reading and removing -------------------------------------------------
+
+    def open(self, place: Place) -> int:
+        """Open an object for reading.
+
+        Raises
+        ------
+        Corrupt
+            When it is not there.
+        """
+        try:
+            return os.open(self._folder / str(place), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise Corrupt("A stored object is missing from the disk. Restore it from a backup.") from error
+        except OSError as error:
+            raise Corrupt(f"A stored object cannot be opened: {error.strerror}.") from error
+
+    def remove(self, place: Place) -> None:
+        """Remove an object's file; harmless when it is not there."""
+        path = self._folder / str(place)
+        path.unlink(missing_ok=True)
+        with self._lock:
+            if place.shelf not in self._open and not self._is_marked(place.shelf):
+                with suppress(OSError):  # only when it is empty
+                    path.parent.rmdir()
+
+    def _is_marked(self, shelf: bytes) -> bool:
+        return (self._markers / shelf.hex()).exists()
+
+    def listed(self) -> Iterator[tuple[bytes, list[bytes], bool]]:
+        """Give each shelf, its objects' names, and whether a process may be writing to it.
+
+        A file whose name is not one of ours is passed over.
+        """
+        for path in sorted(self._folder.iterdir()):
+            shelf = _named(path.name, _SHELF)
+            if shelf is not None:
+                is_open = self._is_marked(shelf)
+                yield shelf, list(_names(path)), is_open
+
+    # --- sweeping -------------------------------------------------------------
+
+    def sweep(self, unknown: Callable[[bytes, list[bytes]], Collection[bytes]]) -> int:
+        """Remove what killed processes left without a row; gives how many objects that were.
+
+        Parameters
+        ----------
+        unknown : callable
+            Given a shelf and its objects' names, says which have no row.
+        """
+        removed = 0
+        for marker in sorted(self._markers.iterdir()):
+            with suppress(FileNotFoundError):
+                file = os.open(marker, os.O_RDWR | os.O_CLOEXEC)
+                try:
+                    removed += self._sweep_shelf(marker, file, unknown)
+                finally:
+                    os.close(file)
+        return removed
+
+    def _sweep_shelf(self, marker: Path, file: int, unknown: Callable[[bytes, list[bytes]], Collection[bytes]]) -> int:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return 0
+        if not os.fstat(file).st_nlink:
+            return 0
+        shelf = _named(marker.name, _SHELF)
+        removed = 0
+        if shelf is not None:
+            path = self._folder / shelf.hex()
+            for name in unknown(shelf, list(_names(path))):
+                (path / name.hex()).unlink(missing_ok=True)
+                removed += 1
+            with suppress(OSError):  # only when it is empty
+                path.rmdir()
+        marker.unlink(missing_ok=True)
+        return removed
+
+
+def disk_error(error: OSError) -> LeadglassError:
+    """Give the kind for an error of the operating system while an object is written."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return Full(f"An object cannot be written: {error.strerror}. Make room on the disk of the archive.")
+    return Corrupt(f"An object cannot be written: {error.strerror}. Check the disk of the archive.")
+
+
+def _named(text: str, length: int) -> bytes | None:
+    try:
+        name = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return name if len(name) == length else None
+
+
+def _names(shelf: Path) -> Iterator[bytes]:
+    with suppress(FileNotFoundError), os.scandir(shelf) as entries:
+        for entry in entries:
+            name = _named(entry.name, _OBJECT)
+            if name is not None:
+                yield name
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def place_of(shelf: bytes, name: bytes) -> Place:
+    """Give a place from the index, checked."""
+    if len(shelf) != _SHELF or len(name) != _OBJECT:
+        raise BadInput("That is no place of an object.")
+    return Place(shelf, name)
