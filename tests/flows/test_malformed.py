@@ -1,0 +1,128 @@
+"""Every malformed file of the corpus gets the answer that its manifest row deserves, and the archive serves on.
+
+The manifest says, for the cases made on purpose, what a careful archive does.
+``reject`` may never be kept; what should be stored must be kept; the rest may
+end either way. Nothing may crash, hang or slow down others.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.corpus import CorpusFile
+from tests.peers.dataset import read_head, split, transfer_syntax
+from tests.peers.leadglass import Leadglass, Record, json_objects
+from tests.peers.scu import UNCOMPRESSED, VERIFICATION, Instance, Way, association, send
+
+pytestmark = [
+    pytest.mark.corpus,
+    pytest.mark.timeout(900),
+    pytest.mark.filterwarnings("ignore::UserWarning:pydicom"),  # it comments on what it reads
+]
+
+_KEEP = re.compile(
+    r"^(store|tolerate, (mend|normalise|do not use)|refuse to render|ignore the table|no division"
+    r"|do not draw|serve as|never serve)"
+)
+"""Rows whose object is to be kept: what is wrong matters to who shows it, not to who keeps it."""
+
+
+def _must_be_refused(file: CorpusFile) -> bool:
+    expected = file.expected
+    return (expected.startswith("reject") and " or " not in expected and "(" not in expected) or expected.startswith(
+        ("refuse by expansion", "refuse, no recursion")
+    )
+
+
+def _must_be_kept(file: CorpusFile) -> bool:
+    return bool(_KEEP.match(file.expected)) and "reject" not in file.expected
+
+
+def _outcomes(told: list[Record], files: tuple[CorpusFile, ...]) -> dict[str, str]:
+    """Give the outcome that import reported for each file."""
+    by_path = {str(one.get("path", one.get("file", ""))): str(one.get("outcome", "")) for one in told}
+    return {
+        file.name: next((outcome for path, outcome in by_path.items() if path.endswith(file.name)), "not named")
+        for file in files
+    }
+
+
+@pytest.fixture(scope="module")
+def malformed(manifest: tuple[CorpusFile, ...]) -> tuple[CorpusFile, ...]:
+    """Give the malformed files."""
+    return tuple(file for file in manifest if file.is_malformed)
+
+
+def test_import_names_every_bad_file_and_never_stops_at_one(malformed: tuple[CorpusFile, ...], tmp_path: Path) -> None:
+    lead = Leadglass(tmp_path)
+    lead.do("init")
+    done = lead.cli("import", "--json", *(file.path for file in malformed), timeout=600)
+    assert done.code == 3, done.said[-3000:]
+    assert "Traceback" not in done.err
+    outcomes = _outcomes(json_objects(done.out), malformed)
+    kept_wrongly = [n.name for n in malformed if _must_be_refused(n) and outcomes[n.name] in {"stored", "already here"}]
+    lost_wrongly = [
+        n.name for n in malformed if _must_be_kept(n) and outcomes[n.name] not in {"stored", "already here", "conflict"}
+    ]
+    assert kept_wrongly == []
+    assert lost_wrongly == []
+    assert lead.cli("fsck").code == 0
+
+
+def _as_sent(file: CorpusFile) -> Instance | None:
+    """Give what a careless modality would send: the bytes after the meta information, with whatever UIDs it says."""
+    try:
+        meta, data = split(file.path.read_bytes())
+        head: Any = read_head(file.path)
+    except Exception:  # noqa: BLE001 - pydicom fails on these in many ways; then the file is sent as Secondary Capture
+        meta, data, head = {}, file.path.read_bytes(), {}
+    uid = re.compile(r"^[0-9.]{1,64}$")
+
+    def one(keyword: str, tag: int, otherwise: str) -> str:
+        try:
+            said = str(head.get(keyword) or meta.get(tag) or "").strip("\0 ")
+        except Exception:  # noqa: BLE001 - as above
+            said = ""
+        return said if uid.match(said) else otherwise
+
+    syntax = transfer_syntax(meta)
+    return Instance(
+        one("SOPClassUID", 0x00020002, "1.2.840.10008.5.1.4.1.1.7"),
+        one("SOPInstanceUID", 0x00020003, "1.2.826.0.1.3680043.9.9999.1"),
+        syntax if uid.match(syntax) else "1.2.840.10008.1.2.1",
+        data,
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_modality_that_sends_malformed_data_sets_gets_an_answer_to_each(
+    malformed: tuple[CorpusFile, ...], tmp_path: Path
+) -> None:
+    lead = Leadglass(tmp_path)
+    lead.do("init")
+    lead.device("OLDCT", allow="echo,store", plaintext=True)
+    kept: list[str] = []
+    unanswered: list[str] = []
+    with lead.serve() as doors:
+        way = Way(doors.plain[1], "OLDCT")
+        for file in malformed:
+            sent = _as_sent(file)
+            if sent is None or not sent.data or len(sent.data) % 2:
+                continue
+            contexts = [(sent.sop_class_uid, (sent.transfer_syntax_uid,)), (VERIFICATION, UNCOMPRESSED)]
+            with association(way, contexts) as assoc:
+                assert assoc.is_established, file.name
+                if not any(one.abstract_syntax == sent.sop_class_uid for one in assoc.accepted_contexts):
+                    continue  # not a storage class, or a syntax that nobody knows: refused in the negotiation
+                status = send(assoc, sent)
+                if status < 0:
+                    unanswered.append(file.name)
+                elif status == 0x0000 and _must_be_refused(file):
+                    kept.append(file.name)
+            assert doors.process.poll() is None, f"{file.name} ended the archive"
+        with association(way, [(VERIFICATION, UNCOMPRESSED)]) as assoc:
+            assert assoc.send_c_echo().Status == 0x0000
+    assert unanswered == []
+    assert kept == []
