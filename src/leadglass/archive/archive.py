@@ -10,7 +10,7 @@ study within a window, and closed with a record that counts what was done: one
 record for each instance would cost a disk write each and tell nobody more.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from time import monotonic
@@ -32,11 +32,13 @@ from leadglass.archive.backroom import (
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.dicom.matching import Level, Query
-from leadglass.dicom.model import Attributes
+from leadglass.dicom.model import Attributes, JsonElement
+from leadglass.dicom.tags import StudyInstanceUID, key
 from leadglass.errors import Denied, LeadglassError, NotHere, Unsupported
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
 from leadglass.policy.permit import Permit, decide
+from leadglass.policy.view import View
 
 
 @dataclass(slots=True)
@@ -96,7 +98,13 @@ class Archive:
     # --- asking ---------------------------------------------------------------
 
     def _event(
-        self, caller: Caller, outcome: Outcome, action: Action, reason: str, study_uid: str = "", **detail: str | int
+        self,
+        caller: Caller,
+        outcome: Outcome,
+        action: Action,
+        reason: str,
+        study_uid: str = "",
+        detail: Mapping[str, str | int] | None = None,
     ) -> Event:
         return Event(
             outcome=outcome,
@@ -107,7 +115,7 @@ class Archive:
             reason=reason,
             study_uid=study_uid,
             session=caller.session,
-            detail=detail,
+            detail=detail or {},
         )
 
     def _permit(self, caller: Caller, action: Action, *, record: bool = True, **detail: str | int) -> Permit:
@@ -115,25 +123,25 @@ class Archive:
         try:
             permit = decide(caller, action)
         except Denied as error:
-            self._audit.append(self._event(caller, Outcome.REFUSED, action, error.message, **detail))
+            self._audit.append(self._event(caller, Outcome.REFUSED, action, error.message, detail=detail))
             raise
         if record:
-            self._audit.append(self._event(caller, Outcome.PERMITTED, action, permit.reason, **detail))
+            self._audit.append(self._event(caller, Outcome.PERMITTED, action, permit.reason, detail=detail))
         return permit
 
     def _open_window(self, caller: Caller, permit: Permit, study_uid: str) -> None:
         """Write the opening record for this session, action and study unless one covers it."""
-        key = (caller.session, permit.action, study_uid)
+        window = (caller.session, permit.action, study_uid)
         now = self._tallies.clock()
         with self._tallies.lock:
-            tally = self._tallies.open.get(key)
+            tally = self._tallies.open.get(window)
             if tally is not None and now - tally.opened < self._tallies.window:
                 return
         if tally is not None:
-            self._close_window(key)
+            self._close_window(window)
         self._audit.append(self._event(caller, Outcome.PERMITTED, permit.action, permit.reason, study_uid))
         with self._tallies.lock:
-            self._tallies.open[key] = _Tally(caller, now)
+            self._tallies.open[window] = _Tally(caller, now)
 
     def _count(self, caller: Caller, action: Action, study_uid: str, octets: int, *, failed: bool = False) -> None:
         with self._tallies.lock:
@@ -143,12 +151,12 @@ class Archive:
                 tally.failed += failed
                 tally.octets += octets
 
-    def _close_window(self, key: tuple[str, Action, str]) -> None:
+    def _close_window(self, window: tuple[str, Action, str]) -> None:
         with self._tallies.lock:
-            tally = self._tallies.open.pop(key, None)
+            tally = self._tallies.open.pop(window, None)
         if tally is None:
             return
-        _, action, study_uid = key
+        _, action, study_uid = window
         outcome = Outcome.DONE if not tally.failed else Outcome.FAILED
         self._audit.append(
             self._event(
@@ -157,18 +165,16 @@ class Archive:
                 action,
                 "closed",
                 study_uid,
-                instances=tally.done,
-                failed=tally.failed,
-                octets=tally.octets,
+                {"instances": tally.done, "failed": tally.failed, "octets": tally.octets},
             )
         )
 
     def end(self, caller: Caller) -> None:
         """Close the caller's session: write what it came to, study by study."""
         with self._tallies.lock:
-            mine = [key for key in self._tallies.open if key[0] == caller.session]
-        for key in mine:
-            self._close_window(key)
+            mine = [window for window in self._tallies.open if window[0] == caller.session]
+        for window in mine:
+            self._close_window(window)
 
     # --- refusing -------------------------------------------------------------
 
@@ -182,7 +188,9 @@ class Archive:
             try:
                 decide(caller, action)
             except Denied as error:
-                self._audit.append(self._event(caller, Outcome.REFUSED, action, error.message, asked="negotiation"))
+                self._audit.append(
+                    self._event(caller, Outcome.REFUSED, action, error.message, detail={"asked": "negotiation"})
+                )
             else:
                 offered.add(action)
         return frozenset(offered)
@@ -197,7 +205,7 @@ class Archive:
             the door must not tell its own.
         """
         self._permit(caller, action, record=False, **detail)
-        self._audit.append(self._event(caller, Outcome.REFUSED, action, reason, **detail))
+        self._audit.append(self._event(caller, Outcome.REFUSED, action, reason, detail=detail))
 
     # --- verification ---------------------------------------------------------
 
@@ -248,16 +256,28 @@ class Archive:
         Raises
         ------
         Denied
-            When the caller may not query at all.
+            When the caller may not query at all, or asks about the value of an
+            attribute that is masked for it: the number of matches would tell.
         """
-        permit = self._permit(caller, Action.FIND, level=query.level.value, keys=query.describe_keys())
-        matches = self._room.find(permit, query)
-        return matches if permit.is_always_full else self._seen(permit, matches)
+        keys = query.describe_keys()
+        permit = self._permit(caller, Action.FIND, level=query.level.value, keys=keys)
+        if permit.is_always_full:
+            return self._room.find(permit, query)
+        strictest = views.strictest(caller, Action.FIND)
+        if views.asks_about(query, strictest):
+            reason = "The query asks about an attribute that is masked for the caller."
+            self._audit.append(self._event(caller, Outcome.REFUSED, Action.FIND, reason, detail={"keys": keys}))
+            raise Denied(reason)
+        return self._seen(permit, strictest, self._room.find(permit, query))
 
-    def _seen(self, permit: Permit, matches: Iterator[Attributes]) -> Iterator[Attributes]:
-        """Apply the permit's view to each match."""
+    def _seen(self, permit: Permit, strictest: View, matches: Iterator[Attributes]) -> Iterator[Attributes]:
+        """Apply the permit's view to each match; the strictest to a patient, who may have studies of several views."""
         for match in matches:
-            facts = self._room.facts(permit, match["0020000D"].get("Value", [""])[0])
+            study_uid = match.get(key(StudyInstanceUID), JsonElement(vr="UI")).get("Value", [""])[0]
+            if not study_uid:
+                yield views.apply(strictest, match)
+                continue
+            facts = self._room.facts(permit, study_uid)
             if facts is not None:
                 yield views.apply(permit.view_of(facts), match)
 
@@ -291,9 +311,9 @@ class Archive:
         records = self._room.locate(permit, level, selection)
         for facts in {record.study_uid: record.facts for record in records}.values():
             if not permit.view_of(facts).is_full:
-                raise Unsupported(
-                    "This caller sees the study with attributes masked, and a masked retrieval is not built yet."
-                )
+                reason = "This caller sees the study with attributes masked, and a masked retrieval is not built yet."
+                self._audit.append(self._event(caller, Outcome.REFUSED, action, reason, facts.study_uid))
+                raise Unsupported(reason)
             self._open_window(caller, permit, facts.study_uid)
         return Retrieval(self, caller, permit, records)
 
@@ -330,8 +350,7 @@ class Archive:
                 Action.DELETE,
                 "deleted",
                 study_uid,
-                instances=deleted.instances,
-                octets=deleted.octets,
+                {"instances": deleted.instances, "octets": deleted.octets},
             )
         )
         return deleted
@@ -380,7 +399,13 @@ class Archive:
         report = self._room.fsck(permit, progress)
         outcome = Outcome.DONE if not report.faults else Outcome.ALERT
         self._audit.append(
-            self._event(caller, outcome, Action.VERIFY, "fsck", instances=report.instances, faults=len(report.faults))
+            self._event(
+                caller,
+                outcome,
+                Action.VERIFY,
+                "fsck",
+                detail={"instances": report.instances, "faults": len(report.faults)},
+            )
         )
         return report
 

@@ -1,5 +1,5 @@
 from leadglass.archive.backroom import InstanceRecord
-from leadglass.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE, JPEG_2000
+from leadglass.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, JPEG_2000, JPEG_BASELINE
 from leadglass.doors.dimse.plan import CONTEXTS, plan
 from leadglass.policy.facts import StudyFacts
 

@@ -109,13 +109,9 @@ def answer(request: AssociateRequest, offered: frozenset[Action], services: Serv
     served = {c.abstract_syntax for c in request.contexts if isinstance(contexts[c.id], str)}
     return Acceptance(
         contexts=contexts,
-        roles={
-            uid: _role(uid, role, offered, services) for uid, role in request.roles.items() if uid in served
-        },
+        roles={uid: _role(uid, role, offered, services) for uid, role in request.roles.items() if uid in served},
         extended={
-            uid: _extended(uid, information, services)
-            for uid, information in request.extended.items()
-            if uid in served
+            uid: _extended(uid, information, services) for uid, information in request.extended.items() if uid in served
         },
         async_ops=None if request.async_ops is None else (1, 1),
     )

@@ -82,7 +82,17 @@ class Parcel:
         Bytes to read at a time.
     """
 
-    __slots__ = ("_accepted", "_block", "_reader", "_retrieval", "_source", "_transcoder", "context_id", "first", "record")
+    __slots__ = (
+        "_accepted",
+        "_block",
+        "_reader",
+        "_retrieval",
+        "_source",
+        "_transcoder",
+        "context_id",
+        "first",
+        "record",
+    )
 
     def __init__(
         self,

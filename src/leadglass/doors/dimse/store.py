@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from leadglass.archive.archive import Archive, Receiving
 from leadglass.archive.backroom import Declared, Receipt
 from leadglass.doors.dimse.threads import Threads
-from leadglass.errors import BadInput, LeadglassError
+from leadglass.errors import Busy, LeadglassError
 from leadglass.policy.caller import Caller
 
 
@@ -30,20 +30,17 @@ class _Intake:
         self._declared = declared
         self._receiving: Receiving | None = None
 
-    def write(self, blocks: list[bytes]) -> None:
+    def write(self, blocks: list[bytes]) -> Receiving:
         """Take blocks, in a thread; the first hop begins."""
         if self._receiving is None:
             self._receiving = self._archive.receive(self._caller, self._declared)
         for block in blocks:
             self._receiving.write(block)
+        return self._receiving
 
     def finish(self, blocks: list[bytes]) -> Receipt:
         """Take the last blocks and commit, in a thread: for a small instance the only hop."""
-        self.write(blocks)
-        receiving, self._receiving = self._receiving, None
-        if receiving is None:
-            raise BadInput("The request has no data set.")
-        return receiving.finish()
+        return self.write(blocks).finish()
 
     def abort(self) -> None:
         """Forget it, in a thread; harmless at any time."""
@@ -81,24 +78,34 @@ async def receive(
         puts in quarantine.
     """
     intake = _Intake(archive, caller, declared)
+    try:
+        last = await _feed(intake, data, threads, batch)
+        return await threads.run(intake.finish, last)
+    except BaseException:
+        try:
+            await threads.run(intake.abort)
+        except Busy:
+            intake.abort()  # the pool is already stopped, so nothing else runs in this loop for long
+        raise
+
+
+async def _feed(intake: _Intake, data: AsyncIterator[bytes], threads: Threads, batch: int) -> list[bytes]:
+    """Write a data set in batches and give the last one back; after a failure read to the end, then raise it."""
     failure: LeadglassError | None = None
     gathered: list[bytes] = []
     size = 0
-    try:
-        async for block in data:
-            if failure is not None:
-                continue
-            gathered.append(block)
-            size += len(block)
-            if size >= batch:
-                try:
-                    await threads.run(intake.write, gathered)
-                except LeadglassError as error:
-                    failure = error
-                gathered, size = [], 0
+    async for block in data:
         if failure is not None:
-            raise failure
-        return await threads.run(intake.finish, gathered)
-    except BaseException:
-        await threads.run(intake.abort)
-        raise
+            continue
+        gathered.append(block)
+        size += len(block)
+        if size < batch:
+            continue
+        try:
+            await threads.run(intake.write, gathered)
+        except LeadglassError as error:
+            failure = error
+        gathered, size = [], 0
+    if failure is not None:
+        raise failure
+    return gathered

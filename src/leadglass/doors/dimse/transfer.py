@@ -20,7 +20,8 @@ from leadglass.doors.dimse.parcel import Accepted, Parcel, Transcodes
 from leadglass.doors.dimse.status import Status, comment, comment_of
 from leadglass.doors.dimse.threads import Threads
 from leadglass.errors import LeadglassError
-from leadglass.wire.messages import Command, CStoreRq, CStoreRsp
+from leadglass.wire.errors import AssociationAborted
+from leadglass.wire.messages import Command, CStoreRq, CStoreRsp, Suboperations, is_warning
 
 _UID_LIST: Final = 0xFFFE
 """Most bytes of a UI value in an explicit VR transfer syntax, whose length field has 16 bits (PS3.5 7.1.2)."""
@@ -30,10 +31,6 @@ _COUNT: Final = 0xFFFF
 
 
 T = TypeVar("T")
-
-
-class AssociationBroken(Exception):  # noqa: N818 - named as what happened
-    """The association to the receiver ended, or had to be ended, in the middle of a transfer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ class Link(Protocol):
 
         Raises
         ------
-        AssociationBroken
+        AssociationAborted
             When there is none coming.
         """
         ...
@@ -95,18 +92,19 @@ class Progress:
         self.failed_uids.append(record.sop_instance_uid)
         self.reason = self.reason or reason
 
-    def counts(self) -> tuple[int, int, int, int]:
-        """Give remaining, completed, failed and warning sub-operations as a response can state them."""
-        return (
-            min(self.remaining, _COUNT),
-            min(self.completed, _COUNT),
-            min(self.failed, _COUNT),
-            min(self.warning, _COUNT),
+    def counts(self, status: Status) -> Suboperations:
+        """Give the counts that go with a status: what remains only while going on, or when cancelled (PS3.7 C.4)."""
+        unfinished = status in {Status.PENDING, Status.CANCEL}
+        return Suboperations(
+            remaining=min(self.remaining, _COUNT) if unfinished else None,
+            completed=min(self.completed, _COUNT),
+            failed=min(self.failed, _COUNT),
+            warning=min(self.warning, _COUNT),
         )
 
-    def final_status(self, *, cancelled: bool) -> Status:
-        """Give the status of the last response (PS3.4 Tables C.4-2, C.4-3)."""
-        if cancelled:
+    def final_status(self) -> Status:
+        """Give the status of the last response (PS3.4 Tables C.4-2, C.4-3); something remains only after a cancel."""
+        if self.remaining:
             return Status.CANCEL
         if self.failed and not self.completed and not self.warning:
             return Status.OUT_OF_RESOURCES_SUB_OPERATIONS
@@ -210,7 +208,7 @@ class Transfer:
 
         Raises
         ------
-        AssociationBroken
+        AssociationAborted
             When the link cannot be used any more; the record it broke on is
             counted as failed, the queue has the rest.
         """
@@ -219,13 +217,13 @@ class Transfer:
             while queue and not self._cancelled():
                 current = ahead or self._begin(queue[0], link)
                 ahead = None
-                broken: AssociationBroken | None = None
+                broken: AssociationAborted | None = None
                 try:
                     await current.ready()
                     ahead = self._begin(queue[1], link) if len(queue) > 1 else None
                     await self._send(current.parcel, link)
-                except AssociationBroken as error:
-                    self._progress.fail(queue[0], comment(str(error)))
+                except AssociationAborted as error:
+                    self._progress.fail(queue[0], "The association to the receiver broke.")
                     broken = error
                 except LeadglassError as error:
                     self._progress.fail(queue[0], comment_of(error))
@@ -263,14 +261,14 @@ class Transfer:
             finally:
                 await blocks.aclose()
         if not isinstance(response, CStoreRsp):
-            raise AssociationBroken("The receiver answered with something else.")
+            raise AssociationAborted("The receiver answered a C-STORE with something else.")
         self._count(record, response)
 
     def _count(self, record: InstanceRecord, response: CStoreRsp) -> None:
         status = response.status
         if status == Status.SUCCESS:
             self._progress.succeed()
-        elif status >> 12 == 0xB or status in {0x0001, 0x0107, 0x0116}:  # warnings: PS3.7 C.3
+        elif is_warning(status):
             self._progress.warn()
         else:
             self._progress.fail(record, comment(f"The receiver answered with status {status:04X}."))

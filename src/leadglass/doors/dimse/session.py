@@ -1,0 +1,369 @@
+"""A session: one association of one identified caller, request by request.
+
+Rule 1. Each request becomes one call on the archive and at least one response.
+Rule 2. An error of a known kind is a status; the association goes on. A lost
+association is not answered. Rule 3. Nothing of a request's content is logged.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+from leadglass.archive.archive import Archive
+from leadglass.archive.backroom import Declared
+from leadglass.dicom import sop_classes
+from leadglass.dicom.codec_io import encode_identifier
+from leadglass.dicom.matching import Root
+from leadglass.doors.dimse.echo import echo
+from leadglass.doors.dimse.find import Question, find
+from leadglass.doors.dimse.get import get
+from leadglass.doors.dimse.link import AssociationLink
+from leadglass.doors.dimse.move import Destinations, DestinationUnknown, move
+from leadglass.doors.dimse.negotiation import Services, extras
+from leadglass.doors.dimse.parcel import Transcodes
+from leadglass.doors.dimse.requests import read_identifier
+from leadglass.doors.dimse.retrieve import Pending, RetrieveRequest
+from leadglass.doors.dimse.settings import DimseSettings
+from leadglass.doors.dimse.status import Service, Status, comment_of, status_of
+from leadglass.doors.dimse.store import receive
+from leadglass.doors.dimse.threads import Threads
+from leadglass.doors.dimse.transfer import Progress
+from leadglass.errors import LeadglassError
+from leadglass.policy.action import Action
+from leadglass.policy.caller import Caller
+from leadglass.wire.association import AcceptedContext, Message, ServerAssociation
+from leadglass.wire.errors import AssociationAborted
+from leadglass.wire.messages import (
+    CEchoRq,
+    CFindRq,
+    CGetRq,
+    CMoveRq,
+    CStoreRq,
+    NActionRq,
+    NCreateRq,
+    NDeleteRq,
+    NEventReportRq,
+    NGetRq,
+    NSetRq,
+)
+
+LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What every session of the door works with."""
+
+    archive: Archive
+    destinations: Destinations
+    transcoder: Transcodes
+    threads: Threads
+    settings: DimseSettings
+    services: Services
+
+
+@dataclass(slots=True)
+class Counts:
+    """What an association came to, for the log."""
+
+    stored: int = 0
+    refused: int = 0
+    matches: int = 0
+    sent: int = 0
+    failed: int = 0
+
+
+class DimseSession:
+    """Answers the requests of one association.
+
+    Parameters
+    ----------
+    caller : Caller
+        Who asks, proven.
+    rooms : Rooms
+        What the door works with.
+    """
+
+    def __init__(self, caller: Caller, rooms: Rooms) -> None:
+        self._caller = caller
+        self._rooms = rooms
+        self._counts = Counts()
+
+    async def message(self, association: ServerAssociation, message: Message) -> None:
+        """Answer one request."""
+        context = message.context
+        match message.command:
+            case CEchoRq() as request:
+                await self._echo(association, context, request)
+            case CStoreRq() as request:
+                await self._store(association, context, request, message.data)
+            case CFindRq() as request:
+                await self._find(association, context, request, message.data)
+            case CGetRq() as request:
+                await self._get(association, context, request, message.data)
+            case CMoveRq() as request:
+                await self._move(association, context, request, message.data)
+            case NEventReportRq() | NGetRq() | NSetRq() | NActionRq() | NCreateRq() | NDeleteRq() as request:
+                await _drain(message.data)
+                await association.send(context.id, request.response(Status.UNRECOGNIZED_OPERATION))
+            case _:
+                await association.abort()
+
+    async def ended(self, how: str) -> None:
+        """Close the books of the association."""
+        await self._rooms.threads.run(self._rooms.archive.end, self._caller)
+        counts = self._counts
+        LOG.info(
+            "association closed",
+            extra={
+                "caller": str(self._caller),
+                "session": self._caller.session,
+                "how": how,
+                "stored": counts.stored,
+                "refused": counts.refused,
+                "matches": counts.matches,
+                "sent": counts.sent,
+                "failed": counts.failed,
+            },
+        )
+
+    # --- verification ---------------------------------------------------------
+
+    async def _echo(self, association: ServerAssociation, context: AcceptedContext, request: CEchoRq) -> None:
+        try:
+            await echo(self._rooms.archive, self._caller, self._rooms.threads)
+        except LeadglassError as error:
+            response = request.response(self._refused(Service.ECHO, error), comment_of(error))
+        else:
+            response = request.response(Status.SUCCESS)
+        await association.send(context.id, response)
+
+    # --- storage --------------------------------------------------------------
+
+    async def _store(
+        self,
+        association: ServerAssociation,
+        context: AcceptedContext,
+        request: CStoreRq,
+        data: AsyncIterator[bytes] | None,
+    ) -> None:
+        if request.affected_sop_class_uid != context.abstract_syntax or not self._rooms.services.is_storage(
+            context.abstract_syntax
+        ):
+            await _drain(data)
+            response = request.response(
+                Status.SOP_CLASS_NOT_SUPPORTED, "The SOP class is not that of the presentation context."
+            )
+            self._counts.refused += 1
+            await association.send(context.id, response)
+            return
+        declared = Declared(
+            transfer_syntax_uid=context.transfer_syntax,
+            sop_class_uid=request.affected_sop_class_uid,
+            sop_instance_uid=request.affected_sop_instance_uid,
+            origin=self._caller.name,
+        )
+        try:
+            await receive(
+                self._rooms.archive,
+                self._caller,
+                declared,
+                _or_nothing(data),
+                threads=self._rooms.threads,
+                batch=self._rooms.settings.block,
+            )
+        except AssociationAborted:
+            raise
+        except LeadglassError as error:
+            response = request.response(self._refused(Service.STORE, error), comment_of(error))
+        else:
+            self._counts.stored += 1
+            response = request.response(Status.SUCCESS)
+        await association.send(context.id, response)
+
+    # --- query ----------------------------------------------------------------
+
+    async def _find(
+        self,
+        association: ServerAssociation,
+        context: AcceptedContext,
+        request: CFindRq,
+        data: AsyncIterator[bytes] | None,
+    ) -> None:
+        settings = self._rooms.settings
+        try:
+            identifier = await read_identifier(data, settings.identifier)
+            negotiated = extras(association.request, context.abstract_syntax, self._rooms.services)
+            question = Question(identifier, context.transfer_syntax, root_of(context), negotiated)
+            answers = find(
+                self._rooms.archive,
+                self._caller,
+                question,
+                threads=self._rooms.threads,
+                page=settings.matches,
+                ae_title=settings.ae_title,
+                cancelled=lambda: association.cancelled(request.message_id),
+            )
+            async for status, match in answers:
+                self._counts.matches += match is not None
+                await association.send(context.id, request.response(status), match)
+        except AssociationAborted:
+            raise
+        except LeadglassError as error:
+            response = request.response(self._refused(Service.FIND, error), comment_of(error))
+            await association.send(context.id, response)
+
+    # --- retrieve -------------------------------------------------------------
+
+    async def _get(
+        self,
+        association: ServerAssociation,
+        context: AcceptedContext,
+        request: CGetRq,
+        data: AsyncIterator[bytes] | None,
+    ) -> None:
+        rooms = self._rooms
+        try:
+            progress = await get(
+                rooms.archive,
+                self._caller,
+                await self._read(association, context, request, data, Action.GET, self._caller.name),
+                AssociationLink(association, "scp"),
+                threads=rooms.threads,
+                transcoder=rooms.transcoder,
+                block=rooms.settings.block,
+                cancelled=lambda: association.cancelled(request.message_id),
+                pending=self._pending(association, context, request),
+            )
+        except AssociationAborted:
+            raise
+        except LeadglassError as error:
+            response = request.response(self._refused(Service.GET, error), None, comment_of(error))
+            await association.send(context.id, response)
+        else:
+            await self._finish(association, context, request, progress)
+
+    async def _move(
+        self,
+        association: ServerAssociation,
+        context: AcceptedContext,
+        request: CMoveRq,
+        data: AsyncIterator[bytes] | None,
+    ) -> None:
+        rooms = self._rooms
+        try:
+            progress = await move(
+                rooms.archive,
+                self._caller,
+                await self._read(association, context, request, data, Action.MOVE, request.move_destination),
+                rooms.destinations,
+                calling_ae_title=association.request.calling_ae_title,
+                threads=rooms.threads,
+                transcoder=rooms.transcoder,
+                block=rooms.settings.block,
+                cancelled=lambda: association.cancelled(request.message_id),
+                pending=self._pending(association, context, request),
+            )
+        except AssociationAborted:
+            raise
+        except DestinationUnknown:
+            self._counts.refused += 1
+            response = request.response(
+                Status.MOVE_DESTINATION_UNKNOWN, None, "The move destination is not known here."
+            )
+            await association.send(context.id, response)
+        except LeadglassError as error:
+            response = request.response(self._refused(Service.MOVE, error), None, comment_of(error))
+            await association.send(context.id, response)
+        else:
+            await self._finish(association, context, request, progress)
+
+    async def _read(
+        self,
+        association: ServerAssociation,
+        context: AcceptedContext,
+        request: CGetRq | CMoveRq,
+        data: AsyncIterator[bytes] | None,
+        action: Action,
+        to: str,
+    ) -> RetrieveRequest:
+        return RetrieveRequest(
+            action=action,
+            identifier=await read_identifier(data, self._rooms.settings.identifier),
+            transfer_syntax_uid=context.transfer_syntax,
+            root=root_of(context),
+            relational=extras(association.request, context.abstract_syntax, self._rooms.services).relational,
+            message_id=request.message_id,
+            priority=request.priority,
+            to=to,
+        )
+
+    def _pending(self, association: ServerAssociation, context: AcceptedContext, request: CGetRq | CMoveRq) -> Pending:
+        async def send(progress: Progress) -> None:
+            response = request.response(Status.PENDING, progress.counts(Status.PENDING))
+            await association.send(context.id, response)
+
+        return Pending(send, self._rooms.settings.pending)
+
+    async def _finish(
+        self,
+        association: ServerAssociation,
+        context: AcceptedContext,
+        request: CGetRq | CMoveRq,
+        progress: Progress,
+    ) -> None:
+        """Send the last response of a retrieval."""
+        self._counts.sent += progress.completed + progress.warning
+        self._counts.failed += progress.failed
+        status = progress.final_status()
+        identifier = progress.failed_identifier()
+        if progress.failed:
+            LOG.warning(
+                "sub-operations failed",
+                extra={
+                    "session": self._caller.session,
+                    "failed": progress.failed,
+                    "completed": progress.completed,
+                    "reason": progress.reason,
+                },
+            )
+        await association.send(
+            context.id,
+            request.response(status, progress.counts(status), progress.reason),
+            encode_identifier(identifier, context.transfer_syntax) if identifier is not None else None,
+        )
+
+    def _refused(self, service: Service, error: LeadglassError) -> Status:
+        """Count and log an error; give its status."""
+        status = status_of(service, error)
+        self._counts.refused += 1
+        LOG.warning(
+            "request refused",
+            extra={
+                "session": self._caller.session,
+                "service": service.value,
+                "status": f"{status:04X}",
+                "kind": error.kind.value,
+                "reason": error.message,
+            },
+        )
+        return status
+
+
+def root_of(context: AcceptedContext) -> Root:
+    """Give the information model of a Query/Retrieve context."""
+    return Root.PATIENT if context.abstract_syntax in sop_classes.PATIENT_ROOT else Root.STUDY
+
+
+async def _drain(data: AsyncIterator[bytes] | None) -> None:
+    """Read what nobody needs, so that the answer can be sent."""
+    async for _ in _or_nothing(data):
+        pass
+
+
+async def _or_nothing(data: AsyncIterator[bytes] | None) -> AsyncIterator[bytes]:
+    """Give a data set's blocks; none where there is no data set."""
+    if data is not None:
+        async for block in data:
+            yield block
