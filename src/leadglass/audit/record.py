@@ -82,12 +82,13 @@ class Record:
 
 
 def escape(text: str) -> str:
-    """Write out what is not plainly visible (control characters, direction marks, …) as Python escapes."""
-    if text.isprintable() and "\\" not in text:
+    """Write out what is not plainly visible (control characters, direction marks, …) as Python escapes.
+
+    Doing it twice changes nothing: it is for showing, not for reading back.
+    """
+    if text.isprintable():
         return text
-    return "".join(
-        "\\\\" if c == "\\" else c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-    )
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def to_text(time: datetime) -> str:

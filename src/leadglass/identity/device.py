@@ -1,0 +1,264 @@
+"""Device: an enrolled modality or workstation, valid or not at all.
+
+Rule 1. A device that breaks a rule cannot be made; the message says which rule
+and what to write instead. Rule 2. The plaintext lane is for one machine, in one
+place, until a day: its networks are small and local and its end is near.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from ipaddress import IPv6Network, ip_network
+from typing import Final, Self
+
+from leadglass.audit.record import escape
+from leadglass.dicom.uids import parse_ae_title
+from leadglass.errors import BadInput
+from leadglass.identity.peers import IpNetwork, is_local
+from leadglass.policy.action import DEVICE_ACTIONS, Action
+
+WIDEST: Final = {4: 8, 6: 32}
+"""Shortest prefix of a device's network: what an organisation owns at most. A device that may
+speak from anywhere is not bound to an address."""
+
+WIDEST_PLAINTEXT: Final = {4: 24, 6: 64}
+"""Shortest prefix in the plaintext lane. Without TLS the address is all the evidence there is: best
+one host, at most the one segment a modality gets its address in by DHCP."""
+
+MAX_ADDRESSES: Final = 32
+"""Networks of one device."""
+
+MAX_PLAINTEXT_DAYS: Final = 366
+"""Days ahead that a plaintext lane may end: somebody has to look at it once a year."""
+
+TLS_ACTIONS: Final = frozenset({Action.ECHO, Action.STORE})
+PLAINTEXT_ACTIONS: Final = frozenset({Action.STORE})
+"""What is granted when nothing is said: a modality sends. In plaintext not even C-ECHO."""
+
+_HOST: Final = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9_-]{1,63}(\.(?!-)[A-Za-z0-9_-]{1,63})*|[0-9A-Fa-f:.]{2,45}")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One enrolled device.
+
+    Parameters
+    ----------
+    ae_title : str
+        Its AE title (PS3.5 section 6.2). Upper and lower case differ.
+    addresses : tuple of networks
+        Where it may speak from.
+    allow : frozenset of Action
+        What it may ask for, with a certificate and in the plaintext lane alike.
+    plaintext : bool
+        Whether it may speak without TLS.
+    until : date, optional
+        The last day (UTC) on which it may; needed with ``plaintext``, else none.
+    host : str
+        Where it receives (C-MOVE); empty: it does not.
+    port : int
+        The TCP port there; 0: it does not.
+    fingerprint : str
+        SHA-256 of its certificate (hexadecimal); empty: it has none.
+    certificate_until : datetime, optional
+        When that ends (UTC).
+
+    Raises
+    ------
+    BadInput
+        When a rule is broken.
+    """
+
+    ae_title: str
+    addresses: tuple[IpNetwork, ...]
+    allow: frozenset[Action]
+    plaintext: bool = False
+    until: date | None = None
+    host: str = ""
+    port: int = 0
+    fingerprint: str = ""
+    certificate_until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if parse_ae_title(self.ae_title) != self.ae_title:
+            raise BadInput("An AE title is kept without spaces around it.")
+        _check_addresses(self.addresses)
+        if not self.allow:
+            raise BadInput(
+                "A device that is allowed nothing needs no enrolment. Give --allow, for instance --allow store."
+            )
+        if beyond := self.allow - DEVICE_ACTIONS:
+            raise BadInput(
+                f"A device cannot be granted {_listed(beyond)}; it can be granted {_listed(DEVICE_ACTIONS)}."
+            )
+        if self.plaintext:
+            _check_plaintext(self.addresses, self.until)
+        elif self.until is not None:
+            raise BadInput("--until is the last day of a plaintext lane; give it with --plaintext, or leave it out.")
+        _check_destination(self.host, self.port)
+
+    @classmethod
+    def parse(
+        cls,
+        ae_title: str,
+        addresses: Iterable[str],
+        allow: Iterable[str] = (),
+        *,
+        plaintext: bool = False,
+        until: str | date | None = None,
+        host: str = "",
+        port: int = 0,
+    ) -> Self:
+        """Make a device from what an operator typed.
+
+        Parameters
+        ----------
+        ae_title : str
+            The AE title.
+        addresses : iterable of str
+            Networks in CIDR notation, or single addresses.
+        allow : iterable of str
+            Words such as ``store``; none means ``echo`` and ``store``, in the
+            plaintext lane ``store`` only.
+        plaintext : bool
+            Whether it may speak without TLS.
+        until : str or date, optional
+            The last day of the plaintext lane, ``YYYY-MM-DD``.
+        host, port
+            Where it receives.
+
+        Raises
+        ------
+        BadInput
+        """
+        words = [word for text in allow for word in text.split(",")]
+        default = PLAINTEXT_ACTIONS if plaintext else TLS_ACTIONS
+        return cls(
+            ae_title=parse_ae_title(ae_title),
+            addresses=tuple(dict.fromkeys(parse_network(text) for each in addresses for text in each.split(","))),
+            allow=frozenset(_parse_action(word) for word in words) if words else default,
+            plaintext=plaintext,
+            until=_parse_date(until) if isinstance(until, str) else until,
+            host=host,
+            port=port,
+        )
+
+    def check_new(self, today: date) -> None:
+        """Refuse a plaintext lane that has ended already or would stay open too long.
+
+        Raises
+        ------
+        BadInput
+        """
+        if self.until is None:
+            return
+        if self.until <= today:
+            raise BadInput(
+                f"The plaintext lane would end on {self.until}, which is not in the future. Give a later day."
+            )
+        if self.until > today + timedelta(days=MAX_PLAINTEXT_DAYS):
+            latest = today + timedelta(days=MAX_PLAINTEXT_DAYS)
+            raise BadInput(f"A plaintext lane ends within {MAX_PLAINTEXT_DAYS} days: give {latest} or an earlier day.")
+
+    def speaks_plaintext(self, today: date) -> bool:
+        """Say whether its plaintext lane is open on a day (UTC), the last one included."""
+        return self.plaintext and self.until is not None and today <= self.until
+
+    @property
+    def receives(self) -> bool:
+        """Whether it is registered as a C-MOVE destination."""
+        return bool(self.host)
+
+
+def parse_network(text: str) -> IpNetwork:
+    """Read a network in CIDR notation, or a single address.
+
+    Raises
+    ------
+    BadInput
+        With what to write instead, where that is clear.
+    """
+    text = text.strip()
+    try:
+        return _unmapped(ip_network(text, strict=True))
+    except ValueError:
+        pass
+    try:
+        meant = ip_network(text, strict=False)
+    except ValueError:
+        raise BadInput(
+            f"{_shown(text)} is no address and no network. Write an address such as 10.1.2.3, "
+            "or a network such as 10.1.2.0/24."
+        ) from None
+    host = text.partition("/")[0]
+    raise BadInput(f"{text} is both an address and a network. Write {host} for the one or {meant} for the other.")
+
+
+def _unmapped(network: IpNetwork) -> IpNetwork:
+    if isinstance(network, IPv6Network) and network.prefixlen >= 96 and (v4 := network.network_address.ipv4_mapped):
+        return ip_network(f"{v4}/{network.prefixlen - 96}")
+    return network
+
+
+def _check_addresses(addresses: tuple[IpNetwork, ...]) -> None:
+    if not addresses:
+        raise BadInput("A device is bound to its address. Give --address, for instance --address 10.1.2.3.")
+    if len(addresses) > MAX_ADDRESSES:
+        raise BadInput(f"A device has at most {MAX_ADDRESSES} networks. Join some of them.")
+    for network in addresses:
+        if network.prefixlen < WIDEST[network.version]:
+            raise BadInput(
+                f"{network} is (nearly) everybody. Give the device's own address or network; "
+                f"/{WIDEST[network.version]} is the widest."
+            )
+        if network.is_multicast or network.is_unspecified:
+            raise BadInput(f"{network} is not where a device can speak from. Give its own address.")
+
+
+def _check_plaintext(addresses: tuple[IpNetwork, ...], until: date | None) -> None:
+    if until is None:
+        raise BadInput("A plaintext lane has a last day. Give --until YYYY-MM-DD, by which the device speaks TLS.")
+    for network in addresses:
+        if network.prefixlen < WIDEST_PLAINTEXT[network.version]:
+            raise BadInput(
+                f"{network} is too wide for the plaintext lane, where the address is all that tells devices apart. "
+                f"Give the device's own address; /{WIDEST_PLAINTEXT[network.version]} is the widest."
+            )
+        if not is_local(network):
+            raise BadInput(
+                f"{network} is not a local network, and plaintext does not leave the house. "
+                "Give a private address, or enrol the device with a certificate."
+            )
+
+
+def _check_destination(host: str, port: int) -> None:
+    if bool(host) != bool(port):
+        raise BadInput("A destination needs both --host and --port, or neither.")
+    if host and not _HOST.fullmatch(host):
+        raise BadInput(f"{_shown(host)} is no host name and no address. Give --host as in a URL, without the port.")
+    if not 0 <= port <= 65_535:
+        raise BadInput("A port is a number from 1 to 65535.")
+
+
+def _parse_action(word: str) -> Action:
+    try:
+        action = Action(word.strip().lower())
+    except ValueError:
+        raise BadInput(f"{_shown(word)} is nothing that can be granted; give {_listed(DEVICE_ACTIONS)}.") from None
+    return action
+
+
+def _parse_date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"{_shown(text)} is no day. Write it as 2027-03-31.") from None
+
+
+def _listed(actions: Iterable[Action]) -> str:
+    return ", ".join(sorted(action.value for action in actions))
+
+
+def _shown(text: str) -> str:
+    return f"“{escape(text[:64])}”"

@@ -1,0 +1,396 @@
+"""Devices: who is enrolled, with which certificate; sealed at rest, every change on record.
+
+Rule 1. What is changed here is permitted and recorded first. Rule 2. A device has
+at most one certificate that counts: enrolling anew ends the old one, removing
+the device ends it too. A certificate that has ended is remembered, so that its
+use is refused for what it is. Rule 3. Every answer comes from the database, not
+from memory: what one process changes, the others see at once.
+"""
+
+import json
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from ipaddress import ip_network
+from pathlib import Path
+from threading import RLock
+from typing import Final, Self
+
+from leadglass.audit.event import Event, Outcome
+from leadglass.audit.log import AuditLog
+from leadglass.audit.record import escape
+from leadglass.crypto.ca import DEVICE_DAYS, Authority, Issued, write_private
+from leadglass.crypto.database import driver, open_sealed, translating
+from leadglass.errors import BadInput, Conflict, Denied, LeadglassError, Misconfigured, NotHere
+from leadglass.identity.device import Device
+from leadglass.policy.action import Action
+from leadglass.policy.caller import Caller
+from leadglass.policy.permit import decide
+
+KEY_FILE: Final = "key.pem"
+CERTIFICATE_FILE: Final = "cert.pem"
+AUTHORITY_FILE: Final = "ca.pem"
+
+_SCHEMA: Final = (
+    """CREATE TABLE IF NOT EXISTS device (
+        ae_title TEXT PRIMARY KEY,
+        addresses TEXT NOT NULL,
+        allow TEXT NOT NULL,
+        plaintext INTEGER NOT NULL,
+        until TEXT,
+        host TEXT NOT NULL,
+        port INTEGER NOT NULL,
+        CHECK (plaintext = 0 OR until IS NOT NULL)
+    )""",
+    """CREATE TABLE IF NOT EXISTS certificate (
+        fingerprint TEXT PRIMARY KEY,
+        ae_title TEXT NOT NULL,
+        serial TEXT NOT NULL,
+        not_after TEXT NOT NULL,
+        ended TEXT
+    )""",
+    # The schema itself keeps a device from having two certificates that count.
+    "CREATE UNIQUE INDEX IF NOT EXISTS certificate_that_counts ON certificate (ae_title) WHERE ended IS NULL",
+)
+
+_DEVICES: Final = """
+    SELECT d.ae_title, d.addresses, d.allow, d.plaintext, d.until, d.host, d.port, c.fingerprint, c.not_after
+    FROM device d LEFT JOIN certificate c ON c.ae_title = d.ae_title AND c.ended IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate that was once issued.
+
+    Parameters
+    ----------
+    ae_title : str
+        To whom.
+    ended : str
+        Why it does not count any more (``replaced``, ``removed``); empty while it does.
+    """
+
+    ae_title: str
+    ended: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What enrolling gave: files for the device, and how its certificate is known.
+
+    Parameters
+    ----------
+    ae_title : str
+        The device.
+    key, certificate, authority : Path
+        ``key.pem`` (mode 0600), ``cert.pem``, ``ca.pem``.
+    fingerprint, serial : str
+        Of the certificate, hexadecimal.
+    not_after : datetime
+        When it ends (UTC).
+    """
+
+    ae_title: str
+    key: Path
+    certificate: Path
+    authority: Path
+    fingerprint: str
+    serial: str
+    not_after: datetime
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Devices:
+    """The enrolled devices of one archive.
+
+    Parameters
+    ----------
+    path : Path
+        The sealed database.
+    key : bytes
+        32 bytes: its key.
+    audit : AuditLog
+        Where changes are recorded.
+    authority : Authority
+        Who signs certificates.
+    door : str
+        For the records.
+    clock : callable
+        The time now (UTC).
+
+    Raises
+    ------
+    Misconfigured, Busy, Full, Corrupt
+        When the database cannot be opened.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        key: bytes,
+        audit: AuditLog,
+        authority: Authority,
+        *,
+        door: str = "cli",
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._path = path
+        self._audit = audit
+        self._authority = authority
+        self._door = door
+        self._clock = clock
+        self._lock = RLock()
+        self._connection = open_sealed(path, key, create=True)
+        try:
+            with translating(path.name):
+                for statement in _SCHEMA:
+                    self._connection.execute(statement)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._connection.close()
+
+    @property
+    def now(self) -> datetime:
+        """The time it is (UTC)."""
+        return self._clock().astimezone(UTC)
+
+    @property
+    def today(self) -> date:
+        """The day it is, in UTC."""
+        return self.now.date()
+
+    # --- asking ---------------------------------------------------------------
+
+    def find(self, ae_title: str) -> Device | None:
+        """Give a device, or None when there is none of this AE title."""
+        with self._lock, translating(self._path.name):
+            row = self._connection.execute(f"{_DEVICES} WHERE d.ae_title = ?", (ae_title,)).fetchone()
+        return None if row is None else _device(row)
+
+    def get(self, ae_title: str) -> Device:
+        """Give a device.
+
+        Raises
+        ------
+        NotHere
+        """
+        device = self.find(ae_title)
+        if device is None:
+            raise NotHere(f"No device is enrolled as {escape(ae_title[:64])}. See: leadglass device list")
+        return device
+
+    def list(self) -> list[Device]:
+        """Give all devices, by AE title."""
+        with self._lock, translating(self._path.name):
+            rows = self._connection.execute(f"{_DEVICES} ORDER BY d.ae_title").fetchall()
+        return [_device(row) for row in rows]
+
+    def whose(self, fingerprint: str) -> Certificate | None:
+        """Give what is known of a certificate, or None when this archive never issued it."""
+        with self._lock, translating(self._path.name):
+            row = self._connection.execute(
+                "SELECT ae_title, coalesce(ended, '') FROM certificate WHERE fingerprint = ?", (fingerprint,)
+            ).fetchone()
+        return None if row is None else Certificate(row[0], row[1])
+
+    # --- changing -------------------------------------------------------------
+
+    def add(self, caller: Caller, device: Device, *, replace: bool = False) -> None:
+        """Enrol a device, or change one.
+
+        Parameters
+        ----------
+        caller : Caller
+            Who asks; needs ``MANAGE``.
+        device : Device
+            What it may. Its certificate is not taken from here: it keeps the one it has.
+        replace : bool
+            Whether an enrolled device of this AE title is changed.
+
+        Raises
+        ------
+        Denied, BadInput
+        Conflict
+            When the AE title is enrolled already and ``replace`` is not given.
+        """
+        device.check_new(self.today)
+        with self._changing(caller, "add", device.ae_title, **_described(device)):
+            if not replace and self.find(device.ae_title) is not None:
+                raise Conflict(
+                    f"{device.ae_title} is enrolled already. Give --replace to change it, or remove it first."
+                )
+            self._connection.execute(
+                "INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    device.ae_title,
+                    json.dumps([str(network) for network in device.addresses]),
+                    json.dumps(sorted(device.allow)),
+                    device.plaintext,
+                    device.until.isoformat() if device.until else None,
+                    device.host,
+                    device.port,
+                ),
+            )
+
+    def remove(self, caller: Caller, ae_title: str) -> None:
+        """Remove a device; its certificate ends with it.
+
+        Raises
+        ------
+        Denied, NotHere
+        """
+        self.get(ae_title)
+        with self._changing(caller, "remove", ae_title):
+            self._end_certificate(ae_title, "removed")
+            self._connection.execute("DELETE FROM device WHERE ae_title = ?", (ae_title,))
+
+    def enrol(self, caller: Caller, ae_title: str, out_dir: Path, *, days: int = DEVICE_DAYS) -> Enrolment:
+        """Issue a certificate to a device; one it had before ends.
+
+        Parameters
+        ----------
+        caller : Caller
+            Who asks; needs ``MANAGE``.
+        ae_title : str
+            An enrolled device.
+        out_dir : Path
+            Where ``key.pem`` (mode 0600), ``cert.pem`` and ``ca.pem`` go. The
+            private key is nowhere else.
+        days : int
+            How long the certificate lives.
+
+        Raises
+        ------
+        Denied, NotHere, BadInput
+        Conflict
+            When one of the files is there already.
+        Misconfigured
+            When they cannot be written.
+        """
+        device = self.get(ae_title)
+        if not 1 <= days <= 3_650:
+            raise BadInput("A certificate lives 1 to 3650 days.")
+        paths = [out_dir / name for name in (KEY_FILE, CERTIFICATE_FILE, AUTHORITY_FILE)]
+        for path in paths:
+            if path.exists() or path.is_symlink():
+                raise Conflict(f"{path} is there already and is not overwritten. Name an empty folder with --out.")
+        issued = self._authority.issue_device(
+            ae_title, names=[device.host] if device.host else [], days=days, now=self._clock()
+        )
+        with self._changing(caller, "enrol", ae_title, fingerprint=issued.fingerprint, serial=issued.serial):
+            self._end_certificate(ae_title, "replaced")
+            self._connection.execute(
+                "INSERT INTO certificate (fingerprint, ae_title, serial, not_after) VALUES (?, ?, ?, ?)",
+                (issued.fingerprint, ae_title, issued.serial, issued.not_after.isoformat()),
+            )
+            # Inside the transaction: without its files the certificate is of no use, and the old one should go on.
+            _write_files(out_dir, paths, issued, self._authority.certificate_pem)
+        key, certificate, authority = paths
+        return Enrolment(ae_title, key, certificate, authority, issued.fingerprint, issued.serial, issued.not_after)
+
+    def _end_certificate(self, ae_title: str, why: str) -> None:
+        self._connection.execute(
+            "UPDATE certificate SET ended = ? WHERE ae_title = ? AND ended IS NULL", (why, ae_title)
+        )
+
+    @contextmanager
+    def _changing(self, caller: Caller, change: str, ae_title: str, **detail: str | int) -> Generator[None]:
+        """Decide, record, then change in one transaction; what fails is recorded too."""
+        said = {"change": change, "device": ae_title, **detail}
+        try:
+            permit = decide(caller, Action.MANAGE)
+        except Denied as error:
+            self._audit.append(self._event(caller, Outcome.REFUSED, error.message, said))
+            raise
+        self._audit.append(self._event(caller, Outcome.PERMITTED, permit.reason, said))
+        with self._lock:
+            try:
+                with translating(self._path.name):
+                    self._connection.execute("BEGIN IMMEDIATE")
+                    yield
+                    self._connection.execute("COMMIT")
+            except BaseException as error:
+                if self._connection.in_transaction:
+                    with suppress(driver.Error):
+                        self._connection.execute("ROLLBACK")
+                reason = error.message if isinstance(error, LeadglassError) else type(error).__name__
+                self._audit.append(self._event(caller, Outcome.FAILED, reason, said))
+                raise
+
+    def _event(self, caller: Caller, outcome: Outcome, reason: str, detail: dict[str, str | int]) -> Event:
+        return Event(
+            outcome=outcome,
+            action=Action.MANAGE,
+            caller=str(caller),
+            peer=caller.peer,
+            door=self._door,
+            reason=reason,
+            session=caller.session,
+            detail=detail,
+        )
+
+
+_Row = tuple[str, str, str, int, str | None, str, int, str | None, str | None]
+
+
+def _device(row: _Row) -> Device:
+    ae_title, addresses, allow, plaintext, until, host, port, fingerprint, not_after = row
+    device = Device(
+        ae_title=ae_title,
+        addresses=tuple(ip_network(text) for text in json.loads(addresses)),
+        allow=frozenset(Action(word) for word in json.loads(allow)),
+        plaintext=bool(plaintext),
+        until=date.fromisoformat(until) if until else None,
+        host=host,
+        port=port,
+    )
+    if fingerprint is None or not_after is None:
+        return device
+    return replace(device, fingerprint=fingerprint, certificate_until=datetime.fromisoformat(not_after))
+
+
+def _described(device: Device) -> dict[str, str | int]:
+    """Say a device in the words of the audit log."""
+    said: dict[str, str | int] = {
+        "addresses": ", ".join(str(network) for network in device.addresses),
+        "allow": ", ".join(sorted(device.allow)),
+    }
+    if device.until is not None:
+        said["plaintext_until"] = device.until.isoformat()
+    if device.receives:
+        said["receives_at"] = f"{device.host} port {device.port}"
+    return said
+
+
+def _write_files(out_dir: Path, paths: Iterable[Path], issued: Issued, authority_pem: bytes) -> None:
+    """Write the three files, or none."""
+    written: list[Path] = []
+    try:
+        out_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path, data in zip(paths, (issued.key_pem, issued.certificate_pem, authority_pem), strict=True):
+            write_private(path, data)
+            written.append(path)
+    except BaseException as error:
+        for path in written:
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise Misconfigured(
+                f"{out_dir} cannot be written to: {error.strerror}. Name another with --out."
+            ) from error
+        raise
