@@ -1,0 +1,153 @@
+"""A back room in memory, for tests of the archive: it keeps a diary of what was done in it."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Self
+
+from leadglass.archive.backroom import (
+    Declared,
+    Deleted,
+    FsckReport,
+    Incoming,
+    InstanceRecord,
+    Kept,
+    Reader,
+    Receipt,
+    Resolution,
+    Selection,
+    Stored,
+)
+from leadglass.dicom.matching import Level, Query
+from leadglass.dicom.model import Attributes, JsonElement
+from leadglass.dicom.tags import PatientName, StudyInstanceUID, key
+from leadglass.errors import Conflict, NotHere
+from leadglass.policy.facts import StudyFacts
+from leadglass.policy.permit import Permit
+
+
+class MemoryReader:
+    """Reads an instance that lies in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.closed = False
+
+    @property
+    def size(self) -> int:
+        return len(self._data)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        return self._data[offset : offset + length]
+
+    def close(self) -> None:
+        self.closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+@dataclass
+class MemoryIncoming:
+    """An instance on its way in; its data is ``study-uid instance-uid anything``."""
+
+    room: "MemoryRoom"
+    declared: Declared
+    data: bytearray = field(default_factory=bytearray)
+
+    def write(self, block: bytes) -> None:
+        self.data += block
+
+    def examine(self) -> StudyFacts:
+        self.room.diary.append("examine")
+        study, _, _ = self.data.decode().partition(" ")
+        return StudyFacts(study, sources=frozenset({self.declared.origin}))
+
+    def commit(self, permit: Permit) -> Receipt:
+        self.room.diary.append("commit")
+        return self.room.take(bytes(self.data), self.declared.transfer_syntax_uid, self.declared.origin)
+
+    def abort(self) -> None:
+        self.room.diary.append("abort")
+
+
+class MemoryRoom:
+    """Studies in a list."""
+
+    def __init__(self, *instances: str) -> None:
+        self.diary: list[str] = []
+        self.instances: list[tuple[InstanceRecord, bytes]] = []
+        for data in instances:
+            self.take(data.encode(), "1.2.840.10008.1.2.1", "")
+
+    def take(self, data: bytes, transfer_syntax_uid: str, origin: str) -> Receipt:
+        """Keep an instance."""
+        study, instance, _ = data.decode().split(" ", 2)
+        if any(record.sop_instance_uid == instance for record, _ in self.instances):
+            raise Conflict("Another instance has this UID; it was kept aside.")
+        record = InstanceRecord(
+            row=len(self.instances),
+            facts=StudyFacts(study, sources=frozenset({origin})),
+            study_uid=study,
+            series_uid=study + ".1",
+            sop_instance_uid=instance,
+            sop_class_uid="1.9",
+            transfer_syntax_uid=transfer_syntax_uid,
+            size=len(data),
+            digest=hashlib.sha256(data).digest(),
+        )
+        self.instances.append((record, data))
+        return Receipt(Stored.STORED, study, study + ".1", instance, "1.9", len(data))
+
+    def receive(self, permit: Permit, declared: Declared) -> Incoming:
+        self.diary.append("receive")
+        return MemoryIncoming(self, declared)
+
+    def facts(self, permit: Permit, study_uid: str) -> StudyFacts | None:
+        return next((record.facts for record, _ in self.instances if record.study_uid == study_uid), None)
+
+    def find(self, permit: Permit, query: Query) -> Iterator[Attributes]:
+        self.diary.append("find")
+        for record, _ in self.instances:
+            if permit.scope.covers(record.facts):
+                answer: Attributes = {key(PatientName): JsonElement(vr="PN", Value=[{"Alphabetic": "Doe^Jane"}])}
+                if query.level is not Level.PATIENT:
+                    answer[key(StudyInstanceUID)] = JsonElement(vr="UI", Value=[record.study_uid])
+                yield answer
+
+    def locate(self, permit: Permit, level: Level, selection: Selection) -> list[InstanceRecord]:
+        self.diary.append("locate")
+        return [
+            record
+            for record, _ in self.instances
+            if permit.scope.covers(record.facts) and record.study_uid in selection.study_uids
+        ]
+
+    def open(self, permit: Permit, record: InstanceRecord) -> Reader:
+        self.diary.append("open")
+        if record not in [kept for kept, _ in self.instances]:
+            raise NotHere("It is gone.")
+        return MemoryReader(self.instances[record.row][1])
+
+    def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:
+        return {key(PatientName): JsonElement(vr="PN", Value=[{"Alphabetic": "Doe^Jane"}])}
+
+    def delete(self, permit: Permit, study_uid: str) -> Deleted:
+        self.diary.append("delete")
+        gone = [each for each in self.instances if each[0].study_uid == study_uid]
+        self.instances = [each for each in self.instances if each not in gone]
+        return Deleted(1, len(gone), sum(len(data) for _, data in gone))
+
+    def quarantined(self, permit: Permit) -> list[Kept]:
+        return []
+
+    def resolve(self, permit: Permit, number: int, resolution: Resolution) -> str:
+        self.diary.append("resolve")
+        return "Discarded."
+
+    def fsck(self, permit: Permit, progress: Callable[[int, int], None]) -> FsckReport:
+        self.diary.append("fsck")
+        return FsckReport(len(self.instances), 0, ())

@@ -1,0 +1,293 @@
+"""The waist: decide, record, then act; tested over a back room that keeps a diary."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from leadglass.archive.archive import Archive
+from leadglass.archive.backroom import Declared, Resolution, Selection
+from leadglass.audit.event import Event, Outcome
+from leadglass.audit.log import AuditLog
+from leadglass.dicom.matching import Key, Level, Query, Root, SequenceKey, Single, Universal
+from leadglass.dicom.tags import PatientName, ReferencedStudySequence, StudyInstanceUID, key
+from leadglass.errors import Busy, Conflict, Denied, NotHere, Unsupported
+from leadglass.policy.action import Action
+from leadglass.policy.caller import Caller, CallerKind, Grant
+from leadglass.policy.scope import Field, Scope
+from leadglass.policy.view import View
+from tests.archive.room import MemoryRoom
+from tests.callers import device, everything
+
+NAMELESS = View(frozenset({PatientName}))
+STUDY = Query(Level.STUDY, Root.STUDY, {key(StudyInstanceUID): Universal()})
+
+
+class Clock:
+    """Seconds that pass when told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Iterator[AuditLog]:
+    with AuditLog(tmp_path / "audit.db", b"k" * 32, b"s" * 32) as log:
+        yield log
+
+
+@pytest.fixture
+def room() -> MemoryRoom:
+    return MemoryRoom("1.2 1.2.1 first", "1.2 1.2.2 second", "1.3 1.3.1 third")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def archive(room: MemoryRoom, audit: AuditLog, clock: Clock) -> Archive:
+    return Archive(room, audit, door="test", clock=clock)
+
+
+def events(audit: AuditLog) -> list[Event]:
+    return [record.event for record in audit.records()]
+
+
+def outcomes(audit: AuditLog) -> list[tuple[str, str]]:
+    return [(event.outcome.value, event.action) for event in events(audit)]
+
+
+def store(archive: Archive, caller: Caller, data: bytes) -> None:
+    receiving = archive.receive(caller, Declared("1.2.840.10008.1.2.1", origin=caller.name))
+    receiving.write(data)
+    receiving.finish()
+
+
+# --- no record, no access -----------------------------------------------------
+
+
+class Broken(AuditLog):
+    """A log whose disk is gone."""
+
+    def append(self, event: Event) -> int:
+        raise Busy("The audit log cannot be written.")
+
+
+ACTS: dict[str, Callable[[Archive, Caller], object]] = {
+    "find": lambda archive, caller: list(archive.find(caller, STUDY)),
+    "get": lambda archive, caller: archive.retrieve(caller, Action.GET, Level.STUDY, Selection(study_uids=("1.2",))),
+    "store": lambda archive, caller: store(archive, caller, b"1.4 1.4.1 new"),
+    "delete": lambda archive, caller: archive.delete(caller, "1.2"),
+    "fsck": lambda archive, caller: archive.fsck(caller, lambda _done, _all: None),
+    "resolve": lambda archive, caller: archive.resolve(caller, 1, Resolution.DISCARD),
+    "echo": lambda archive, caller: archive.echo(caller),
+    "quarantined": lambda archive, caller: archive.quarantined(caller),
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_what_cannot_be_recorded_does_not_happen(act: str, room: MemoryRoom, tmp_path: Path) -> None:
+    with Broken(tmp_path / "broken.db", b"k" * 32, b"s" * 32) as log, pytest.raises(Busy):
+        ACTS[act](Archive(room, log, door="test"), everything())
+    assert not {"find", "commit", "delete", "fsck", "resolve", "open"} & set(room.diary)
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_a_caller_without_grants_gets_nothing_and_each_no_is_on_record(
+    act: str, archive: Archive, room: MemoryRoom, audit: AuditLog
+) -> None:
+    with pytest.raises(Denied):
+        ACTS[act](archive, device("NOBODY"))
+    assert room.diary == []
+    (event,) = events(audit)
+    assert event.outcome is Outcome.REFUSED
+    assert event.caller == "device:NOBODY"
+    assert "not granted" in event.reason
+
+
+# --- store --------------------------------------------------------------------
+
+
+def test_storing_is_recorded_once_for_a_study_and_closed_with_what_it_came_to(
+    archive: Archive, audit: AuditLog
+) -> None:
+    caller = device("CT1", Action.STORE)
+    for number in range(5):
+        store(archive, caller, f"1.7 1.7.{number} x".encode())
+    archive.end(caller)
+    assert outcomes(audit) == [("permitted", "store"), ("done", "store")]
+    closing = events(audit)[-1]
+    assert closing.study_uid == "1.7"
+    assert closing.detail["instances"] == 5
+    assert closing.session == caller.session
+
+
+def test_a_long_session_is_recorded_again_after_the_window(archive: Archive, audit: AuditLog, clock: Clock) -> None:
+    caller = device("CT1", Action.STORE)
+    store(archive, caller, b"1.7 1.7.1 x")
+    clock.now = 301
+    store(archive, caller, b"1.7 1.7.2 x")
+    assert outcomes(audit) == [("permitted", "store"), ("done", "store"), ("permitted", "store")]
+
+
+def test_a_study_outside_of_the_scope_is_refused_after_it_was_examined_and_nothing_stays(
+    archive: Archive, room: MemoryRoom, audit: AuditLog
+) -> None:
+    caller = device("CT1", Action.STORE, scope=Scope.where(Field.STUDY, "1.2"))
+    with pytest.raises(Denied):
+        store(archive, caller, b"1.7 1.7.1 x")
+    assert room.diary == ["receive", "examine", "abort"]
+    assert outcomes(audit) == [("refused", "store")]
+
+
+def test_a_conflict_is_recorded_as_failed_and_counted(archive: Archive, audit: AuditLog) -> None:
+    caller = device("CT1", Action.STORE)
+    with pytest.raises(Conflict):
+        store(archive, caller, b"1.2 1.2.1 another")
+    archive.end(caller)
+    assert outcomes(audit) == [("permitted", "store"), ("failed", "store"), ("failed", "store")]
+    assert events(audit)[-1].detail["failed"] == 1
+
+
+# --- query --------------------------------------------------------------------
+
+
+def test_a_query_is_recorded_with_its_keys_and_without_their_values(archive: Archive, audit: AuditLog) -> None:
+    keys: dict[str, Key] = {key(PatientName): Single(("Doe^Jane",))}
+    list(archive.find(device("WS1", Action.FIND), Query(Level.STUDY, Root.STUDY, keys, {key(PatientName): "PN"})))
+    (event,) = events(audit)
+    assert event.outcome is Outcome.PERMITTED
+    assert "PatientName" in str(event.detail["keys"])
+    assert "Doe" not in repr(event)
+
+
+@pytest.mark.parametrize("level", [Level.PATIENT, Level.STUDY])
+def test_a_masked_attribute_leaves_empty_at_every_level(level: Level, archive: Archive) -> None:
+    caller = device("RESEARCH", Action.FIND, view=NAMELESS)
+    answers = list(archive.find(caller, Query(level, Root.PATIENT, {key(PatientName): Universal()})))
+    assert len(answers) == 3
+    assert all(answer[key(PatientName)] == {"vr": "PN"} for answer in answers)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {key(PatientName): Single(("Doe^Jane",))},
+        {key(ReferencedStudySequence): SequenceKey({key(PatientName): Single(("Doe^Jane",))})},
+    ],
+    ids=["plain", "in a sequence"],
+)
+def test_nobody_can_find_out_a_masked_value_by_asking_for_it(
+    asked: dict[str, Key], archive: Archive, room: MemoryRoom, audit: AuditLog
+) -> None:
+    with pytest.raises(Denied):
+        archive.find(device("RESEARCH", Action.FIND, view=NAMELESS), Query(Level.STUDY, Root.STUDY, asked))
+    assert room.diary == []
+    assert outcomes(audit) == [("permitted", "find"), ("refused", "find")]
+
+
+def test_a_patient_with_studies_of_two_views_is_shown_by_the_strictest(archive: Archive) -> None:
+    grants = tuple(
+        Grant(frozenset({Action.FIND}), Scope.where(Field.STUDY, study), view, "test")
+        for study, view in (("1.2", View.full()), ("1.3", NAMELESS))
+    )
+    caller = Caller(CallerKind.DEVICE, "WS1", grants, "127.0.0.1", "made by a test")
+    patients = list(archive.find(caller, Query(Level.PATIENT, Root.PATIENT, {key(PatientName): Universal()})))
+    assert all("Value" not in patient[key(PatientName)] for patient in patients)
+    studies = list(archive.find(caller, STUDY))
+    assert sorted("Value" in study[key(PatientName)] for study in studies) == [False, True, True]
+
+
+# --- retrieve -----------------------------------------------------------------
+
+
+def test_a_retrieval_is_recorded_study_by_study_before_anything_is_opened(
+    archive: Archive, room: MemoryRoom, audit: AuditLog
+) -> None:
+    caller = device("WS1", Action.GET)
+    retrieval = archive.retrieve(caller, Action.GET, Level.STUDY, Selection(study_uids=("1.2", "1.3")), to="WS1")
+    assert room.diary == ["locate"]
+    assert [event.study_uid for event in events(audit)] == ["", "1.2", "1.3"]
+    for record in retrieval.records:
+        with retrieval.open(record) as reader:
+            assert reader.read_at(0, 3) == record.study_uid.encode()
+    archive.end(caller)
+    closing = {event.study_uid: event.detail["instances"] for event in events(audit) if event.outcome is Outcome.DONE}
+    assert closing == {"1.2": 2, "1.3": 1}
+
+
+def test_what_is_outside_of_the_scope_is_not_here(archive: Archive) -> None:
+    caller = device("WS1", Action.GET, scope=Scope.where(Field.STUDY, "1.2"))
+    retrieval = archive.retrieve(caller, Action.GET, Level.STUDY, Selection(study_uids=("1.2", "1.3")))
+    assert {record.study_uid for record in retrieval.records} == {"1.2"}
+
+
+def test_a_masked_retrieval_is_refused_on_record_and_never_falls_back_to_a_full_one(
+    archive: Archive, room: MemoryRoom, audit: AuditLog
+) -> None:
+    caller = device("RESEARCH", Action.GET, view=NAMELESS)
+    with pytest.raises(Unsupported):
+        archive.retrieve(caller, Action.GET, Level.STUDY, Selection(study_uids=("1.2",)))
+    assert "open" not in room.diary
+    assert outcomes(audit)[-1] == ("refused", "get")
+
+
+def test_an_instance_that_cannot_be_opened_is_counted_as_failed(
+    archive: Archive, room: MemoryRoom, audit: AuditLog
+) -> None:
+    caller = device("WS1", Action.GET)
+    retrieval = archive.retrieve(caller, Action.GET, Level.STUDY, Selection(study_uids=("1.3",)))
+    room.instances.clear()
+    with pytest.raises(NotHere):
+        retrieval.open(retrieval.records[0])
+    archive.end(caller)
+    assert events(audit)[-1].outcome is Outcome.FAILED
+
+
+# --- delete, explain, and what doors refuse -----------------------------------
+
+
+def test_a_study_that_is_not_yours_is_not_here_when_deleting(archive: Archive, room: MemoryRoom) -> None:
+    caller = device("ADMIN", Action.DELETE, scope=Scope.where(Field.STUDY, "1.2"))
+    with pytest.raises(NotHere) as not_yours:
+        archive.delete(caller, "1.3")
+    with pytest.raises(NotHere) as not_there:
+        archive.delete(caller, "1.99")
+    assert not_yours.value.message == not_there.value.message
+    assert "delete" not in room.diary
+
+
+def test_a_deletion_is_recorded_before_and_after(archive: Archive, audit: AuditLog) -> None:
+    deleted = archive.delete(everything(), "1.2")
+    assert deleted.instances == 2
+    assert outcomes(audit) == [("permitted", "delete"), ("done", "delete")]
+
+
+def test_explaining_asks_for_the_right_to_manage(archive: Archive) -> None:
+    viewer = device("WS1", Action.FIND, scope=Scope.where(Field.STUDY, "1.2"))
+    assert archive.explain(everything(), viewer, Action.FIND, "1.2")[0]
+    assert not archive.explain(everything(), viewer, Action.FIND, "1.3")[0]
+    assert not archive.explain(everything(), viewer, Action.FIND, "1.99")[0]
+    assert not archive.explain(everything(), viewer, Action.DELETE, "")[0]
+    with pytest.raises(Denied):
+        archive.explain(viewer, viewer, Action.FIND, "1.2")
+
+
+def test_what_is_offered_is_what_was_granted_and_the_rest_is_on_record(archive: Archive, audit: AuditLog) -> None:
+    caller = device("CT1", Action.STORE, Action.ECHO)
+    assert archive.offers(caller, frozenset({Action.STORE, Action.FIND})) == {Action.STORE}
+    assert outcomes(audit) == [("refused", "find")]
+
+
+def test_a_door_may_refuse_for_reasons_of_its_own_but_only_those_who_may_ask(archive: Archive, audit: AuditLog) -> None:
+    archive.refuse(device("WS1", Action.MOVE), Action.MOVE, "The destination is not registered.", to="ELSEWHERE")
+    assert outcomes(audit) == [("refused", "move")]
+    assert events(audit)[0].detail == {"to": "ELSEWHERE"}
+    with pytest.raises(Denied):
+        archive.refuse(device("WS2", Action.FIND), Action.MOVE, "The destination is not registered.", to="ELSEWHERE")
+    assert "not granted" in events(audit)[1].reason
