@@ -200,7 +200,7 @@ def _common(study: _Study, sop_class: str, series: int, instance: int, descripti
     ds.SeriesInstanceUID = uid_of("series", study.patient_id, str(series))
     ds.StudyID = str(study.number)
     ds.SeriesNumber = series
-    if study.modality != "SR":
+    if study.modality not in ("SR", "DX"):
         ds.Laterality = ""
     ds.InstanceNumber = instance
     return ds
@@ -245,10 +245,12 @@ def _finished(study: _Study, ds: Dataset, transfer_syntax: UID = ExplicitVRLittl
 
 def _ct(slices: int = 40, size: int = 512) -> Iterator[Sample]:
     """Make a stack of transverse slices in Hounsfield units, with a little noise."""
+    x, y = _grid(size)
     rng = np.random.default_rng(1)
     for n in range(slices):
         z = -0.75 + 1.5 * n / (slices - 1)
-        units = np.where(head(size, z) > 0, head(size, z) * 1000, -1000) + rng.normal(0, 6, (size, size))
+        outside = (x / 0.69) ** 2 + (y / 0.92) ** 2 + (z / 0.81) ** 2 > 1
+        units = np.where(outside, -1000, head(size, z) * 1000) + rng.normal(0, 6, (size, size))
         ds = _common(_ALPHA, CTImageStorage, 1, n + 1, "Head 3 mm")
         ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
         ds.BodyPartExamined = "PHANTOM"

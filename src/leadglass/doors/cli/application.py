@@ -1,0 +1,110 @@
+"""What the command line needs of the archive, handed in by the composition root.
+
+Rule: the commands know these few verbs and no concrete back room.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from leadglass.archive.archive import Archive
+from leadglass.audit.log import AuditLog
+from leadglass.config import Config
+from leadglass.identity.devices import Devices
+from leadglass.policy.caller import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An opened archive, as the operating system's user may use it.
+
+    Parameters
+    ----------
+    folder : Path
+        The data folder.
+    config : Config
+        Its settings.
+    caller : Caller
+        The operating system's user.
+    archive : Archive
+        The archive, with this door's name in its records.
+    audit : AuditLog
+        The audit log.
+    devices : Devices
+        Who is enrolled.
+    caller_named : callable
+        Gives the caller an audit log's name stands for (``device:CT1``), with
+        today's rights; raises ``NotHere``.
+    """
+
+    folder: Path
+    config: Config
+    caller: Caller
+    archive: Archive
+    audit: AuditLog
+    devices: Devices
+    caller_named: Callable[[str], Caller]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line says of a server; None leaves it to the settings."""
+
+    dicom_tls: str | None = None
+    dicom: str | None = None
+    ae_title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A door that has opened: its word and ``HOST:PORT``."""
+
+    door: str
+    address: str
+
+
+class Application(Protocol):
+    """The verbs of the composition root."""
+
+    def initialise(self, data: Path) -> bool:
+        """Make a data folder of an empty one; says whether anything was done.
+
+        Raises
+        ------
+        Misconfigured, Busy
+        """
+        ...
+
+    def open(self, data: Path) -> AbstractContextManager[Opened]:
+        """Open the archive in a data folder, beside a server if one runs.
+
+        Raises
+        ------
+        Misconfigured, Corrupt, Busy
+        """
+        ...
+
+    def serve(
+        self, data: Path, wanted: Wanted, ready: Callable[[tuple[Ready, ...]], None], warn: Callable[[str], None]
+    ) -> None:
+        """Run the server until SIGTERM or SIGINT.
+
+        Parameters
+        ----------
+        data : Path
+            The data folder; an empty one is initialised.
+        wanted : Wanted
+            Where to listen.
+        ready : callable
+            Told once, when every door is open.
+        warn : callable
+            Told what the operator should know and that is no reason to stop.
+
+        Raises
+        ------
+        Misconfigured, Corrupt, Busy
+            When it refuses to start.
+        """
+        ...

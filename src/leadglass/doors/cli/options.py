@@ -1,0 +1,89 @@
+"""Options that several commands share, and how they are read.
+
+Rule: what the user typed is checked here, before anything is opened; what is
+wrong with it is wrong usage (exit 2).
+"""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from leadglass.dicom.uids import parse_ae_title, parse_uid
+from leadglass.doors.cli.application import Application
+from leadglass.errors import BadInput
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def data_option(command: F) -> F:
+    """Add ``--data DIR``."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="LEADGLASS_DATA",
+        default=lambda: Path("~/.local/share/leadglass").expanduser(),
+        show_default="~/.local/share/leadglass",
+        show_envvar=True,
+        metavar="DIR",
+        help="The folder that holds the archive.",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Write the result as JSON, for a program.")(command)
+
+
+def application_of(context: click.Context) -> Application:
+    """Give the application the command was started with."""
+    return context.find_root().obj
+
+
+def study_uid(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Read a Study Instance UID."""
+    try:
+        return parse_uid(value)
+    except BadInput as error:
+        raise click.BadParameter(error.message) from error
+
+
+def study_uids(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Read several Study Instance UIDs."""
+    return tuple(study_uid(context, parameter, each) for each in value)
+
+
+def ae_title(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Read an AE title."""
+    try:
+        return None if value is None else parse_ae_title(value)
+    except BadInput as error:
+        raise click.BadParameter(error.message) from error
+
+
+def day(_context: click.Context, _parameter: click.Parameter, value: str | None) -> date | None:
+    """Read a date, ``2027-06-30``."""
+    try:
+        return None if value is None else date.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not a date. Write it like 2027-06-30.") from error
+
+
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+def moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
+    """Read a time: ``2026-11-22``, ``2026-11-22T08:30``, or how long ago: ``90m``, ``24h``, ``7d``."""
+    if value is None:
+        return None
+    if value[:-1].isascii() and value[:-1].isdigit() and value[-1:] in _UNITS:
+        try:
+            return datetime.now(UTC) - int(value[:-1]) * _UNITS[value[-1]]
+        except OverflowError:
+            return datetime.min.replace(tzinfo=UTC)
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(f"{value!r} is not a time. Write it like 2026-11-22T08:30, or 24h, or 7d.") from error

@@ -1,0 +1,156 @@
+"""Terminal: how the command line speaks.
+
+Rule 1. Results go to stdout, everything said about them to stderr. Rule 2. What
+came from outside (file names, AE titles) is written so that a terminal obeys
+nothing in it. Rule 3. What a machine reads is one JSON document on stdout.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final, TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from leadglass.audit.record import escape
+
+Json = Mapping[str, object] | Sequence[Mapping[str, object]]
+
+_WIDE: Final = 1_000
+"""Columns assumed where the output is not a terminal: nothing is folded or cut for a file."""
+
+
+def _console(stream: TextIO) -> Console:
+    width = None if stream.isatty() else _WIDE
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+class Terminal:
+    """Both outputs of one command.
+
+    Parameters
+    ----------
+    out, err : TextIO, optional
+        Standard output and error.
+    """
+
+    __slots__ = ("_err", "_out")
+
+    def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
+        self._out = _console(sys.stdout if out is None else out)
+        self._err = _console(sys.stderr if err is None else err)
+
+    def say(self, text: str | Text = "", style: str | None = None) -> None:
+        """Print a line of the result."""
+        self._out.print(text if isinstance(text, Text) else Text(safe(text), style or ""))
+
+    def tell(self, text: str, style: str | None = None) -> None:
+        """Print a message."""
+        self._err.print(Text(safe(text), style or ""))
+
+    def show(self, table: Table) -> None:
+        """Print a table of the result."""
+        self._out.print(table, soft_wrap=False)
+
+    def json(self, document: Json, *, indent: int | None = 2) -> None:
+        """Print one JSON document, in ASCII so that no terminal obeys what is in it."""
+        stream = self._out.file
+        stream.write(json.dumps(document, indent=indent) + "\n")
+        stream.flush()
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody looks at the messages."""
+        return self._err.is_terminal
+
+    @contextmanager
+    def progress(self, what: str, *, octets: bool = True) -> "Generator[Callable[[int, int, int], None]]":
+        """Show a bar with rate and time left on a terminal, and nothing elsewhere.
+
+        Yields
+        ------
+        callable
+            To be told (done, in all, bytes of this one), from any thread.
+        """
+        if not self.is_watched:
+            yield _unwatched
+            return
+        columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate()]
+        columns += [_Speed()] if octets else []
+        columns += [TimeRemainingColumn(compact=True), TextColumn("left")]
+        with Progress(*columns, console=self._err, transient=True, refresh_per_second=8) as progress:
+            task = progress.add_task(what, total=None, octets=0)
+            sizes = [0]
+
+            def told(done: int, total: int, size: int) -> None:
+                sizes[0] += size
+                progress.update(task, completed=done, total=total, octets=sizes[0])
+
+            yield told
+
+
+def _unwatched(_done: int, _total: int, _size: int) -> None:
+    """Show nothing: nobody looks."""
+
+
+class _Rate(ProgressColumn):
+    """Instances a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s")
+
+
+class _Speed(TransferSpeedColumn):
+    """Bytes a second since the beginning."""
+
+    def render(self, task: Task) -> Text:
+        if not task.elapsed:
+            return Text("")
+        return Text(size_of(int(task.fields["octets"] / task.elapsed)) + "/s")
+
+
+def safe(text: str) -> str:
+    """Write out what a terminal would obey, line by line."""
+    return "\n".join(escape(line) if not line.isprintable() else line for line in text.split("\n"))
+
+
+def size_of(octets: int) -> str:
+    """Say a number of bytes for people."""
+    value = float(octets)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:,.0f} {unit}" if unit == "B" or value >= 100 else f"{value:,.1f} {unit}"
+        value /= 1000
+    return f"{value:,.1f} TB"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Say a number of things: ``1 study``, ``2 studies``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def table(*headings: str, right: Sequence[str] = ()) -> Table:
+    """Make a plain table."""
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in headings:
+        made.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    return made
+
+
+def cell(text: str, style: str = "") -> Text:
+    """Make a cell of what may have come from outside."""
+    return Text(safe(text), style)
