@@ -26,8 +26,8 @@ def bulk_uri(offset: int, length: int) -> str:
     Parameters
     ----------
     offset, length : int
-        Where the value is in the (inflated) data set, in bytes; a length of -1
-        is an encapsulated value, from the first byte after its header.
+        Where the value is in the (inflated) data set, in bytes; of encapsulated
+        pixel data all items and the delimiter.
     """
     return f"bulk:{offset},{length}"
 
@@ -36,6 +36,6 @@ def bulk_location(uri: str) -> tuple[int, int] | None:
     """Give offset and length of an internal ``BulkDataURI``; None when it is not one of ours."""
     kind, _, place = uri.partition(":")
     offset, _, length = place.partition(",")
-    if kind != "bulk" or not offset.isdecimal() or not length.removeprefix("-").isdecimal():
+    if kind != "bulk" or not offset.isdecimal() or not length.isdecimal():
         return None
     return int(offset), int(length)
