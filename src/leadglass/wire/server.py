@@ -1,0 +1,397 @@
+"""The listening side: accepts connections, shakes hands, serves associations.
+
+Rule: each connection lives in a task of its own and waits for nobody else's
+handshake, certificate or first byte. Nothing a peer does ends in a traceback; what
+does not become an association is reported to ``Handler.connection_failed``.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import PurePath
+from typing import Final
+
+from leadglass.wire.admission import Admission
+from leadglass.wire.association import (
+    Acceptance,
+    Handler,
+    Implementation,
+    Peer,
+    ServerAssociation,
+    Session,
+)
+from leadglass.wire.errors import AssociationAborted
+from leadglass.wire.limits import WireLimits
+from leadglass.wire.pdu import LOCAL_LIMIT_EXCEEDED, TEMPORARY_CONGESTION, AssociateRequest, Rejection
+from leadglass.wire.tls import handshake_failure
+
+_ACCEPTS_AT_ONCE: Final = 64
+"""connections taken before others get their turn"""
+_OUT_OF_FILES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_REPORT_EVERY: Final = 60.0
+"""seconds between two reports that connections of one address are being evicted"""
+_TLS_RECORD: Final = 0x16
+_ASSOCIATE_RQ: Final = 0x01
+
+
+class DicomServer:
+    """Serves DICOM associations.
+
+    Parameters
+    ----------
+    handler : Handler
+        Decides who may connect and what an association may do.
+    limits : WireLimits
+        What a peer may cost.
+    implementation : Implementation
+        What we say we are.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: WireLimits | None = None,
+        implementation: Implementation | None = None,
+    ) -> None:
+        self._handler = handler
+        self._limits = limits or WireLimits()
+        self._implementation = implementation or Implementation()
+        self._log = logging.getLogger("leadglass.wire")
+        self._admission = Admission(
+            pending=self._limits.pending,
+            pending_per_address=self._limits.pending_per_address,
+            associations=self._limits.associations,
+            associations_per_address=self._limits.associations_per_address,
+        )
+        self._listeners: list[tuple[socket.socket, ssl.SSLContext | None]] = []
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._associated: dict[int, ServerAssociation] = {}
+        self._numbers = 0
+        self._reported: dict[IPv4Address | IPv6Address, float] = {}
+
+    @property
+    def associations(self) -> int:
+        """Established associations."""
+        return len(self._associated)
+
+    @property
+    def connections(self) -> int:
+        """Connections, with and without an association."""
+        return len(self._tasks)
+
+    # --- life ----------------------------------------------------------------------
+
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
+        """Listen on one address; may be called for several.
+
+        Parameters
+        ----------
+        host : str
+            An address or a name that resolves to one; the first it resolves to is used.
+        port : int
+            0 for any free port.
+        tls : ssl.SSLContext, optional
+            Server side; without it the listener is for plain DICOM.
+
+        Returns
+        -------
+        tuple of str and int
+            The address and port that are listened on.
+
+        Raises
+        ------
+        OSError
+            When the address cannot be bound.
+        """
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.settimeout(0)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(self._limits.backlog)
+        except OSError:
+            listener.close()
+            raise
+        self._listeners.append((listener, tls))
+        loop.add_reader(listener.fileno(), self._accept, listener, tls)
+        bound = listener.getsockname()
+        return str(bound[0]), int(bound[1])
+
+    async def close(self, grace: float = 5.0) -> None:
+        """Stop listening, let associations end by themselves for ``grace`` seconds, then abort them."""
+        loop = asyncio.get_running_loop()
+        for listener, _ in self._listeners:
+            loop.remove_reader(listener.fileno())
+            listener.close()
+        self._listeners.clear()
+        for number, task in list(self._tasks.items()):
+            if number not in self._associated:
+                task.cancel()
+        if self._associated and grace > 0:
+            await asyncio.wait([self._tasks[number] for number in self._associated], timeout=grace)
+        for number, association in list(self._associated.items()):
+            await association.abort("the archive is shutting down")
+            # The session may be in the middle of its work: it gets a moment to see the abort, then it is cancelled.
+            loop.call_later(min(1.0, self._limits.linger), self._tasks[number].cancel)
+        while self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=self._limits.linger + 1.0)
+
+    # --- accepting ------------------------------------------------------------------
+
+    def _accept(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+        for _ in range(_ACCEPTS_AT_ONCE):
+            try:
+                connection, address = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionError:
+                continue
+            except OSError as error:
+                if error.errno in _OUT_OF_FILES:
+                    self._rest(listener, tls)
+                    return
+                if listener.fileno() == -1:
+                    return
+                raise
+            connection.settimeout(0)
+            self._begin(connection, str(address[0]), int(address[1]), tls)
+
+    def _rest(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+        """Let the kernel keep newcomers while there are no file descriptors."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener.fileno())
+
+        def resume() -> None:
+            if listener.fileno() != -1:
+                loop.add_reader(listener.fileno(), self._accept, listener, tls)
+
+        loop.call_later(0.2, resume)
+
+    def _begin(self, connection: socket.socket, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        address = _address(host)
+        self._numbers += 1
+        number = self._numbers
+        evicted = self._admission.arrive(address, number)
+        if evicted is not None and evicted in self._tasks:
+            self._tasks[evicted].cancel()
+        task = asyncio.get_running_loop().create_task(
+            self._connection(number, connection, Peer(address, port), tls), name=f"dicom-{number}"
+        )
+        self._tasks[number] = task
+        task.add_done_callback(lambda _: self._tasks.pop(number, None))
+
+    async def _connection(self, number: int, connection: socket.socket, peer: Peer, tls: ssl.SSLContext | None) -> None:
+        """Live one connection from its first to its last moment."""
+        association: ServerAssociation | None = None
+        try:
+            if await self._handler.peer_connected(peer.address) is not None:
+                connection.close()
+                return
+            association = await self._shake_hands(number, connection, peer, tls)
+            if association is not None:
+                await self._negotiate(number, association)
+                await asyncio.shield(association.link.closed)
+        except asyncio.CancelledError:
+            # Evicted or shutting down; it is our own cancel, and this task is the only one that ends by it.
+            await self._report_eviction(peer)
+        except Exception as error:  # noqa: BLE001 - the border: a handler's fault ends one connection, not the server
+            self._log.error("A connection failed in the handler: %s", place(error))
+        finally:
+            self._admission.leave(peer.address, number)
+            if association is None:
+                connection.close()
+            elif association.link.transport is not None:
+                association.link.transport.abort()
+
+    async def _report_eviction(self, peer: Peer) -> None:
+        """Tell once a minute and address: a flood of connections must not become a flood of records."""
+        if not self._listeners:
+            return
+        now = asyncio.get_running_loop().time()
+        self._reported = {who: when for who, when in self._reported.items() if now - when < _REPORT_EVERY}
+        if peer.address not in self._reported:
+            self._reported[peer.address] = now
+            with suppress(Exception):
+                await self._handler.connection_failed(
+                    peer, "too many connections without an association; the oldest silent ones are closed"
+                )
+
+    # --- handshakes -------------------------------------------------------------------
+
+    async def _shake_hands(
+        self, number: int, connection: socket.socket, peer: Peer, tls: ssl.SSLContext | None
+    ) -> ServerAssociation | None:
+        """Go from a connection to a link that waits for its A-ASSOCIATE-RQ."""
+        limits = self._limits
+        try:
+            async with asyncio.timeout(limits.artim):
+                first = await _first_byte(connection)
+        except TimeoutError:
+            await self._failed(peer, f"nothing was sent within {limits.artim:g} seconds")
+            return None
+        except OSError:
+            first = None
+        if first is None:
+            await self._failed(peer, "the peer closed the connection without sending anything")
+            return None
+        self._admission.spoke(peer.address, number)
+        if tls is not None and first != _TLS_RECORD:
+            dicom = first == _ASSOCIATE_RQ
+            await self._failed(peer, "plain DICOM on the port for TLS" if dicom else "the peer does not speak TLS")
+            return None
+        association = ServerAssociation(limits)
+        loop = asyncio.get_running_loop()
+        try:
+            if tls is None:
+                await loop.connect_accepted_socket(lambda: association.link, connection)
+            else:
+                await loop.connect_accepted_socket(
+                    lambda: association.link,
+                    connection,
+                    ssl=tls,
+                    ssl_handshake_timeout=limits.tls_handshake,
+                    ssl_shutdown_timeout=limits.linger,
+                )
+        except (OSError, ssl.SSLError) as error:
+            await self._failed(peer, handshake_failure(error))
+            return None
+        association.identify(_with_tls(peer, association) if tls is not None else peer)
+        return association
+
+    async def _negotiate(self, number: int, association: ServerAssociation) -> None:
+        """Go from a link to an association and serve it."""
+        peer = association.peer
+        try:
+            request = await association.requested()
+        except AssociationAborted:
+            await self._failed(peer, association.ended or "the connection was lost")
+            return
+        if not self._admission.associate(peer.address):
+            association.reject(LOCAL_LIMIT_EXCEEDED)
+            await self._failed(peer, "the limit of associations is reached")
+            return
+        self._admission.leave(peer.address, number)
+        self._associated[number] = association
+        try:
+            session = await self._decide(association, request)
+            if session is not None:
+                await self._serve(association, session)
+        finally:
+            del self._associated[number]
+            self._admission.dissociate(peer.address)
+
+    async def _decide(self, association: ServerAssociation, request: AssociateRequest) -> Session | None:
+        """Ask the handler and answer the peer."""
+        try:
+            decision = await self._handler.association_requested(association.peer, request)
+        except Exception as error:  # noqa: BLE001 - the border: a handler's fault is a rejection
+            self._log.error("The handler failed to decide: %s", place(error))
+            decision = TEMPORARY_CONGESTION
+        if isinstance(decision, Rejection):
+            association.reject(decision)
+            return None
+        acceptance, session = decision
+        return session if await self._answer(association, acceptance, session) else None
+
+    async def _answer(self, association: ServerAssociation, acceptance: Acceptance, session: Session) -> bool:
+        if association.ended is not None:
+            await self._tell_end(session, association.ended)
+            return False
+        try:
+            association.accept(acceptance, self._implementation)
+        except ValueError as error:
+            self._log.error("The handler's acceptance cannot be sent: %s", place(error))
+            association.reject(TEMPORARY_CONGESTION)
+            await self._tell_end(session, association.ended or "")
+            return False
+        return True
+
+    # --- serving ----------------------------------------------------------------------
+
+    async def _serve(self, association: ServerAssociation, session: Session) -> None:
+        """Give the session one request after the other until the association ends."""
+        try:
+            while (message := await association.next_request()) is not None:
+                await session.message(association, message)
+                await message.discard()
+                association.finished(message)
+            association.respond_release()
+        except AssociationAborted:
+            pass  # ``ended`` says how
+        except asyncio.CancelledError:
+            await association.abort("the archive is shutting down")
+        except Exception as error:  # noqa: BLE001 - the border: a session's fault ends its association
+            self._log.error("A session failed: %s", place(error))
+            await association.abort(f"the session failed: {place(error)}")
+        finally:
+            if association.ended is None:
+                await association.abort("the session gave up")
+            await self._tell_end(session, association.ended or "")
+
+    async def _tell_end(self, session: Session, how: str) -> None:
+        try:
+            await session.ended(how)
+        except Exception as error:  # noqa: BLE001 - the border, as above
+            self._log.error("A session failed at its end: %s", place(error))
+
+    async def _failed(self, peer: Peer, reason: str) -> None:
+        try:
+            await self._handler.connection_failed(peer, reason)
+        except Exception as error:  # noqa: BLE001 - the border, as above
+            self._log.error("The handler failed to take a report: %s", place(error))
+
+
+def place(error: BaseException) -> str:
+    """Name an error and the line it came from, never its text, which may hold what a peer sent."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    return f"{type(error).__name__} at {PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+
+
+def _address(host: str) -> IPv4Address | IPv6Address:
+    address = ip_address(host.partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _with_tls(peer: Peer, association: ServerAssociation) -> Peer:
+    transport = association.link.transport
+    tls = transport.get_extra_info("ssl_object") if transport is not None else None
+    if not isinstance(tls, ssl.SSLObject):
+        return Peer(peer.address, peer.port, tls=True)
+    return Peer(peer.address, peer.port, True, tls.getpeercert(binary_form=True), tls.version())  # noqa: FBT003
+
+
+async def _first_byte(connection: socket.socket) -> int | None:
+    """Wait for the peer's first byte and leave it where it is; ``None`` when the peer closed instead."""
+    loop = asyncio.get_running_loop()
+    descriptor = connection.fileno()
+    while True:
+        try:
+            seen = connection.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            pass
+        else:
+            return seen[0] if seen else None
+        ready: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(descriptor, _resolve, ready)
+        try:
+            await ready
+        finally:
+            loop.remove_reader(descriptor)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
