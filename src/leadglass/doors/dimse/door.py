@@ -1,0 +1,123 @@
+"""The door: who asks for an association, and what of it is accepted.
+
+Rule 1. Nobody is answered before ``identity`` said who it is; whoever that is
+not hears the same rejection, whatever the reason. Rule 2. When the archive
+cannot say yes or no now, the rejection is transient: come back later. Rule 3.
+While stopping, what runs may end and nothing new begins.
+"""
+
+import logging
+from typing import Final
+
+from leadglass.archive.archive import Archive
+from leadglass.doors.dimse.move import Destinations
+from leadglass.doors.dimse.negotiation import Services, answer, asked_for
+from leadglass.doors.dimse.parcel import Transcodes
+from leadglass.doors.dimse.session import DimseSession, Rooms
+from leadglass.doors.dimse.settings import DimseSettings
+from leadglass.doors.dimse.threads import Threads
+from leadglass.errors import Denied, LeadglassError
+from leadglass.identity.associations import AssociationEvidence, Associations, CalledAETitleNotRecognized
+from leadglass.identity.peers import IpAddress
+from leadglass.policy.caller import Caller
+from leadglass.wire.association import Acceptance, Peer
+from leadglass.wire.pdu import (
+    CALLED_AE_TITLE_NOT_RECOGNIZED,
+    CALLING_AE_TITLE_NOT_RECOGNIZED,
+    TEMPORARY_CONGESTION,
+    AssociateRequest,
+    Refusal,
+    Rejection,
+)
+
+LOG: Final = logging.getLogger(__name__)
+
+
+class DimseDoor:
+    """Answers association requests: the ``Handler`` of our listeners.
+
+    Parameters
+    ----------
+    archive : Archive
+        Made for this door.
+    associations : Associations
+        Finds out who asks.
+    destinations : Destinations
+        Where a C-MOVE may send to.
+    transcoder : Transcodes
+        For receivers that did not accept a stored transfer syntax.
+    threads : Threads
+        Where all of these are called.
+    settings : DimseSettings
+        What the operator set.
+    """
+
+    def __init__(
+        self,
+        *,
+        archive: Archive,
+        associations: Associations,
+        destinations: Destinations,
+        transcoder: Transcodes,
+        threads: Threads,
+        settings: DimseSettings,
+    ) -> None:
+        self._associations = associations
+        self._threads = threads
+        self._services = Services(settings.private_storage)
+        self._rooms = Rooms(archive, destinations, transcoder, threads, settings, self._services)
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Begin no more associations: requests are answered with a transient rejection."""
+        self._stopping = True
+
+    async def peer_connected(self, address: IpAddress) -> str | None:
+        """Say why a connection is closed before any protocol; None when it may go on."""
+        return await self._threads.run(self._associations.refuse_peer, address)
+
+    async def connection_failed(self, peer: Peer, reason: str) -> None:
+        """Put a connection that came to nothing on record."""
+        await self._threads.run(self._associations.connection_failed, peer.address, reason)
+
+    async def association_requested(
+        self, peer: Peer, request: AssociateRequest
+    ) -> tuple[Acceptance, DimseSession] | Rejection:
+        """Identify who asks and negotiate (PS3.8 9.3.4 for the rejections)."""
+        if self._stopping:
+            return TEMPORARY_CONGESTION
+        evidence = AssociationEvidence(
+            address=peer.address,
+            tls=peer.tls,
+            certificate=peer.certificate,
+            calling_ae_title=request.calling_ae_title,
+            called_ae_title=request.called_ae_title,
+        )
+        try:
+            caller, acceptance = await self._threads.run(self._decide, evidence, request)
+        except CalledAETitleNotRecognized:
+            return CALLED_AE_TITLE_NOT_RECOGNIZED
+        except Denied:
+            return CALLING_AE_TITLE_NOT_RECOGNIZED
+        except LeadglassError as error:
+            LOG.error("association refused", extra={"kind": error.kind.value, "reason": error.message})
+            return TEMPORARY_CONGESTION
+        accepted = sum(not isinstance(result, Refusal) for result in acceptance.contexts.values())
+        LOG.info(
+            "association opened",
+            extra={
+                "caller": str(caller),
+                "session": caller.session,
+                "tls": peer.tls_version or "none",
+                "contexts": len(acceptance.contexts),
+                "accepted": accepted,
+                "implementation": request.implementation_class_uid,
+            },
+        )
+        return acceptance, DimseSession(caller, self._rooms)
+
+    def _decide(self, evidence: AssociationEvidence, request: AssociateRequest) -> tuple[Caller, Acceptance]:
+        """Identify and negotiate, in one hop."""
+        caller = self._associations.identify(evidence)
+        offered = self._rooms.archive.offers(caller, asked_for(request, self._services))
+        return caller, answer(request, offered, self._services)
