@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -20,7 +21,7 @@ Record = dict[str, object]
 """One JSON object that the command line printed."""
 
 EVERYTHING = "echo,store,find,get,move"
-FAR_DATE = "2099-12-31"
+PLAINTEXT_DAYS = 90
 
 
 def json_objects(text: str) -> list[Record]:
@@ -76,7 +77,8 @@ class Leadglass:
         port: int | None = None,
     ) -> None:
         """Register a device; with ``port`` it can receive at 127.0.0.1."""
-        lane = ["--plaintext", "--until", FAR_DATE] if plaintext else []
+        until = (datetime.now(UTC) + timedelta(days=PLAINTEXT_DAYS)).date().isoformat()
+        lane = ["--plaintext", "--until", until] if plaintext else []
         where = [] if port is None else ["--host", "127.0.0.1", "--port", str(port)]
         self.do("device", "add", ae_title, "--address", address, "--allow", allow, *lane, *where)
 
