@@ -71,8 +71,8 @@ RELEASED: Final = "released"
 class Implementation:
     """What we say we are (PS3.7 D.3.3.2)."""
 
-    class_uid: str = "2.25.224893270853870263711735838441158371913"
-    version_name: str = "LEADGLASS"
+    class_uid: str = "2.25.104558810232681489379544044640554636717"
+    version_name: str = "LEADGLASS_0_1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,10 +156,10 @@ async def _open(
 
 async def _agree(association: ClientAssociation, limits: WireLimits) -> None:
     try:
-        async with asyncio.timeout(limits.response):
+        async with asyncio.timeout(limits.negotiation):
             answer = await association.answered()
     except TimeoutError:
-        raise AssociationAborted(f"The peer did not answer within {limits.response:g} seconds.") from None
+        raise AssociationAborted(f"The peer did not answer within {limits.negotiation:g} seconds.") from None
     if isinstance(answer, Rejection):
         raise AssociationRejected(answer.result, answer.source, answer.reason, answer.text)
 

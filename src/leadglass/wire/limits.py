@@ -60,6 +60,9 @@ class WireLimits:
     write_stall: float = 60.0
     """seconds in which a peer has to take the waiting ``write_buffer``; longer is a peer that does not read."""
 
+    negotiation: float = 30.0
+    """seconds a peer has to answer our A-ASSOCIATE-RQ; it has only to look at a table."""
+
     response: float = 300.0
     """seconds we wait for the answer to a request of ours; a receiver may be loading a tape."""
 

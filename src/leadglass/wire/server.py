@@ -31,6 +31,8 @@ from leadglass.wire.tls import handshake_failure
 
 _ACCEPTS_AT_ONCE: Final = 64
 """connections taken before others get their turn"""
+_CANCELS: Final = 3
+"""times a session is asked to stop before ``close`` no longer waits for it"""
 _OUT_OF_FILES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REPORT_EVERY: Final = 60.0
 """seconds between two reports that connections of one address are being evicted"""
@@ -140,8 +142,11 @@ class DicomServer:
             await association.abort("the archive is shutting down")
             # The session may be in the middle of its work: it gets a moment to see the abort, then it is cancelled.
             loop.call_later(min(1.0, self._limits.linger), self._tasks[number].cancel)
-        while self._tasks:
-            await asyncio.wait(list(self._tasks.values()), timeout=self._limits.linger + 1.0)
+        for _ in range(_CANCELS):
+            if self._tasks:
+                await asyncio.wait(list(self._tasks.values()), timeout=self._limits.linger + 1.0)
+            for task in list(self._tasks.values()):
+                task.cancel()
 
     # --- accepting ------------------------------------------------------------------
 
@@ -197,7 +202,6 @@ class DicomServer:
             association = await self._shake_hands(number, connection, peer, tls)
             if association is not None:
                 await self._negotiate(number, association)
-                await asyncio.shield(association.link.closed)
         except asyncio.CancelledError:
             # Evicted or shutting down; it is our own cancel, and this task is the only one that ends by it.
             await self._report_eviction(peer)
@@ -266,26 +270,34 @@ class DicomServer:
         return association
 
     async def _negotiate(self, number: int, association: ServerAssociation) -> None:
-        """Go from a link to an association and serve it."""
+        """Go from a link to an association, serve it, and wait until its connection is gone.
+
+        It is counted until then: as an association when it was accepted, otherwise as a connection without one.
+        """
         peer = association.peer
+        closed = association.link.closed
         try:
             request = await association.requested()
         except AssociationAborted:
             await self._failed(peer, association.ended or "the connection was lost")
+            await asyncio.shield(closed)
             return
         if not self._admission.associate(peer.address):
             association.reject(LOCAL_LIMIT_EXCEEDED)
             await self._failed(peer, "the limit of associations is reached")
+            await asyncio.shield(closed)
             return
-        self._admission.leave(peer.address, number)
-        self._associated[number] = association
         try:
             session = await self._decide(association, request)
             if session is not None:
+                self._admission.leave(peer.address, number)
+                self._associated[number] = association
                 await self._serve(association, session)
+                await asyncio.shield(closed)
         finally:
-            del self._associated[number]
+            self._associated.pop(number, None)
             self._admission.dissociate(peer.address)
+        await asyncio.shield(closed)
 
     async def _decide(self, association: ServerAssociation, request: AssociateRequest) -> Session | None:
         """Ask the handler and answer the peer."""
