@@ -9,8 +9,10 @@ import ssl
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from leadglass.crypto.ca import fingerprint
+from leadglass.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from leadglass.doors.dimse.link import AssociationLink
 from leadglass.doors.dimse.move import DestinationUnknown
 from leadglass.doors.dimse.plan import Proposal
@@ -18,8 +20,12 @@ from leadglass.doors.dimse.transfer import Link
 from leadglass.errors import Denied
 from leadglass.identity.device import Device
 from leadglass.identity.devices import Devices
-from leadglass.wire.client import connect
+from leadglass.wire.association import Implementation
+from leadglass.wire.client import connect, propose
 from leadglass.wire.limits import WireLimits
+
+IMPLEMENTATION: Final = Implementation(IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME)
+"""What we say we are (PS3.7 D.3.3.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +55,16 @@ class DeviceDestination:
             device.port,
             calling=self.calling_ae_title,
             called=device.ae_title,
-            contexts=proposals,
+            contexts=propose(*proposals),
             tls=self.tls,
             limits=self.limits,
+            implementation=IMPLEMENTATION,
         ) as association:
             shown = association.peer.certificate
             if self.tls is not None and (shown is None or fingerprint(shown) != device.fingerprint):
                 await association.abort()
                 raise Denied(f"{device.ae_title} did not show the certificate enrolled for it.")
-            yield AssociationLink(association, "scu")
+            yield AssociationLink(association)
 
 
 class DeviceDestinations:

@@ -100,7 +100,7 @@ class DimseDoor:
         except Denied:
             return CALLING_AE_TITLE_NOT_RECOGNIZED
         except LeadglassError as error:
-            LOG.error("association refused", extra={"kind": error.kind.value, "reason": error.message})
+            LOG.warning("association refused", extra={"kind": error.kind.value, "reason": error.message})
             return TEMPORARY_CONGESTION
         accepted = sum(not isinstance(result, Refusal) for result in acceptance.contexts.values())
         LOG.info(

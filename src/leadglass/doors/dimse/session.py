@@ -6,7 +6,6 @@ association is not answered. Rule 3. Nothing of a request's content is logged.
 """
 
 import logging
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +21,6 @@ from leadglass.doors.dimse.link import AssociationLink
 from leadglass.doors.dimse.move import Destinations, DestinationUnknown, move
 from leadglass.doors.dimse.negotiation import Services, extras
 from leadglass.doors.dimse.parcel import Transcodes
-from leadglass.doors.dimse.requests import read_identifier
 from leadglass.doors.dimse.retrieve import Pending, RetrieveRequest
 from leadglass.doors.dimse.settings import DimseSettings
 from leadglass.doors.dimse.status import Service, Status, comment_of, status_of
@@ -40,12 +38,7 @@ from leadglass.wire.messages import (
     CGetRq,
     CMoveRq,
     CStoreRq,
-    NActionRq,
-    NCreateRq,
-    NDeleteRq,
-    NEventReportRq,
-    NGetRq,
-    NSetRq,
+    Request,
 )
 
 LOG: Final = logging.getLogger(__name__)
@@ -92,22 +85,22 @@ class DimseSession:
 
     async def message(self, association: ServerAssociation, message: Message) -> None:
         """Answer one request."""
-        context = message.context
+        uid = message.context.abstract_syntax
         match message.command:
-            case CEchoRq() as request:
-                await self._echo(association, context, request)
-            case CStoreRq() as request:
-                await self._store(association, context, request, message.data)
-            case CFindRq() as request:
-                await self._find(association, context, request, message.data)
-            case CGetRq() as request:
-                await self._get(association, context, request, message.data)
-            case CMoveRq() as request:
-                await self._move(association, context, request, message.data)
-            case NEventReportRq() | NGetRq() | NSetRq() | NActionRq() | NCreateRq() | NDeleteRq() as request:
-                await _drain(message.data)
-                await association.send(context.id, request.response(Status.UNRECOGNIZED_OPERATION))
-            case _:
+            case CEchoRq() as request if uid == sop_classes.VERIFICATION:
+                await self._echo(association, message.context, request)
+            case CStoreRq() as request if self._rooms.services.is_storage(uid):
+                await self._store(association, message, request)
+            case CFindRq() as request if uid in sop_classes.FIND:
+                await self._find(association, message, request)
+            case CGetRq() as request if uid in sop_classes.GET:
+                await self._get(association, message, request)
+            case CMoveRq() as request if uid in sop_classes.MOVE:
+                await self._move(association, message, request)
+            case request if isinstance(request, Request):
+                await message.discard()
+                await association.send(message.context.id, request.response(Status.UNRECOGNIZED_OPERATION))
+            case _:  # the wire routes responses and C-CANCEL elsewhere
                 await association.abort()
 
     async def ended(self, how: str) -> None:
@@ -141,22 +134,13 @@ class DimseSession:
 
     # --- storage --------------------------------------------------------------
 
-    async def _store(
-        self,
-        association: ServerAssociation,
-        context: AcceptedContext,
-        request: CStoreRq,
-        data: AsyncIterator[bytes] | None,
-    ) -> None:
-        if request.affected_sop_class_uid != context.abstract_syntax or not self._rooms.services.is_storage(
-            context.abstract_syntax
-        ):
-            await _drain(data)
-            response = request.response(
-                Status.SOP_CLASS_NOT_SUPPORTED, "The SOP class is not that of the presentation context."
-            )
+    async def _store(self, association: ServerAssociation, message: Message, request: CStoreRq) -> None:
+        context = message.context
+        if request.affected_sop_class_uid != context.abstract_syntax:
+            await message.discard()
+            text = "The SOP class is not that of the presentation context."
             self._counts.refused += 1
-            await association.send(context.id, response)
+            await association.send(context.id, request.response(Status.SOP_CLASS_NOT_SUPPORTED, text))
             return
         declared = Declared(
             transfer_syntax_uid=context.transfer_syntax,
@@ -169,7 +153,7 @@ class DimseSession:
                 self._rooms.archive,
                 self._caller,
                 declared,
-                _or_nothing(data),
+                message.data,
                 threads=self._rooms.threads,
                 batch=self._rooms.settings.block,
             )
@@ -187,13 +171,13 @@ class DimseSession:
     async def _find(
         self,
         association: ServerAssociation,
-        context: AcceptedContext,
+        message: Message,
         request: CFindRq,
-        data: AsyncIterator[bytes] | None,
     ) -> None:
+        context = message.context
         settings = self._rooms.settings
         try:
-            identifier = await read_identifier(data, settings.identifier)
+            identifier = await message.read(settings.identifier)
             negotiated = extras(association.request, context.abstract_syntax, self._rooms.services)
             question = Question(identifier, context.transfer_syntax, root_of(context), negotiated)
             answers = find(
@@ -219,17 +203,16 @@ class DimseSession:
     async def _get(
         self,
         association: ServerAssociation,
-        context: AcceptedContext,
+        message: Message,
         request: CGetRq,
-        data: AsyncIterator[bytes] | None,
     ) -> None:
-        rooms = self._rooms
+        rooms, context = self._rooms, message.context
         try:
             progress = await get(
                 rooms.archive,
                 self._caller,
-                await self._read(association, context, request, data, Action.GET, self._caller.name),
-                AssociationLink(association, "scp"),
+                await self._read(association, message, request, Action.GET, self._caller.name),
+                AssociationLink(association),
                 threads=rooms.threads,
                 transcoder=rooms.transcoder,
                 block=rooms.settings.block,
@@ -247,16 +230,15 @@ class DimseSession:
     async def _move(
         self,
         association: ServerAssociation,
-        context: AcceptedContext,
+        message: Message,
         request: CMoveRq,
-        data: AsyncIterator[bytes] | None,
     ) -> None:
-        rooms = self._rooms
+        rooms, context = self._rooms, message.context
         try:
             progress = await move(
                 rooms.archive,
                 self._caller,
-                await self._read(association, context, request, data, Action.MOVE, request.move_destination),
+                await self._read(association, message, request, Action.MOVE, request.move_destination),
                 rooms.destinations,
                 calling_ae_title=association.request.calling_ae_title,
                 threads=rooms.threads,
@@ -282,15 +264,15 @@ class DimseSession:
     async def _read(
         self,
         association: ServerAssociation,
-        context: AcceptedContext,
+        message: Message,
         request: CGetRq | CMoveRq,
-        data: AsyncIterator[bytes] | None,
         action: Action,
         to: str,
     ) -> RetrieveRequest:
+        context = message.context
         return RetrieveRequest(
             action=action,
-            identifier=await read_identifier(data, self._rooms.settings.identifier),
+            identifier=await message.read(self._rooms.settings.identifier),
             transfer_syntax_uid=context.transfer_syntax,
             root=root_of(context),
             relational=extras(association.request, context.abstract_syntax, self._rooms.services).relational,
@@ -354,16 +336,3 @@ class DimseSession:
 def root_of(context: AcceptedContext) -> Root:
     """Give the information model of a Query/Retrieve context."""
     return Root.PATIENT if context.abstract_syntax in sop_classes.PATIENT_ROOT else Root.STUDY
-
-
-async def _drain(data: AsyncIterator[bytes] | None) -> None:
-    """Read what nobody needs, so that the answer can be sent."""
-    async for _ in _or_nothing(data):
-        pass
-
-
-async def _or_nothing(data: AsyncIterator[bytes] | None) -> AsyncIterator[bytes]:
-    """Give a data set's blocks; none where there is no data set."""
-    if data is not None:
-        async for block in data:
-            yield block

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from leadglass.archive.archive import Archive, Receiving
 from leadglass.archive.backroom import Declared, Receipt
 from leadglass.doors.dimse.threads import Threads
-from leadglass.errors import Busy, LeadglassError
+from leadglass.errors import BadInput, Busy, LeadglassError
 from leadglass.policy.caller import Caller
 
 
@@ -53,7 +53,7 @@ async def receive(
     archive: Archive,
     caller: Caller,
     declared: Declared,
-    data: AsyncIterator[bytes],
+    data: AsyncIterator[bytes] | None,
     *,
     threads: Threads,
     batch: int,
@@ -64,7 +64,7 @@ async def receive(
     ----------
     archive, caller, declared
         Who stores what.
-    data : async iterator of bytes
+    data : async iterator of bytes or None
         The data set as it arrives; read to its end.
     threads : Threads
         Where the archive is called.
@@ -77,6 +77,8 @@ async def receive(
         When it was not stored; nothing of it stays, but for what the archive
         puts in quarantine.
     """
+    if data is None:
+        raise BadInput("The C-STORE has no data set.")
     intake = _Intake(archive, caller, declared)
     try:
         last = await _feed(intake, data, threads, batch)

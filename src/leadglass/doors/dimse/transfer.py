@@ -44,6 +44,11 @@ class Originator:
 class Link(Protocol):
     """The association to a receiver, as a transfer sees it."""
 
+    @property
+    def ended(self) -> str | None:
+        """How the association ended; None while it lives."""
+        ...
+
     def accepted(self, sop_class_uid: str) -> Sequence[Accepted]:
         """Give the contexts over which the receiver takes instances of a class."""
         ...
@@ -217,21 +222,20 @@ class Transfer:
             while queue and not self._cancelled():
                 current = ahead or self._begin(queue[0], link)
                 ahead = None
-                broken: AssociationAborted | None = None
+                failure: LeadglassError | None = None
                 try:
                     await current.ready()
                     ahead = self._begin(queue[1], link) if len(queue) > 1 else None
                     await self._send(current.parcel, link)
-                except AssociationAborted as error:
-                    self._progress.fail(queue[0], "The association to the receiver broke.")
-                    broken = error
                 except LeadglassError as error:
-                    self._progress.fail(queue[0], comment_of(error))
+                    failure = error
                 finally:
                     await current.close()
-                queue.popleft()
-                if broken is not None:
-                    raise broken
+                record = queue.popleft()
+                if failure is not None:
+                    self._progress.fail(record, comment_of(failure))
+                if link.ended is not None:
+                    raise AssociationAborted(f"The association to the receiver is over: {link.ended}.")
                 await self._between()
         finally:
             if ahead is not None:
