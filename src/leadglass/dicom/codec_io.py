@@ -1,21 +1,55 @@
 """Identifiers: short data sets on the wire (C-FIND keys and answers), decoded and encoded.
 
 Rule: the same bounded reader as for stored objects; what is written is read
-back the same, or in Unicode where the asker's character set cannot carry it.
+back the same, in Unicode where the asker's character set cannot carry it.
 """
 
+from typing import Final
+
+from leadglass.dicom import tags
+from leadglass.dicom.inflate import plain
+from leadglass.dicom.limits import Limits
 from leadglass.dicom.model import Attributes
+from leadglass.dicom.reader import read
+from leadglass.dicom.source import Bytes
+from leadglass.dicom.vocabulary import encoding_of
+from leadglass.dicom.writer import write_identifier
+
+_LIMITS: Final = Limits(
+    header_bytes=16 << 20,
+    elements=20_000,
+    depth=16,
+    value_bytes=8 << 20,
+    inline_bytes=8 << 20,
+    kept_bytes=16 << 20,
+    inflated_bytes=16 << 20,
+    inflation_free=1 << 20,
+)
+"""An identifier is some hundred bytes; only a list of UIDs may be long (8 MiB: 120,000 of them)."""
 
 
 def decode_identifier(data: bytes, transfer_syntax_uid: str) -> Attributes:
     """Read an identifier.
+
+    Parameters
+    ----------
+    data : bytes
+        The data set of a request or response.
+    transfer_syntax_uid : str
+        Of the presentation context.
 
     Raises
     ------
     BadInput
         When it is no data set in that transfer syntax, or too large.
     """
-    raise NotImplementedError(data, transfer_syntax_uid)
+    return read(plain(Bytes(data), transfer_syntax_uid, _LIMITS), encoding_of(transfer_syntax_uid), _LIMITS).attributes
+
+
+def charset_of_identifier(identifier: Attributes) -> tuple[str, ...]:
+    """Give the Specific Character Set of a decoded identifier, for the answers to it."""
+    values = identifier.get(tags.key(tags.SpecificCharacterSet), {"vr": "CS"}).get("Value", [])
+    return tuple(str(value or "") for value in values)
 
 
 def encode_identifier(attributes: Attributes, transfer_syntax_uid: str, charset: tuple[str, ...] = ()) -> bytes:
@@ -30,5 +64,12 @@ def encode_identifier(attributes: Attributes, transfer_syntax_uid: str, charset:
     charset : tuple of str
         The asker's Specific Character Set values. They are used when they can
         carry the text and it is not plain ASCII; else ``ISO_IR 192``.
+
+    Raises
+    ------
+    BadInput
+        When an element cannot be written.
+    Unsupported
+        For any other transfer syntax.
     """
-    raise NotImplementedError(attributes, transfer_syntax_uid, charset)
+    return write_identifier(attributes, transfer_syntax_uid, charset)
