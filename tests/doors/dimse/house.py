@@ -1,0 +1,158 @@
+"""A whole archive in this process: vault, audit log, identity and the DIMSE door on two real listeners.
+
+Rule: every part is the real one; only the composition is the test's own.
+"""
+
+import asyncio
+import threading
+from collections.abc import Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from leadglass.archive.archive import Archive
+from leadglass.archive.backroom import Declared
+from leadglass.audit.event import Event
+from leadglass.audit.log import AuditLog
+from leadglass.audit.refusals import Refusals
+from leadglass.crypto.ca import Authority
+from leadglass.crypto.tls import client_context, server_context
+from leadglass.crypto.wrap import ArchiveKey
+from leadglass.dicom.transcode import Transcoder
+from leadglass.doors.dimse.destinations import IMPLEMENTATION, DeviceDestinations
+from leadglass.doors.dimse.door import DimseDoor
+from leadglass.doors.dimse.settings import DimseSettings
+from leadglass.doors.dimse.threads import Threads
+from leadglass.identity.associations import Associations
+from leadglass.identity.device import Device
+from leadglass.identity.devices import Devices
+from leadglass.policy.caller import Caller
+from leadglass.vault.settings import VaultSettings
+from leadglass.vault.vault import Vault, open_vault
+from leadglass.wire.limits import WireLimits
+from leadglass.wire.server import DicomServer
+from tests.callers import everything
+from tests.peers.dataset import split, transfer_syntax
+from tests.peers.running import Credentials
+from tests.peers.scu import Way
+
+
+@dataclass(slots=True)
+class House:
+    """A served archive.
+
+    Parameters
+    ----------
+    folder : Path
+        Its data folder.
+    port, tls_port : int
+        The plaintext and the TLS listener on 127.0.0.1.
+    """
+
+    folder: Path
+    port: int
+    tls_port: int
+    archive: Archive
+    vault: Vault
+    audit: AuditLog
+    devices: Devices
+    door: DimseDoor
+    loop: asyncio.AbstractEventLoop
+    server: DicomServer
+    operator: Caller = field(default_factory=everything)
+
+    def lane(
+        self, ae_title: str, *allow: str, address: str = "127.0.0.1", port: int = 0, host: str = "127.0.0.1"
+    ) -> Way:
+        """Enrol a device in the plaintext lane."""
+        until = self.devices.today + timedelta(days=30)
+        device = Device.parse(
+            ae_title, [address], allow, plaintext=True, until=until, host=host if port else "", port=port
+        )
+        self.devices.add(self.operator, device, replace=True)
+        return Way(self.port, ae_title)
+
+    def enrol(self, ae_title: str, *allow: str, address: str = "127.0.0.1", port: int = 0) -> Way:
+        """Enrol a device with a certificate."""
+        device = Device.parse(ae_title, [address], allow, host="127.0.0.1" if port else "", port=port)
+        self.devices.add(self.operator, device, replace=True)
+        out = self.folder / f"device-{ae_title}-{len(list(self.folder.glob('device-*')))}"
+        self.devices.enrol(self.operator, ae_title, out)
+        return Way(self.tls_port, ae_title, Credentials(out))
+
+    def take(self, paths: Iterable[Path]) -> int:
+        """Put files into the vault, past the door; gives how many went in."""
+        count = 0
+        for path in paths:
+            meta, data = split(path.read_bytes())
+            receiving = self.archive.receive(self.operator, Declared(transfer_syntax(meta), origin="test"))
+            receiving.write(data)
+            receiving.finish()
+            count += 1
+        return count
+
+    def events(self, caller: str | None = None) -> list[Event]:
+        """Give what is on record, newest last."""
+        return [record.event for record in self.audit.records(caller=caller)]
+
+    def refusals(self) -> list[Event]:
+        """Give the refusals on record."""
+        return [event for event in self.events() if event.outcome.value == "refused"]
+
+
+@contextmanager
+def build(
+    folder: Path, *, settings: DimseSettings | None = None, limits: WireLimits | None = None
+) -> Generator[House]:
+    """Compose an archive in ``folder`` and serve it until the block ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = settings or DimseSettings(pending=0.05)
+    with ExitStack() as stack:
+        key = ArchiveKey.create(folder / "archive.key")
+        audit = stack.enter_context(AuditLog(folder / "audit.db", key.derive("audit"), key.derive("audit signing")))
+        authority = Authority.create(folder / "ca.pem", folder / "ca.key")
+        certificate = authority.ensure_server_certificate(folder / "server.pem", ["127.0.0.1"])
+        devices = stack.enter_context(
+            Devices(folder / "identity.db", key.derive("identity"), audit=audit, authority=authority)
+        )
+        refusals = Refusals(audit, window=0.0)
+        stack.callback(refusals.close)
+        vault = stack.enter_context(open_vault(folder, key, VaultSettings(min_free_bytes=0)))
+        archive = Archive(vault, audit, door="dimse")
+        transcoder = Transcoder()
+        stack.callback(transcoder.close)
+        executor = stack.enter_context(ThreadPoolExecutor(8, thread_name_prefix="core"))
+        limits = limits or WireLimits()
+        door = DimseDoor(
+            archive=archive,
+            associations=Associations(devices, audit, refusals, ae_title=settings.ae_title),
+            destinations=DeviceDestinations(
+                devices,
+                ae_title=settings.ae_title,
+                tls=client_context(certificate, folder / "ca.pem"),
+                limits=limits,
+            ),
+            transcoder=transcoder,
+            threads=Threads(executor),
+            settings=settings,
+        )
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name="door", daemon=True)
+        thread.start()
+
+        async def begin() -> tuple[DicomServer, int, int]:
+            server = DicomServer(door, limits, IMPLEMENTATION)
+            _, port = await server.listen("127.0.0.1", 0)
+            _, tls_port = await server.listen("127.0.0.1", 0, server_context(certificate, folder / "ca.pem"))
+            return server, port, tls_port
+
+        server, port, tls_port = asyncio.run_coroutine_threadsafe(begin(), loop).result(20)
+        try:
+            yield House(folder, port, tls_port, archive, vault, audit, devices, door, loop, server)
+        finally:
+            asyncio.run_coroutine_threadsafe(server.close(2.0), loop).result(30)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(20)
+            loop.close()
