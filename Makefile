@@ -36,7 +36,7 @@ format: $(VENV)/.dev ## Format and mend what can be mended by a tool
 	$(BIN)/ruff check --fix src tests benchmarks docs
 
 bench: $(VENV)/.dev ## Measure against named peers and the disk's own limit
-	$(BIN)/python benchmarks/dimse.py
+	$(BIN)/python -m benchmarks.dimse
 
 docs: $(VENV)/.dev ## Write the generated pages of docs/ anew
 	$(BIN)/python docs/generate.py

@@ -1,0 +1,98 @@
+"""Made-up CT slices to send around: noise, so that nothing is won by compressing it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Files to send.
+
+    Parameters
+    ----------
+    name : str
+        What the tables call it.
+    folder : Path
+        Where the files are.
+    count, octets : int
+        How many, and how large together.
+    studies : tuple of str
+        Their Study Instance UIDs.
+    """
+
+    name: str
+    folder: Path
+    count: int
+    octets: int
+    studies: tuple[str, ...]
+
+    def queries(self, folder: Path, count: int) -> list[Path]:
+        """Write C-FIND identifiers: a study each, in turn."""
+        folder.mkdir(exist_ok=True)
+        paths = [folder / f"{number}.dcm" for number in range(count)]
+        for number, path in enumerate(paths):
+            if path.exists():
+                continue
+            keys = Dataset()
+            keys.QueryRetrieveLevel = "STUDY"
+            keys.StudyInstanceUID = self.studies[number % len(self.studies)]
+            for keyword in ("PatientName", "PatientID", "StudyDate", "AccessionNumber", "StudyDescription"):
+                setattr(keys, keyword, "")
+            _write(path, keys)
+        return paths
+
+
+def _write(path: Path, dataset: Dataset) -> None:
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID", CTImageStorage)
+    meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID", generate_uid())
+    dataset.file_meta = meta
+    dcmwrite(path, dataset, enforce_file_format=True)
+
+
+def make(folder: Path, name: str, *, count: int, side: int, studies: int) -> Load:
+    """Write ``count`` slices of ``side`` x ``side`` pixels of 16 bits, dealt to ``studies`` studies."""
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(7)
+    uids = tuple(generate_uid() for _ in range(studies))
+    series = [generate_uid() for _ in uids]
+    octets = 0
+    for number in range(count):
+        which = number * studies // count
+        slice_ = Dataset()
+        slice_.SOPClassUID = CTImageStorage
+        slice_.SOPInstanceUID = generate_uid()
+        slice_.StudyInstanceUID = uids[which]
+        slice_.SeriesInstanceUID = series[which]
+        slice_.PatientName = f"Phantom^{which}"
+        slice_.PatientID = f"PHANTOM{which}"
+        slice_.PatientBirthDate = ""
+        slice_.PatientSex = ""
+        slice_.StudyDate = "20260101"
+        slice_.StudyTime = "120000"
+        slice_.StudyID = str(which)
+        slice_.AccessionNumber = f"A{which}"
+        slice_.ReferringPhysicianName = ""
+        slice_.Modality = "CT"
+        slice_.SeriesNumber = 1
+        slice_.InstanceNumber = number
+        slice_.ImagePositionPatient = [0, 0, number]
+        slice_.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        slice_.PixelSpacing = [0.7, 0.7]
+        slice_.SamplesPerPixel = 1
+        slice_.PhotometricInterpretation = "MONOCHROME2"
+        slice_.Rows = slice_.Columns = side
+        slice_.BitsAllocated = slice_.BitsStored = 16
+        slice_.HighBit = 15
+        slice_.PixelRepresentation = 0
+        slice_.PixelData = noise.integers(0, 65536, side * side, dtype=np.uint16).tobytes()
+        path = folder / f"{number:05}.dcm"
+        _write(path, slice_)
+        octets += path.stat().st_size
+    return Load(name, folder, count, octets, uids)
