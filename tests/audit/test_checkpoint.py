@@ -65,7 +65,9 @@ def test_an_origin_that_would_break_the_note_is_refused(origin: str) -> None:
         Verifier(origin, Ed25519PrivateKey.generate().public_key())
 
 
-@pytest.mark.parametrize("text", ["", "a+b", "a+00000000+AAAA", "a+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"])
+@pytest.mark.parametrize(
+    "text", ["", "a+b", "a+00000000+AAAA", "a+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"]
+)
 def test_a_damaged_key_text_is_refused(text: str) -> None:
     with pytest.raises(BadInput):
         Verifier.from_text(text)

@@ -28,7 +28,7 @@ from leadglass.audit.checkpoint import Signer, Verifier
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.merkle import Frontier, leaf_hash
 from leadglass.audit.record import Fields, Record, decode, encode, fields_of, to_text
-from leadglass.audit.verification import LONGEST_UNSIGNED, Verification, check_tail, verify
+from leadglass.audit.verification import LONGEST_UNSIGNED, Verification, check_tail, read_head, verify
 from leadglass.crypto.database import driver, open_sealed, translating
 from leadglass.errors import Busy, Corrupt, LeadglassError
 
@@ -43,11 +43,11 @@ _SCHEMA: Final = (
         sequence INTEGER PRIMARY KEY,
         leaf BLOB NOT NULL,
         body TEXT NOT NULL,
-        time TEXT GENERATED ALWAYS AS (body ->> '$.time') VIRTUAL,
-        outcome TEXT GENERATED ALWAYS AS (body ->> '$.outcome') VIRTUAL,
-        action TEXT GENERATED ALWAYS AS (body ->> '$.action') VIRTUAL,
-        caller TEXT GENERATED ALWAYS AS (body ->> '$.caller') VIRTUAL,
-        study_uid TEXT GENERATED ALWAYS AS (body ->> '$.study_uid') VIRTUAL
+        time TEXT GENERATED ALWAYS AS (iif(json_valid(body), body ->> '$.time', NULL)) VIRTUAL,
+        outcome TEXT GENERATED ALWAYS AS (iif(json_valid(body), body ->> '$.outcome', NULL)) VIRTUAL,
+        action TEXT GENERATED ALWAYS AS (iif(json_valid(body), body ->> '$.action', NULL)) VIRTUAL,
+        caller TEXT GENERATED ALWAYS AS (iif(json_valid(body), body ->> '$.caller', NULL)) VIRTUAL,
+        study_uid TEXT GENERATED ALWAYS AS (iif(json_valid(body), body ->> '$.study_uid', NULL)) VIRTUAL
     )""",
     "CREATE INDEX IF NOT EXISTS record_of_study ON record (study_uid) WHERE study_uid IS NOT NULL",
     """CREATE TABLE IF NOT EXISTS head (
@@ -56,7 +56,9 @@ _SCHEMA: Final = (
         peaks BLOB NOT NULL
     )""",
     "CREATE TABLE IF NOT EXISTS checkpoint (size INTEGER PRIMARY KEY, peaks BLOB NOT NULL, note TEXT NOT NULL)",
-    "INSERT OR IGNORE INTO head (id, size, peaks) VALUES (1, 0, x'')",
+    # Only into an empty log: the head of one that has records is not made anew, so that its loss shows.
+    """INSERT INTO head (id, size, peaks) SELECT 1, 0, x''
+        WHERE NOT EXISTS (SELECT 1 FROM head UNION ALL SELECT 1 FROM record UNION ALL SELECT 1 FROM checkpoint)""",
 )
 
 
@@ -235,11 +237,9 @@ class AuditLog:
 
     def _head(self) -> Frontier:
         """Read where the log ends; before the first record of this process, check that it is sound."""
-        size, peaks = self._connection.execute("SELECT size, peaks FROM head").fetchone()
-        try:
-            frontier = Frontier.from_bytes(size, peaks)
-        except ValueError:
-            raise Corrupt(_TOUCHED) from None
+        frontier = read_head(self._connection)
+        if frontier is None:
+            raise Corrupt(_TOUCHED)
         if not self._tail_is_sound:
             fault = check_tail(self._connection, frontier, self.verifier, self._outside_note())
             if fault is not None:

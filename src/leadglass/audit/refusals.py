@@ -104,11 +104,18 @@ class Refusals:
                 return
             if window is not None:
                 del table[key]
-            table[key] = _Window(now, event, peers={event.peer})
+            opened = table[key] = _Window(now, event, peers={event.peer})
             self._arm()
-        if window is not None:
-            self._write(shown, window)
-        self._log.append(event)
+        unwritten = 1 if window is None else 1 + window.repeated
+        try:
+            if window is not None:
+                self._write(shown, window)
+                unwritten = 1
+            self._log.append(event)
+        except LeadglassError:
+            with self._lock:
+                opened.repeated += unwritten  # so that it is written when the log can be
+            raise
 
     def _place(self, event: Event, why: str) -> tuple[dict[_Key, _Window], _Key, str]:
         """Find the window an event counts in: the peer's own, its network's, or that of all others."""

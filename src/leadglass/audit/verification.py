@@ -46,7 +46,7 @@ class Verification:
     records : int
         Records that were found right, from the first on.
     checkpoints : int
-        Signed heads that they fit.
+        Places with a signed head that they fit.
     signed : int
         Number of the last record that a signed head covers.
     root : bytes
@@ -167,14 +167,12 @@ def _walk_all(
         return Fault(1, "does not fit the head that was signed before it")
     if (fault := _walk_on(connection, walk, heads)) is not None:
         return fault
-    size, peaks = connection.execute("SELECT size, peaks FROM head").fetchone()
-    try:
-        head = Frontier.from_bytes(size, peaks)
-    except ValueError:
-        return Fault(walk.frontier.size, "does not fit the end of the log")
+    head = read_head(connection)
     later = max((size for size in heads if size > walk.frontier.size), default=0)
     if later:
         return _cut_off(walk.frontier.size, later)
+    if head is None:
+        return Fault(walk.frontier.size, "is not the end that the log had: where it ended was taken out")
     return _compare_head(walk.frontier, head)
 
 
@@ -194,12 +192,22 @@ def _walk_on(connection: "driver.Connection", walk: _Walk, heads: dict[int, list
                     f"or one after it, up to {place}, was changed and all that follows made to fit: "
                     f"the tree differs from the head that was signed at record {place}",
                 )
+        if place in heads:
             walk.checkpoints += 1
             walk.signed = place
         if place - walk.signed > LONGEST_UNSIGNED:
             return Fault(walk.signed + 1, f"to {place} are covered by no signed head: heads were taken out")
         walk.frontier = grown
     return None
+
+
+def read_head(connection: "driver.Connection") -> Frontier | None:
+    """Read where the log says that it ends; None when it says nothing that makes sense."""
+    row = connection.execute("SELECT size, peaks FROM head").fetchone()
+    try:
+        return None if row is None else Frontier.from_bytes(row[0], row[1])
+    except ValueError:
+        return None
 
 
 def _rows(connection: "driver.Connection", after: int) -> Iterator[tuple[int, bytes, str]]:
