@@ -20,10 +20,9 @@ from leadglass.crypto.ca import fingerprint
 from leadglass.errors import Denied
 from leadglass.identity.device import Device
 from leadglass.identity.devices import Devices
+from leadglass.identity.named import grants_of
 from leadglass.identity.peers import IpAddress, IpNetwork, is_inside, plain, refuse_peer
-from leadglass.policy.caller import Caller, CallerKind, Grant
-from leadglass.policy.scope import Scope
-from leadglass.policy.view import View
+from leadglass.policy.caller import Caller, CallerKind
 
 DOOR: Final = "dimse"
 
@@ -269,15 +268,7 @@ class Associations:
             )
 
     def _caller(self, device: Device, evidence: AssociationEvidence, proof: str) -> Caller:
-        # Every study: an enrolled workstation sees the whole archive, as hospitals expect of
-        # Query/Retrieve. What narrows it is what it may ask for.
-        grant = Grant(
-            device.allow,
-            Scope.everything(),
-            View.full(),
-            f"{device.ae_title} is enrolled for {', '.join(sorted(device.allow))}",
-        )
-        return Caller(CallerKind.DEVICE, device.ae_title, (grant,), str(plain(evidence.address)), proof)
+        return Caller(CallerKind.DEVICE, device.ae_title, grants_of(device), str(plain(evidence.address)), proof)
 
     def _record(self, peer: str, action: str, why: Why, reason: str, **detail: str | int) -> None:
         event = Event(
