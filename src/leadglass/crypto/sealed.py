@@ -19,7 +19,7 @@ from typing import Final, Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from leadglass.errors import BadInput, Corrupt, Full
+from leadglass.errors import BadInput, Corrupt
 
 CHUNK: Final = 65_536
 """Bytes of plaintext in a chunk: a frame of 512 x 512 x 16 bit touches nine, and
@@ -79,8 +79,8 @@ class SealedWriter:
 
         Raises
         ------
-        Full
-            When the disk is full.
+        OSError
+            When the disk is full or fails: the caller knows which disk it is.
         """
         self._rest += block
         # A chunk is sealed only when it is known not to be the last.
@@ -105,7 +105,7 @@ class SealedWriter:
             sealed.append(self._aead.encrypt(_nonce(self._number, last=last), chunk, self._header))
             self._number += 1
             self._size += len(chunk)
-        write_all(self._file, sealed)
+        _write_all(self._file, sealed)
 
 
 class SealedReader:
@@ -220,18 +220,15 @@ def _read_all(file: int, length: int, offset: int) -> bytes:
     return data
 
 
-def write_all(file: int, parts: list[bytes]) -> None:
+def _write_all(file: int, parts: list[bytes]) -> None:
     """Write all of ``parts``, however often the system takes only some.
 
     Raises
     ------
-    Full
-        When there is no room, or the file may not grow.
+    OSError
+        What the system says; the caller knows which disk it is.
     """
     data = parts[0] if len(parts) == 1 else b"".join(parts)
     left = memoryview(data)
-    try:
-        while left:
-            left = left[os.write(file, left) :]
-    except OSError as error:
-        raise Full(f"An object cannot be written: {error.strerror}. Make room on the disk of the archive.") from error
+    while left:
+        left = left[os.write(file, left) :]

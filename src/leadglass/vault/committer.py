@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Final, Generic, TypeVar, cast
 
-from leadglass.crypto.database import driver, translating
-from leadglass.errors import Busy, Corrupt
+from leadglass.crypto.database import translating
+from leadglass.errors import Busy
 from leadglass.vault.filing import Filing
 
 T = TypeVar("T")
@@ -33,6 +33,7 @@ class _Job(Generic[T]):
     result: list[T] = field(default_factory=list[T])
     error: BaseException | None = None
     is_done: bool = False
+    is_in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,12 @@ class Committer:
         """What was committed so far."""
         return Batches(self._transactions, self._jobs)
 
-    def run(self, work: Callable[[Filing], T], shelves: Collection[bytes] = ()) -> T:
+    def run(
+        self,
+        work: Callable[[Filing], T],
+        shelves: Collection[bytes] = (),
+        doubted: Callable[[], None] | None = None,
+    ) -> T:
         """Run ``work`` in a transaction that may be shared; returns when that is on stable storage.
 
         Parameters
@@ -86,6 +92,9 @@ class Committer:
             Is given the filing; what it raises is raised here, and undone.
         shelves : collection of bytes
             Shelves of which the transaction will speak.
+        doubted : callable, optional
+            Called when the disk failed so that nobody knows whether the
+            transaction was kept: what it spoke of must stay until the next start.
 
         Raises
         ------
@@ -101,13 +110,37 @@ class Committer:
             self._waiting.append(cast("_Job[object]", job))
             leads = not self._is_led
             self._is_led = True
-        if not leads:
-            job.woken.wait()
+        try:
+            if not leads:
+                job.woken.wait()
+        except BaseException:
+            self._withdraw(cast("_Job[object]", job), doubted)
+            raise
         if not job.is_done:
             self._lead()
         if job.error is not None:
+            if job.is_in_doubt and doubted is not None:
+                doubted()
             raise job.error
         return job.result[0]
+
+    def _withdraw(self, job: _Job[object], doubted: Callable[[], None] | None) -> None:
+        """Take back a job whose thread was interrupted while it waited."""
+        with self._lock:
+            if job in self._waiting:
+                self._waiting.remove(job)
+                if job.woken.is_set():
+                    self._hand_over()
+                return
+        if doubted is not None:
+            doubted()
+
+    def _hand_over(self) -> None:
+        """Let the first who waits lead; the lock is held."""
+        if self._waiting:
+            self._waiting[0].woken.set()
+        else:
+            self._is_led = False
 
     def _lead(self) -> None:
         """Commit for those who wait, then hand over."""
@@ -117,16 +150,14 @@ class Committer:
             batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
         try:
             self._commit(batch)
-        except BaseException as error:  # noqa: BLE001 - each waiter raises it
+        except BaseException as error:  # noqa: BLE001 - each waiter raises its own
             for job in batch:
-                job.error = job.error or error
+                if job.error is None:
+                    job.error = error if isinstance(error, Exception) or job is batch[0] else _interrupted()
         with self._lock:
             self._transactions += 1
             self._jobs += len(batch)
-            if self._waiting:
-                self._waiting[0].woken.set()
-            else:
-                self._is_led = False
+            self._hand_over()
         for job in batch:
             job.is_done = True
             job.woken.set()
@@ -141,6 +172,8 @@ class Committer:
             try:
                 for job in batch:
                     self._attempt(job)
+                for job in batch:
+                    job.is_in_doubt = job.error is None
                 filing.finish()
             except BaseException:
                 filing.undo()
@@ -151,7 +184,8 @@ class Committer:
         filing = self._filing
         filing.mark()
         try:
-            job.result.append(job.work(filing))
+            with translating("index"):
+                job.result.append(job.work(filing))
         except BaseException as error:
             if not filing.in_transaction:  # the disk is full, or worse: SQLite has undone everything
                 raise
@@ -192,9 +226,8 @@ class Committer:
             return act()
         finally:
             with self._lock:
-                if self._waiting:
-                    self._waiting[0].woken.set()
-                else:
-                    self._is_led = False
+                self._hand_over()
 
 
+def _interrupted() -> Busy:
+    return Busy("The archive was interrupted while it committed. Send it again.")

@@ -70,9 +70,19 @@ _SERIES: Final = frozenset(
 _PATIENT_GROUP: Final = tags.key(tags.PatientID)[:4]
 
 
+def is_of_study(key: str) -> bool:
+    """Say whether an attribute belongs to the patient or the study."""
+    return key in _STUDY or key.startswith(_PATIENT_GROUP)
+
+
+def is_of_series(key: str) -> bool:
+    """Say whether an attribute belongs to the series."""
+    return key in _SERIES
+
+
 def of_study(attributes: Attributes) -> Attributes:
     """Give those that belong to the patient or the study."""
-    return {key: each for key, each in attributes.items() if key in _STUDY or key.startswith(_PATIENT_GROUP)}
+    return {key: each for key, each in attributes.items() if is_of_study(key)}
 
 
 def of_series(attributes: Attributes) -> Attributes:

@@ -16,6 +16,7 @@ CREATE TABLE study (
     patient_id TEXT NOT NULL,
     issuer_of_patient_id TEXT NOT NULL,
     patient TEXT NOT NULL,
+    patient_id_form TEXT,
     patient_birth_date TEXT,
     study_date TEXT,
     accession_number TEXT,
@@ -26,6 +27,7 @@ CREATE TABLE study (
 );
 CREATE INDEX study_by_patient ON study (patient);
 CREATE INDEX study_by_patient_id ON study (patient_id);
+CREATE INDEX study_by_patient_id_form ON study (patient_id_form);
 CREATE INDEX study_by_date ON study (study_date);
 CREATE INDEX study_by_accession ON study (accession_number);
 CREATE INDEX study_by_code ON study (study_code);
@@ -48,7 +50,7 @@ CREATE TABLE study_label (
 ) WITHOUT ROWID;
 CREATE INDEX study_label_by_label ON study_label (label, study_id);
 CREATE TABLE series (
-    id INTEGER NOT NULL PRIMARY KEY,
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     study_id INTEGER NOT NULL REFERENCES study (id) ON DELETE CASCADE,
     series_uid TEXT NOT NULL,
     modality TEXT,

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Final, cast
 
 from leadglass.dicom import tags
+from leadglass.dicom.keys import tidy_name
 from leadglass.dicom.model import Attributes
 
 PADDING: Final = " \0"
@@ -31,8 +32,11 @@ def text(attributes: Attributes, tag: int) -> str | None:
 
 
 def fold(value: str) -> str:
-    """Give the form in which texts are compared: without padding, case and composition."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", value.strip(PADDING)).casefold())
+    """Give the form in which texts are compared: without padding and case, decomposed.
+
+    Decomposed, because then the beginning of a text is the beginning of its form.
+    """
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", value.strip(PADDING)).casefold())
 
 
 def date(attributes: Attributes, tag: int) -> str | None:
@@ -47,9 +51,11 @@ def date(attributes: Attributes, tag: int) -> str | None:
 def number(attributes: Attributes, tag: int) -> int | None:
     """Give a whole number to sort by; None when it is none."""
     found = values(attributes, tag)
+    if len(found) != 1:
+        return None
     try:
         given = int(str(found[0]))
-    except (IndexError, ValueError):
+    except ValueError:
         return None
     return given if _SMALLEST <= given <= _LARGEST else None
 
@@ -64,8 +70,8 @@ def names(attributes: Attributes, tag: int) -> list[str]:
 
 
 def name(group: str) -> str:
-    """Give the normal form of one component group: folded, without empty components at its end."""
-    return fold(group).rstrip("^ ")
+    """Give the normal form of one component group: tidied as matching does, and folded."""
+    return fold(tidy_name(group))
 
 
 def patient(patient_id: str, issuer: str, attributes: Attributes) -> str:
@@ -77,3 +83,8 @@ def patient(patient_id: str, issuer: str, attributes: Attributes) -> str:
     if not patient_id:
         parts.append("=".join(names(attributes, tags.PatientName)))
     return "\\".join(parts)
+
+
+def is_mark(character: str) -> bool:
+    """Say whether a character is an accent or the like, which joins the letter before it."""
+    return unicodedata.combining(character) != 0

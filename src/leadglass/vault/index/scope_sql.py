@@ -5,13 +5,15 @@ forgotten here hides studies and never shows them. Values are bound, never text.
 """
 
 from collections.abc import Iterable
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 import msgspec
 from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select, true
 
 from leadglass.policy.scope import Clause, Condition, Field, Scope
 from leadglass.vault.index.tables import study, study_label, study_source
+
+T = TypeVar("T", str, int)
 
 
 def where(scope: Scope) -> ColumnElement[bool]:
@@ -22,7 +24,7 @@ def where(scope: Scope) -> ColumnElement[bool]:
     return condition
 
 
-def one_of(column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
+def one_of(column: ColumnElement[T], values: Iterable[T]) -> ColumnElement[bool]:
     """Say that a column has one of some values, with one bound parameter however many there are."""
     listed = func.json_each(msgspec.json.encode(sorted(values)).decode()).table_valued("value")
     return column.in_(select(listed.c.value))

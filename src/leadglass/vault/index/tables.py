@@ -20,6 +20,7 @@ study: Final = Table(
     Column("patient_id", Text, nullable=False),
     Column("issuer_of_patient_id", Text, nullable=False),
     Column("patient", Text, nullable=False),
+    Column("patient_id_form", Text),
     Column("patient_birth_date", Text),
     Column("study_date", Text),
     Column("accession_number", Text),
@@ -29,11 +30,13 @@ study: Final = Table(
     Column("received", Text, nullable=False),
     Index("study_by_patient", "patient"),
     Index("study_by_patient_id", "patient_id"),
+    Index("study_by_patient_id_form", "patient_id_form"),
     Index("study_by_date", "study_date"),
     Index("study_by_accession", "accession_number"),
     Index("study_by_code", "study_code"),
 )
-"""One row for each study. ``patient`` tells patients apart (``normal.patient``),
+"""One row for each study. ``patient_id`` is what decisions look at,
+``patient_id_form`` what queries do. ``patient`` tells patients apart (``normal.patient``),
 ``study_code`` is Study ID (0020,0010), ``key`` the study's data key, wrapped."""
 
 study_name: Final = Table(
@@ -77,8 +80,10 @@ series: Final = Table(
     Column("attributes", BLOB, nullable=False),
     UniqueConstraint("study_id", "series_uid"),
     Index("series_by_uid", "series_uid"),
+    sqlite_autoincrement=True,
 )
-"""One row for each series of a study; ``instances`` counts."""
+"""One row for each series of a study; ``instances`` counts. No number is used
+twice, because counts are added up for a series at the end of a batch."""
 
 series_sop_class: Final = Table(
     "series_sop_class",

@@ -1,0 +1,542 @@
+"""Filing: what is written to the index, inside of one transaction.
+
+Rule 1. Only the leader of a batch holds it (``committer``). Rule 2. What was
+read is trusted until another process has written: then it is read anew. Rule 3.
+A study's patient is never changed here by what merely arrives; an identity that
+was missing is filled in, when the permit covers the study before and after.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final, cast
+
+from leadglass.archive.backroom import Kept
+from leadglass.crypto.database import driver
+from leadglass.crypto.wrap import KeyWrap
+from leadglass.dicom import tags
+from leadglass.dicom.model import Attributes
+from leadglass.errors import Denied, Full, NotHere
+from leadglass.policy.facts import StudyFacts
+from leadglass.policy.permit import Permit
+from leadglass.vault.index import levels, normal, packed
+from leadglass.vault.keys import Keys, object_identity
+from leadglass.vault.objects import Place, place_of
+
+_REMEMBERED: Final = 2_000
+"""Studies whose rows are remembered; a modality sends few at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """An instance whose object is on stable storage, ready to be filed.
+
+    Parameters
+    ----------
+    attributes : Attributes
+        All of them, for the study and series rows.
+    packed : bytes
+        The same, packed for the instance row.
+    key : bytes
+        The key that its object is sealed with.
+    """
+
+    place: Place
+    key: bytes
+    size: int
+    digest: bytes
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    patient_id: str
+    issuer_of_patient_id: str
+    origin: str
+    received: str
+    attributes: Attributes
+    packed: bytes
+    frames: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An instance that is stored under the SOP Instance UID of one that arrived."""
+
+    row: int
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    place: Place
+    key: bytes
+    digest: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """It has its row."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherPatient:
+    """Its study is stored, of another patient."""
+
+    what: str
+
+
+Outcome = Filed | Standing | OtherPatient
+"""What became of an attempt to file."""
+
+
+@dataclass(slots=True)
+class _Series:
+    row: int
+    sop_classes: set[str]
+
+
+@dataclass(slots=True)
+class _Study:
+    row: int
+    study_uid: str
+    patient_id: str
+    issuer: str
+    key: KeyWrap
+    sources: set[str]
+    labels: frozenset[str]
+    series: dict[str, _Series] = field(default_factory=dict[str, _Series])
+
+    def facts(self) -> StudyFacts:
+        return StudyFacts(self.study_uid, self.patient_id, self.issuer, frozenset(self.sources), self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How much quarantine may hold."""
+
+    instances: int
+    octets: int
+
+
+class Filing:
+    """The writing connection, and what is remembered of its rows.
+
+    Parameters
+    ----------
+    connection
+        Of the index, in autocommit mode, used by nobody else.
+    keys : Keys
+        The archive's.
+    caps : Caps
+        Of quarantine.
+    """
+
+    def __init__(self, connection: "driver.Connection", keys: Keys, caps: Caps) -> None:
+        self._connection = connection
+        self._execute = connection.cursor().execute
+        self._keys = keys
+        self._caps = caps
+        self._studies: dict[str, _Study] = {}
+        self._added: Counter[int] = Counter()
+        self._since_mark: list[int] = []
+        self._version = -1
+
+    # --- the transaction ------------------------------------------------------
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether one is open."""
+        return self._connection.in_transaction
+
+    def begin(self) -> None:
+        """Begin the transaction, alone among all processes."""
+        self._execute("BEGIN IMMEDIATE")
+        version = self._execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version or len(self._studies) > _REMEMBERED:
+            self._version = version
+            self._studies.clear()
+        self._added.clear()
+
+    def mark(self) -> None:
+        """Begin a job."""
+        self._execute("SAVEPOINT job")
+        self._since_mark.clear()
+
+    def unmark(self) -> None:
+        """End a job that went well."""
+        self._execute("RELEASE job")
+        self._added.update(self._since_mark)
+
+    def back_to_mark(self) -> None:
+        """Undo a job."""
+        self._execute("ROLLBACK TO job")
+        self._execute("RELEASE job")
+        self._studies.clear()
+
+    def finish(self) -> None:
+        """Commit."""
+        for series, count in self._added.items():
+            self._execute("UPDATE series SET instances = instances + ? WHERE id = ?", (count, series))
+        self._execute("COMMIT")
+
+    def undo(self) -> None:
+        """Undo everything since ``begin``."""
+        self._studies.clear()
+        if self._connection.in_transaction:
+            self._execute("ROLLBACK")
+
+    def truncate_log(self) -> bool:
+        """Empty the write-ahead log; gives whether no reader was in the way."""
+        return not self._execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    # --- filing ---------------------------------------------------------------
+
+    def standing(self, sop_instance_uid: str) -> Standing | None:
+        """Give the instance that is stored under a UID."""
+        row = self._execute(
+            "SELECT i.id, t.study_uid, s.series_uid, i.transfer_syntax_uid, i.shelf, i.object, i.key, i.digest, i.size,"
+            " t.key FROM instance i JOIN series s ON s.id = i.series_id JOIN study t ON t.id = s.study_id"
+            " WHERE i.sop_instance_uid = ?",
+            (sop_instance_uid,),
+        ).fetchone()
+        if row is None:
+            return None
+        place = place_of(row[4], row[5])
+        key = self._keys.study(row[9], row[1]).unwrap(row[6], object_identity(place, sop_instance_uid))
+        return Standing(row[0], row[1], row[2], sop_instance_uid, row[3], place, key, row[7], row[8])
+
+    def file(self, arrived: Arrived, permit: Permit, *, whatever_patient: bool = False) -> Outcome:
+        """Give an instance its row, unless something stands against it.
+
+        Raises
+        ------
+        Denied
+            When the permit does not cover its study, as it is or as it will be.
+        """
+        study = self._study(arrived.study_uid)
+        if study is None:
+            facts = StudyFacts(
+                arrived.study_uid, arrived.patient_id, arrived.issuer_of_patient_id, frozenset({arrived.origin})
+            )
+            _demand(permit, facts)
+            standing = self.standing(arrived.sop_instance_uid)
+            if standing is not None:
+                return standing
+            study = self._new_study(arrived)
+        else:
+            _demand(permit, study.facts())
+            standing = self.standing(arrived.sop_instance_uid)
+            if standing is not None:
+                return standing
+            if not whatever_patient:
+                differs = _other_patient(study, arrived)
+                if differs is not None:
+                    return OtherPatient(differs)
+                self._complete_patient(study, arrived, permit)
+            if arrived.origin not in study.sources:
+                self._execute("INSERT INTO study_source VALUES (?, ?)", (study.row, arrived.origin))
+                study.sources.add(arrived.origin)
+        self._insert(study, self._series(study, arrived), arrived)
+        return Filed()
+
+    def facts(self, study_uid: str) -> StudyFacts | None:
+        """Give the facts of a study as they are now; None when it is not here."""
+        study = self._study(study_uid)
+        return study.facts() if study is not None else None
+
+    def _study(self, study_uid: str) -> _Study | None:
+        found = self._studies.get(study_uid)
+        if found is not None:
+            return found
+        row = self._execute(
+            "SELECT id, patient_id, issuer_of_patient_id, key FROM study WHERE study_uid = ?", (study_uid,)
+        ).fetchone()
+        if row is None:
+            return None
+        sources = {source for (source,) in self._execute("SELECT source FROM study_source WHERE study_id = ?", row[:1])}
+        labels = frozenset(
+            label for (label,) in self._execute("SELECT label FROM study_label WHERE study_id = ?", row[:1])
+        )
+        key = self._keys.study(row[3], study_uid)
+        study = self._studies[study_uid] = _Study(row[0], study_uid, row[1], row[2], key, sources, labels)
+        return study
+
+    def _new_study(self, arrived: Arrived) -> _Study:
+        wrapped, key = self._keys.new_study(arrived.study_uid)
+        of_study = levels.of_study(arrived.attributes)
+        row = cast(
+            int,
+            self._execute(
+                "INSERT INTO study (study_uid, patient_id, issuer_of_patient_id, patient, patient_id_form,"
+                " patient_birth_date, study_date, accession_number, study_code, key, attributes, received)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    arrived.study_uid,
+                    arrived.patient_id,
+                    arrived.issuer_of_patient_id,
+                    normal.patient(arrived.patient_id, arrived.issuer_of_patient_id, of_study),
+                    normal.text(of_study, tags.PatientID),
+                    normal.date(of_study, tags.PatientBirthDate),
+                    normal.date(of_study, tags.StudyDate),
+                    normal.text(of_study, tags.AccessionNumber),
+                    normal.text(of_study, tags.StudyID),
+                    wrapped,
+                    packed.pack(of_study),
+                    arrived.received,
+                ),
+            ).lastrowid,
+        )
+        for form in normal.names(of_study, tags.PatientName):
+            self._execute("INSERT INTO study_name VALUES (?, ?)", (row, form))
+        self._execute("INSERT INTO study_source VALUES (?, ?)", (row, arrived.origin))
+        study = self._studies[arrived.study_uid] = _Study(
+            row,
+            arrived.study_uid,
+            arrived.patient_id,
+            arrived.issuer_of_patient_id,
+            key,
+            {arrived.origin},
+            frozenset(),
+        )
+        return study
+
+    def _complete_patient(self, study: _Study, arrived: Arrived, permit: Permit) -> None:
+        """Fill in the Patient ID or its issuer, where the study had none."""
+        patient_id = study.patient_id or arrived.patient_id
+        issuer = study.issuer or arrived.issuer_of_patient_id
+        if (patient_id, issuer) == (study.patient_id, study.issuer):
+            return
+        _demand(permit, StudyFacts(study.study_uid, patient_id, issuer, frozenset(study.sources), study.labels))
+        row = self._execute("SELECT attributes FROM study WHERE id = ?", (study.row,)).fetchone()
+        attributes = packed.unpack(row[0])
+        for tag, given in ((tags.PatientID, patient_id), (tags.IssuerOfPatientID, issuer)):
+            if given:
+                attributes[tags.key(tag)] = {"vr": "LO", "Value": [given]}
+        self._execute(
+            "UPDATE study SET patient_id = ?, issuer_of_patient_id = ?, patient = ?, patient_id_form = ?,"
+            " attributes = ? WHERE id = ?",
+            (
+                patient_id,
+                issuer,
+                normal.patient(patient_id, issuer, attributes),
+                normal.text(attributes, tags.PatientID),
+                packed.pack(dict(sorted(attributes.items()))),
+                study.row,
+            ),
+        )
+        study.patient_id, study.issuer = patient_id, issuer
+
+    def _series(self, study: _Study, arrived: Arrived) -> _Series:
+        series = study.series.get(arrived.series_uid)
+        if series is None:
+            row = self._execute(
+                "SELECT id FROM series WHERE study_id = ? AND series_uid = ?", (study.row, arrived.series_uid)
+            ).fetchone()
+            if row is not None:
+                classes = self._execute("SELECT sop_class_uid FROM series_sop_class WHERE series_id = ?", row)
+                series = _Series(row[0], {uid for (uid,) in classes})
+            else:
+                of_series = levels.of_series(arrived.attributes)
+                inserted = self._execute(
+                    "INSERT INTO series (study_id, series_uid, modality, instances, attributes) VALUES (?, ?, ?, 0, ?)",
+                    (study.row, arrived.series_uid, normal.text(of_series, tags.Modality), packed.pack(of_series)),
+                ).lastrowid
+                series = _Series(cast(int, inserted), set())
+            study.series[arrived.series_uid] = series
+        if arrived.sop_class_uid not in series.sop_classes:
+            self._execute("INSERT INTO series_sop_class VALUES (?, ?)", (series.row, arrived.sop_class_uid))
+            series.sop_classes.add(arrived.sop_class_uid)
+        return series
+
+    def _insert(self, study: _Study, series: _Series, arrived: Arrived) -> None:
+        place = arrived.place
+        self._execute(
+            "INSERT INTO instance (series_id, sop_instance_uid, sop_class_uid, transfer_syntax_uid, instance_number,"
+            " size, digest, shelf, object, key, origin, received, frames, attributes)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                series.row,
+                arrived.sop_instance_uid,
+                arrived.sop_class_uid,
+                arrived.transfer_syntax_uid,
+                normal.number(arrived.attributes, tags.InstanceNumber),
+                arrived.size,
+                arrived.digest,
+                place.shelf,
+                place.name,
+                study.key.wrap(arrived.key, object_identity(place, arrived.sop_instance_uid)),
+                arrived.origin,
+                arrived.received,
+                arrived.frames,
+                arrived.packed,
+            ),
+        )
+        self._since_mark.append(series.row)
+
+    # --- taking out -----------------------------------------------------------
+
+    def forget_study(self, study_uid: str, permit: Permit) -> tuple[list[Place], int]:
+        """Remove a study's key and rows; gives where its objects are and their size.
+
+        The objects' files are put on the list of the doomed: a crash before
+        they are removed leaves none behind. What quarantine holds of the study
+        stays there.
+
+        Raises
+        ------
+        NotHere
+            When it is not here, or not for this permit.
+        """
+        study = self._study(study_uid)
+        if study is None or not permit.scope.covers(study.facts()):
+            raise NotHere("There is no such study here.")
+        rows = self._execute(
+            "SELECT i.shelf, i.object, i.size FROM instance i JOIN series s ON s.id = i.series_id WHERE s.study_id = ?",
+            (study.row,),
+        ).fetchall()
+        self._studies.pop(study_uid)
+        self._execute("DELETE FROM study WHERE id = ?", (study.row,))
+        for shelf, name, _ in rows:
+            self._doom(Place(shelf, name))
+        return [Place(shelf, name) for shelf, name, _ in rows], sum(size for *_, size in rows)
+
+    def forget_instance(self, standing: Standing) -> None:
+        """Remove one instance's row, and those of a series or study that is empty without it. Its object stays."""
+        (series, study_row) = self._execute(
+            "SELECT s.id, s.study_id FROM instance i JOIN series s ON s.id = i.series_id WHERE i.id = ?",
+            (standing.row,),
+        ).fetchone()
+        self._execute("DELETE FROM instance WHERE id = ?", (standing.row,))
+        self._execute("UPDATE series SET instances = instances - 1 WHERE id = ?", (series,))
+        self._execute(
+            "DELETE FROM series_sop_class WHERE series_id = ? AND sop_class_uid NOT IN"
+            " (SELECT sop_class_uid FROM instance WHERE series_id = ?)",
+            (series, series),
+        )
+        self._execute(
+            "DELETE FROM series WHERE id = ? AND NOT EXISTS (SELECT 1 FROM instance WHERE series_id = ?)",
+            (series, series),
+        )
+        self._execute(
+            "DELETE FROM study WHERE id = ? AND NOT EXISTS (SELECT 1 FROM series WHERE study_id = ?)",
+            (study_row, study_row),
+        )
+        self._studies.clear()
+
+    def _doom(self, place: Place) -> None:
+        self._execute("INSERT OR IGNORE INTO doomed VALUES (?, ?)", (place.shelf, place.name))
+
+    def bury(self, places: list[Place]) -> None:
+        """Take objects whose files are removed off the list of the doomed."""
+        for place in places:
+            self._execute("DELETE FROM doomed WHERE shelf = ? AND object = ?", (place.shelf, place.name))
+
+    # --- quarantine -----------------------------------------------------------
+
+    def keep_aside(self, arrived: Arrived, reason: str) -> bool:
+        """Put an instance into quarantine; gives whether it is new there.
+
+        Raises
+        ------
+        Full
+            When quarantine holds as much as it may.
+        """
+        twin = self._execute(
+            "SELECT 1 FROM quarantine WHERE sop_instance_uid = ? AND digest = ?",
+            (arrived.sop_instance_uid, arrived.digest),
+        ).fetchone()
+        if twin is not None:
+            return False
+        count, octets = self._execute("SELECT count(*), coalesce(sum(size), 0) FROM quarantine").fetchone()
+        if count >= self._caps.instances or octets + arrived.size > self._caps.octets:
+            raise Full("Quarantine is full. Resolve what is in it, then send this again.")
+        place = arrived.place
+        self._execute(
+            "INSERT INTO quarantine (reason, study_uid, series_uid, sop_instance_uid, sop_class_uid,"
+            " transfer_syntax_uid, patient_id, issuer_of_patient_id, size, digest, shelf, object, key, origin,"
+            " received) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                reason,
+                arrived.study_uid,
+                arrived.series_uid,
+                arrived.sop_instance_uid,
+                arrived.sop_class_uid,
+                arrived.transfer_syntax_uid,
+                arrived.patient_id,
+                arrived.issuer_of_patient_id,
+                arrived.size,
+                arrived.digest,
+                place.shelf,
+                place.name,
+                self._keys.quarantine.wrap(arrived.key, object_identity(place, arrived.sop_instance_uid)),
+                arrived.origin,
+                arrived.received,
+            ),
+        )
+        return True
+
+    def set_aside(self, standing: Standing, reason: str) -> int:
+        """Move a stored instance into quarantine, whatever it holds already; gives its number there.
+
+        Its row is not removed: ``forget_instance`` is for that.
+        """
+        row = self._execute(
+            "SELECT i.sop_class_uid, t.patient_id, t.issuer_of_patient_id, i.origin, i.received"
+            " FROM instance i JOIN series s ON s.id = i.series_id JOIN study t ON t.id = s.study_id WHERE i.id = ?",
+            (standing.row,),
+        ).fetchone()
+        place = standing.place
+        inserted = self._execute(
+            "INSERT INTO quarantine (reason, study_uid, series_uid, sop_instance_uid, sop_class_uid,"
+            " transfer_syntax_uid, patient_id, issuer_of_patient_id, size, digest, shelf, object, key, origin,"
+            " received) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                reason,
+                standing.study_uid,
+                standing.series_uid,
+                standing.sop_instance_uid,
+                row[0],
+                standing.transfer_syntax_uid,
+                row[1],
+                row[2],
+                standing.size,
+                standing.digest,
+                place.shelf,
+                place.name,
+                self._keys.quarantine.wrap(standing.key, object_identity(place, standing.sop_instance_uid)),
+                row[3],
+                row[4],
+            ),
+        ).lastrowid
+        return cast(int, inserted)
+
+    def release(self, kept: Kept, *, doom: Place | None = None) -> None:
+        """Take an instance out of quarantine, and its file with it where it is doomed.
+
+        Raises
+        ------
+        NotHere
+            When somebody else resolved it meanwhile.
+        """
+        if not self._execute("DELETE FROM quarantine WHERE number = ?", (kept.number,)).rowcount:
+            raise NotHere("There is no such instance in quarantine.")
+        if doom is not None:
+            self._doom(doom)
+
+
+def _demand(permit: Permit, facts: StudyFacts) -> None:
+    if not permit.scope.covers(facts):
+        raise Denied("The permit does not cover the study.")
+
+
+def _other_patient(study: _Study, arrived: Arrived) -> str | None:
+    """Say in what the patient differs; what one of both leaves out is no contradiction."""
+    if study.patient_id and arrived.patient_id and study.patient_id != arrived.patient_id:
+        return "Patient ID"
+    if study.issuer and arrived.issuer_of_patient_id and study.issuer != arrived.issuer_of_patient_id:
+        return "Issuer of Patient ID"
+    return None

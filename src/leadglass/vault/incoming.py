@@ -1,0 +1,275 @@
+"""Incoming: one instance on its way from a door to stable storage.
+
+Rule 1. Its bytes reach the disk only sealed, under a key that is in memory alone
+until the row is written. Rule 2. Object first, row last. Rule 3. What is not
+committed leaves nothing on the disk. Rule 4. What contradicts what is stored is
+kept aside, and nothing is overwritten.
+"""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import Enum
+from hashlib import sha256
+from typing import Final, NoReturn, TypeVar, assert_never
+
+from leadglass.archive.backroom import Declared, NotAsDeclared, Receipt, Stored
+from leadglass.crypto.sealed import SealedReader, SealedWriter
+from leadglass.crypto.wrap import new_key
+from leadglass.dicom import compare
+from leadglass.dicom.ingest import Description, describe
+from leadglass.dicom.source import Bytes, ReadAt
+from leadglass.errors import BadInput, Conflict, Corrupt, Full, LeadglassError
+from leadglass.policy.action import Action
+from leadglass.policy.facts import StudyFacts
+from leadglass.policy.permit import Permit
+from leadglass.vault.filing import Arrived, Filed, Filing, OtherPatient, Standing
+from leadglass.vault.index import packed
+from leadglass.vault.index.normal import PADDING
+from leadglass.vault.objects import disk_error
+from leadglass.vault.parts import Parts, demand
+
+T = TypeVar("T")
+
+HEAD: Final = 1 << 20
+"""Bytes of the beginning that are kept in memory until it is described: most
+instances are whole in it, and most headers of the others. 1 MiB."""
+
+_ROOM: Final = 64 << 20
+"""Bytes between two looks at the disk's free space."""
+
+
+class _State(Enum):
+    OPEN = 0
+    EXAMINED = 1
+    SETTLED = 2
+
+
+class Incoming:
+    """One instance on its way in. Not for use by two threads at once.
+
+    Parameters
+    ----------
+    parts : Parts
+        The vault's.
+    declared : Declared
+        What its sender says of it.
+    """
+
+    def __init__(self, parts: Parts, declared: Declared) -> None:
+        self._parts = parts
+        self._declared = declared
+        parts.objects.check_room()
+        self._key = new_key()
+        self._place, self._file = parts.objects.create()
+        self._state = _State.OPEN
+        self._writer = SealedWriter(self._file, self._key, self._place.name)
+        self._digest = sha256()
+        self._head = bytearray()
+        self._size = 0
+        self._looked = 0
+        self._described: Description | None = None
+
+    def write(self, block: bytes) -> None:
+        """Take the next bytes of the data set; raises ``Full``."""
+        if self._state is not _State.OPEN:
+            raise BadInput("Nothing can be added to this instance any more.")
+        self._size += len(block)
+        if self._size > self._parts.settings.max_instance_bytes:
+            raise Full("The instance is larger than this archive takes (ingest.max_instance_bytes).")
+        if self._size - self._looked > _ROOM:
+            self._looked = self._size
+            self._parts.objects.check_room()
+        if len(self._head) < HEAD:
+            self._head += block[: HEAD - len(self._head)]
+        self._digest.update(block)
+        try:
+            self._writer.write(block)
+        except OSError as error:
+            raise disk_error(error) from error
+
+    def examine(self) -> StudyFacts:
+        """Read the header and give the facts its study will have; raises ``BadInput``, ``NotAsDeclared``."""
+        if self._state is not _State.OPEN:
+            raise BadInput("This instance was examined already.")
+        try:
+            self._writer.finish()
+        except OSError as error:
+            raise disk_error(error) from error
+        self._state = _State.EXAMINED
+        description = self._described = self._describe()
+        declared = self._declared
+        for said, found, keyword in (
+            (declared.sop_class_uid, description.sop_class_uid, "SOP Class UID"),
+            (declared.sop_instance_uid, description.sop_instance_uid, "SOP Instance UID"),
+        ):
+            if said and said.rstrip(PADDING) != found:
+                raise NotAsDeclared(f"The {keyword} in the data set is not the one that was declared for it.")
+        return self._facts(description)
+
+    def _describe(self) -> Description:
+        limits = self._parts.settings.limits
+        syntax = self._declared.transfer_syntax_uid
+        if self._size <= len(self._head):
+            return describe(Bytes(self._head), syntax, limits)
+        with SealedReader(os.dup(self._file), self._key, self._place.name) as rest:
+            return describe(_Headed(self._head, rest), syntax, limits)
+
+    def _facts(self, description: Description) -> StudyFacts:
+        stored = self._parts.reading.facts(description.study_uid)
+        origin = frozenset({self._declared.origin})
+        patient_id, issuer = _identity(description)
+        if stored is None:
+            return StudyFacts(description.study_uid, patient_id, issuer, origin)
+        return StudyFacts(
+            description.study_uid,
+            stored.patient_id or patient_id,
+            stored.issuer_of_patient_id or issuer,
+            stored.sources | origin,
+            stored.labels,
+        )
+
+    def commit(self, permit: Permit) -> Receipt:
+        """Put object and row on stable storage; raises ``Denied``, ``Conflict``, ``Full``, ``Busy``."""
+        demand(permit, Action.STORE)
+        description = self._described
+        if self._state is not _State.EXAMINED or description is None:
+            raise BadInput("An instance is examined once before it is committed.")
+        try:
+            os.fdatasync(self._file)
+        except OSError as error:
+            raise disk_error(error) from error
+        arrived = self._arrived(description)
+        outcome = self._run(lambda filing: filing.file(arrived, permit))
+        match outcome:
+            case Filed():
+                self._settle(keep=True)
+                return self._receipt(Stored.STORED, description)
+            case Standing():
+                reason = self._contradiction(outcome, arrived)
+            case OtherPatient(what):
+                reason = f"its study is stored with another {what}"
+            case _ as never:
+                assert_never(never)
+        if reason is not None:
+            self._keep_aside(arrived, reason)
+        self._settle(keep=False)
+        return self._receipt(Stored.ALREADY_HERE, description)
+
+    def _arrived(self, description: Description) -> Arrived:
+        patient_id, issuer = _identity(description)
+        return Arrived(
+            place=self._place,
+            key=self._key,
+            size=self._size,
+            digest=self._digest.digest(),
+            study_uid=description.study_uid,
+            series_uid=description.series_uid,
+            sop_instance_uid=description.sop_instance_uid,
+            sop_class_uid=description.sop_class_uid,
+            transfer_syntax_uid=self._declared.transfer_syntax_uid,
+            patient_id=patient_id,
+            issuer_of_patient_id=issuer,
+            origin=self._declared.origin,
+            received=now(),
+            attributes=description.attributes,
+            packed=packed.pack(description.attributes),
+            frames=description.frames.to_bytes() if description.frames is not None else None,
+        )
+
+    def _contradiction(self, standing: Standing, arrived: Arrived) -> str | None:
+        """Say in what an instance contradicts the one that is stored under its UID; None when it does not."""
+        if standing.digest == arrived.digest and standing.transfer_syntax_uid == arrived.transfer_syntax_uid:
+            return None
+        here = "another instance with this SOP Instance UID is stored"
+        if standing.study_uid != arrived.study_uid:
+            return f"{here}, in another study"
+        if standing.series_uid != arrived.series_uid:
+            return f"{here}, in another series"
+        try:
+            with (
+                SealedReader(self._parts.objects.open(standing.place), standing.key, standing.place.name) as old,
+                SealedReader(os.dup(self._file), self._key, self._place.name) as new,
+            ):
+                keyword = compare.difference(
+                    old,
+                    standing.transfer_syntax_uid,
+                    new,
+                    arrived.transfer_syntax_uid,
+                    self._parts.settings.limits,
+                )
+        except Corrupt:
+            return f"{here}, and cannot be read to compare (run fsck)"
+        except LeadglassError:
+            return f"{here}, and cannot be compared"
+        return f"{here}; first difference at {keyword}" if keyword is not None else None
+
+    def _keep_aside(self, arrived: Arrived, reason: str) -> NoReturn:
+        """Put it into quarantine and tell the sender.
+
+        Raises
+        ------
+        Conflict
+        """
+        is_new = self._run(lambda filing: filing.keep_aside(arrived, reason))
+        self._settle(keep=is_new)
+        raise Conflict(f"The instance is kept in quarantine: {reason}. An operator has to resolve it.")
+
+    def _run(self, work: Callable[[Filing], T]) -> T:
+        return self._parts.committer.run(work, {self._place.shelf}, self._doubt)
+
+    def _receipt(self, outcome: Stored, description: Description) -> Receipt:
+        return Receipt(
+            outcome,
+            description.study_uid,
+            description.series_uid,
+            description.sop_instance_uid,
+            description.sop_class_uid,
+            self._size,
+            description.warnings,
+        )
+
+    def abort(self) -> None:
+        """Forget it; nothing stays on disk. Harmless after ``commit``."""
+        if self._state is not _State.SETTLED:
+            self._settle(keep=False)
+
+    def _settle(self, *, keep: bool) -> None:
+        self._let_go()
+        self._parts.objects.settle(self._place, keep=keep)
+
+    def _doubt(self) -> None:
+        """Leave the object to the next sweep: nobody knows whether its row was kept."""
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._state = _State.SETTLED
+        self._head.clear()
+        os.close(self._file)
+
+
+class _Headed:
+    """A ``ReadAt`` whose beginning is in memory."""
+
+    __slots__ = ("_head", "_rest", "size")
+
+    def __init__(self, head: bytearray, rest: ReadAt) -> None:
+        self._head = head
+        self._rest = rest
+        self.size = rest.size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Give up to ``length`` bytes from ``offset``."""
+        if offset + length <= len(self._head):
+            return bytes(self._head[offset : offset + length])
+        return self._rest.read_at(offset, length)
+
+
+def _identity(description: Description) -> tuple[str, str]:
+    """Give Patient ID and its issuer without padding."""
+    return description.patient_id.strip(PADDING), description.issuer_of_patient_id.strip(PADDING)
+
+
+def now() -> str:
+    """Give the time, ISO 8601 in UTC, in seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

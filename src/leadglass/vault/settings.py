@@ -1,0 +1,41 @@
+"""Settings: what may be chosen of a vault, with the reason for each default."""
+
+from dataclasses import dataclass, field
+
+from leadglass.dicom.limits import Limits
+from leadglass.vault.filing import Caps
+
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class VaultSettings:
+    """Limits of a vault.
+
+    Parameters
+    ----------
+    limits : Limits
+        What one data set may cost to read.
+    max_instance_bytes : int
+        Bytes of one data set. 16 GiB: whole slide images reach a few.
+    min_free_bytes : int
+        Bytes that stay free on the disk. 1 GiB: room to commit and to delete.
+    objects_per_shelf : int
+        Objects in one folder. 4,096: folders stay quick to list, and a sweep
+        after a crash looks at no more than this for each process that died.
+    batch : int
+        Instances in one transaction.
+    linger : float
+        Seconds to wait for others before a transaction.
+    quarantine : Caps
+        What may be kept aside: 1,000 instances, 20 GiB. A sender that contradicts
+        itself without end must not fill the disk.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    max_instance_bytes: int = 16 * _GIB
+    min_free_bytes: int = _GIB
+    objects_per_shelf: int = 4_096
+    batch: int = 64
+    linger: float = 0.0
+    quarantine: Caps = field(default_factory=lambda: Caps(instances=1_000, octets=20 * _GIB))

@@ -1,0 +1,202 @@
+"""Vault: the back room that is ours, behind the ``BackRoom`` protocol.
+
+Rule 1. Every method asks for a permit that was given for what it does, and
+applies its scope. Rule 2. Nothing here decides who may do what.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from leadglass.archive.backroom import (
+    Declared,
+    Deleted,
+    FsckReport,
+    InstanceRecord,
+    Kept,
+    Reader,
+    Resolution,
+    Selection,
+)
+from leadglass.crypto.database import open_sealed, sealed_engine
+from leadglass.crypto.sealed import SealedReader
+from leadglass.crypto.wrap import ArchiveKey
+from leadglass.dicom.matching import Level, Query
+from leadglass.dicom.model import Attributes
+from leadglass.errors import Corrupt
+from leadglass.policy.action import Action
+from leadglass.policy.facts import StudyFacts
+from leadglass.policy.permit import Permit
+from leadglass.vault import checking, finding, resolving
+from leadglass.vault.committer import Batches, Committer
+from leadglass.vault.filing import Filing
+from leadglass.vault.incoming import Incoming
+from leadglass.vault.index.migrations import migrate
+from leadglass.vault.keys import Keys
+from leadglass.vault.objects import Objects, Place
+from leadglass.vault.parts import Parts, demand
+from leadglass.vault.reading import Reading
+from leadglass.vault.settings import VaultSettings
+
+INDEX_FILE = "index.db"
+OBJECTS_FOLDER = "objects"
+
+_RETRIEVES = (Action.GET, Action.MOVE, Action.EXPORT)
+
+
+def open_vault(folder: Path, key: ArchiveKey, settings: VaultSettings | None = None) -> "Vault":
+    """Open the vault in a folder, or make it; finishes deletions and sweeps what killed processes left.
+
+    Parameters
+    ----------
+    folder : Path
+        The data folder, which is there. The index and the objects go below it.
+    key : ArchiveKey
+        The archive's key.
+    settings : VaultSettings, optional
+        Its limits.
+
+    Raises
+    ------
+    Misconfigured
+        When the key does not open it, or the folder cannot be used.
+    Busy, Full, Corrupt
+    """
+    settings = settings or VaultSettings()
+    path, database_key = folder / INDEX_FILE, key.derive("index database")
+    keys = Keys(key)
+    connection = open_sealed(path, database_key, create=True)
+    try:
+        migrate(connection)
+        objects = Objects(
+            folder / OBJECTS_FOLDER, per_shelf=settings.objects_per_shelf, min_free=settings.min_free_bytes
+        )
+        engine = sealed_engine(path, database_key)
+    except BaseException:
+        connection.close()
+        raise
+    filing = Filing(connection, keys, settings.quarantine)
+    committer = Committer(filing, objects.sync, limit=settings.batch, linger=settings.linger)
+    vault = Vault(Parts(objects, keys, committer, Reading(engine, keys), settings))
+    try:
+        vault.sweep()
+    except BaseException:
+        vault.close()
+        raise
+    return vault
+
+
+class Vault:
+    """An opened vault: a ``BackRoom``. Safe for threads; several processes may open the same folder.
+
+    Parameters
+    ----------
+    parts : Parts
+        What ``open_vault`` opened.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def close(self) -> None:
+        """Wait for the running transaction and let go of everything; harmless when done twice."""
+        self._parts.committer.close()
+        self._parts.reading.close()
+        self._parts.objects.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def batches(self) -> Batches:
+        """How many transactions this process committed, and how many jobs shared them."""
+        return self._parts.committer.batches
+
+    # --- BackRoom -------------------------------------------------------------
+
+    def receive(self, permit: Permit, declared: Declared) -> Incoming:
+        """Begin to take in one instance; raises ``Full``."""
+        demand(permit, Action.STORE)
+        return Incoming(self._parts, declared)
+
+    def facts(self, permit: Permit, study_uid: str) -> StudyFacts | None:
+        """Give the facts of one study, whatever the permit's scope; None when it is not here."""
+        del permit  # that there is one is what is asked
+        return self._parts.reading.facts(study_uid)
+
+    def find(self, permit: Permit, query: Query) -> Iterator[Attributes]:
+        """Give the matches of a query, a page at a time."""
+        demand(permit, Action.FIND, Action.EXPORT)
+        return finding.find(self._parts.reading, permit, query)
+
+    def locate(self, permit: Permit, level: Level, selection: Selection) -> list[InstanceRecord]:
+        """Give the selected instances, by study, series and Instance Number."""
+        demand(permit, *_RETRIEVES, Action.COMMIT)
+        return self._parts.reading.locate(permit, level, selection)
+
+    def open(self, permit: Permit, record: InstanceRecord) -> Reader:
+        """Open one instance; raises ``NotHere``, ``Corrupt``."""
+        demand(permit, *_RETRIEVES)
+        sealed = self._parts.reading.sealed(permit, record)
+        reader = SealedReader(self._parts.objects.open(sealed.place), sealed.key, sealed.place.name)
+        if reader.size != record.size:
+            reader.close()
+            raise Corrupt("A stored object has another size than its row says. Restore it from a backup.")
+        return reader
+
+    def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:
+        """Give the DICOM JSON metadata recorded at ingest; raises ``NotHere``."""
+        demand(permit, *_RETRIEVES, Action.FIND)
+        return self._parts.reading.metadata(permit, record)
+
+    def delete(self, permit: Permit, study_uid: str) -> Deleted:
+        """Delete a study: its key and rows in one transaction, then its objects; raises ``NotHere``."""
+        demand(permit, Action.DELETE)
+        places, octets = self._parts.committer.run(lambda filing: filing.forget_study(study_uid, permit))
+        # The wrapped key must not linger in the log; where a reader is in the way, the next sweep does it.
+        self._parts.committer.truncate_log()
+        self._bury(places)
+        return Deleted(1, len(places), octets)
+
+    def quarantined(self, permit: Permit) -> list[Kept]:
+        """List what is in quarantine."""
+        demand(permit, Action.RESOLVE)
+        return [each.kept for each in self._parts.reading.quarantined(permit)]
+
+    def resolve(self, permit: Permit, number: int, resolution: Resolution) -> str:
+        """Decide over one instance in quarantine; raises ``NotHere``, ``BadInput``, ``Corrupt``."""
+        demand(permit, Action.RESOLVE)
+        said = resolving.resolve(self._parts, permit, number, resolution)
+        if resolution is Resolution.DISCARD:
+            self._parts.committer.truncate_log()
+            self._bury(self._parts.reading.doomed())
+        return said
+
+    def fsck(self, permit: Permit, progress: Callable[[int, int], None]) -> FsckReport:
+        """Re-read everything and name what is wrong."""
+        demand(permit, Action.VERIFY)
+        return checking.fsck(self._parts, permit, progress)
+
+    # --- keeping house --------------------------------------------------------
+
+    def sweep(self) -> int:
+        """Remove what deletions and killed processes left behind; gives how many objects that were."""
+        doomed = self._parts.reading.doomed()
+        if doomed:
+            self._parts.committer.truncate_log()
+            self._bury(doomed)
+        return len(doomed) + self._parts.objects.sweep(self._parts.reading.unknown)
+
+    def _bury(self, places: list[Place]) -> None:
+        """Remove objects without a row, then take them off the list; a failure leaves them to the next sweep."""
+        removed: list[Place] = []
+        for place in places:
+            with suppress(OSError):
+                self._parts.objects.remove(place)
+                removed.append(place)
+        if removed:
+            self._parts.committer.run(lambda filing: filing.bury(removed))
