@@ -3,6 +3,7 @@
 Rule: the commands know these few verbs and no concrete back room.
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ class Wanted:
     dicom_tls: str | None = None
     dicom: str | None = None
     ae_title: str | None = None
+    log_level: int = logging.INFO
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,10 +117,8 @@ def check_destination(destination: Path) -> None:
     Raises
     ------
     Misconfigured
-        When something is there, or its folder is not.
+        When something is there.
     """
-    if not destination.parent.is_dir():
-        raise Misconfigured(f"The folder {destination.parent} does not exist. Make it first.")
     if destination.is_symlink() or destination.exists():
         is_empty_folder = destination.is_dir() and not destination.is_symlink() and not any(destination.iterdir())
         if destination.suffix.casefold() == ".zip" or not is_empty_folder:
@@ -152,6 +150,10 @@ def export(
     Denied, Misconfigured
     """
     check_destination(destination)
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(f"{destination.parent} cannot be made ({error.strerror}). Name another --out.") from error
     kind = "zip" if destination.suffix.casefold() == ".zip" else "folder"
     try:
         retrievals = [

@@ -42,17 +42,21 @@ def application_of(context: click.Context) -> Application:
     return context.find_root().obj
 
 
-def study_uid(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def study_uid(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     """Read a Study Instance UID."""
+    return None if value is None else _uid(value)
+
+
+def study_uids(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Read several Study Instance UIDs."""
+    return tuple(map(_uid, value))
+
+
+def _uid(text: str) -> str:
     try:
-        return parse_uid(value)
+        return parse_uid(text)
     except BadInput as error:
         raise click.BadParameter(error.message) from error
-
-
-def study_uids(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """Read several Study Instance UIDs."""
-    return tuple(study_uid(context, parameter, each) for each in value)
 
 
 def ae_title(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:

@@ -97,6 +97,7 @@ _EPSILON = _Study(
     "Phantom^Epsilon=幻影^イプシロン", "LG-0005", "O", "19600606", "Report on a phantom", "SR", "20260606", 5,
     ["", "ISO 2022 IR 87"],
 )  # fmt: skip
+_ZETA = _Study("Phantom^Zeta", "LG-0006", "M", "19990909", "Line pairs, repeated", "DX", "20260701", 6)
 
 
 def uid_of(*words: str) -> str:
@@ -109,8 +110,13 @@ def samples() -> Iterator[Sample]:
     yield from _ct()
     yield from _mr()
     yield _ultrasound()
-    yield _radiograph()
+    yield _radiograph(_DELTA)
     yield _report()
+
+
+def to_send() -> Sample:
+    """Give an instance that is not among the samples, to be sent by whoever tries the demo."""
+    return _radiograph(_ZETA)
 
 
 # --- pictures -----------------------------------------------------------------
@@ -298,9 +304,9 @@ def _ultrasound(frames: int = 30, size: int = 384) -> Sample:
     return _finished(_GAMMA, ds, JPEGBaseline8Bit)
 
 
-def _radiograph() -> Sample:
-    """Make a projection of a test pattern; its patient's name is Greek."""
-    ds = _common(_DELTA, DigitalXRayImageStorageForPresentation, 1, 1, "Test pattern")
+def _radiograph(study: _Study) -> Sample:
+    """Make a projection of a test pattern."""
+    ds = _common(study, DigitalXRayImageStorageForPresentation, 1, 1, "Test pattern")
     ds.ImageType = ["ORIGINAL", "PRIMARY"]
     ds.PresentationIntentType = "FOR PRESENTATION"
     ds.ImagerPixelSpacing = [0.2, 0.2]
@@ -312,7 +318,7 @@ def _radiograph() -> Sample:
     ds.LossyImageCompression = "00"
     ds.WindowCenter, ds.WindowWidth = 2048, 4096
     _grey(ds, _test_pattern(1024, 1280), 12)
-    return _finished(_DELTA, ds)
+    return _finished(study, ds)
 
 
 def _code(value: str, scheme: str, meaning: str) -> Sequence:

@@ -71,6 +71,15 @@ class Terminal:
         stream.write(json.dumps(document, indent=indent) + "\n")
         stream.flush()
 
+    def flush(self) -> None:
+        """Bring everything to who reads it."""
+        self._out.file.flush()
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether somebody looks at the result."""
+        return self._out.is_terminal
+
     @property
     def is_watched(self) -> bool:
         """Whether somebody looks at the messages."""

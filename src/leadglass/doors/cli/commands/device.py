@@ -1,0 +1,196 @@
+"""``device``: who may do what, from where, with which proof.
+
+Rule: the plaintext lane stands out wherever devices are shown.
+"""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from leadglass.doors.cli.options import ae_title, application_of, data_option, json_option
+from leadglass.doors.cli.terminal import Terminal, cell, table
+from leadglass.errors import BadInput
+from leadglass.identity.device import Device
+
+
+@click.group("device")
+def device_command() -> None:
+    """Enrol devices: who may do what from where.
+
+    A device proves itself with a certificate of this archive and its address.
+    One that cannot speak TLS gets a plaintext lane: bound to its address, for
+    what it was granted, until a day.
+    """
+
+
+@device_command.command(
+    "add",
+    epilog="Examples: leadglass device add CT1 --address 10.1.2.3 --allow echo,store · "
+    "leadglass device add WS1 --address 10.1.3.0/24 --allow echo,find,move,get --host 10.1.3.7 --port 11112 · "
+    "leadglass device add OLDUS --address 10.1.2.9 --allow echo,store --plaintext --until 2027-03-31",
+)
+@click.argument("ae", metavar="AE", callback=ae_title)
+@click.option(
+    "--address",
+    "addresses",
+    multiple=True,
+    required=True,
+    metavar="CIDR",
+    help="Where it speaks from: an address or a network; may be repeated.",
+)
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="ACTIONS",
+    help="What it may ask for: echo, store, find, get, move, commit, worklist, with commas between. "
+    "Without it: echo,store; in the plaintext lane: store.",
+)
+@click.option("--plaintext", is_flag=True, help="It cannot speak TLS: open a plaintext lane for it. Needs --until.")
+@click.option("--until", metavar="DATE", help="The last day of the plaintext lane, as in 2027-03-31.")
+@click.option("--host", default="", metavar="HOST", help="Where it receives what it moves (C-MOVE).")
+@click.option("--port", type=click.IntRange(1, 65_535), metavar="PORT", help="The TCP port there.")
+@click.option("--replace", is_flag=True, help="Change a device that is enrolled already; its certificate stays.")
+@data_option
+@click.pass_context
+def device_add(
+    context: click.Context,
+    ae: str,
+    addresses: tuple[str, ...],
+    allow: tuple[str, ...],
+    until: str | None,
+    host: str,
+    port: int | None,
+    data: Path,
+    *,
+    plaintext: bool,
+    replace: bool,
+) -> None:
+    """Enrol a device by its AE title, or change one."""
+    terminal = Terminal()
+    try:
+        device = Device.parse(
+            ae, addresses, allow, plaintext=plaintext, until=until, host=host, port=0 if port is None else port
+        )
+    except BadInput as error:
+        raise click.UsageError(error.message) from error
+    with application_of(context).open(data) as opened:
+        opened.devices.add(opened.caller, device, replace=replace)
+    granted = ", ".join(sorted(device.allow))
+    terminal.say(f"{device.ae_title} may {granted} from {', '.join(map(str, device.addresses))}.")
+    if device.plaintext:
+        terminal.tell(f"It speaks without encryption until {device.until}; serve needs --dicom HOST:PORT.", "red")
+    else:
+        terminal.tell(f"Next, its certificate: leadglass device enroll {device.ae_title} --out DIR")
+
+
+@device_command.command("enroll", epilog="Example: leadglass device enroll CT1 --out /media/usb/ct1")
+@click.argument("ae", metavar="AE", callback=ae_title)
+@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--days", type=click.IntRange(1, 3_650), default=730, show_default=True, help="How long the certificate lives."
+)
+@data_option
+@json_option
+@click.pass_context
+def device_enroll(context: click.Context, ae: str, out: Path, days: int, data: Path, *, as_json: bool) -> None:
+    """Issue a certificate to a device; the one it had ends.
+
+    DIR gets key.pem, cert.pem and ca.pem. The key is nowhere else: bring it to
+    the device and delete it here.
+    """
+    terminal = Terminal()
+    with application_of(context).open(data) as opened:
+        enrolment = opened.devices.enrol(opened.caller, ae, out, days=days)
+    if as_json:
+        terminal.json(
+            {
+                "ae": enrolment.ae_title,
+                "key": str(enrolment.key),
+                "certificate": str(enrolment.certificate),
+                "ca": str(enrolment.authority),
+                "fingerprint": enrolment.fingerprint,
+                "serial": enrolment.serial,
+                "not_after": enrolment.not_after.isoformat(),
+            }
+        )
+        return
+    for path in (enrolment.key, enrolment.certificate, enrolment.authority):
+        terminal.say(str(path))
+    terminal.tell(f"The certificate of {enrolment.ae_title} is valid until {enrolment.not_after:%Y-%m-%d}.")
+    terminal.tell(f"Bring these files to the device, then delete {enrolment.key} here.")
+
+
+@device_command.command("list")
+@data_option
+@json_option
+@click.pass_context
+def device_list(context: click.Context, data: Path, *, as_json: bool) -> None:
+    """List who is enrolled. Plaintext lanes are shown in red."""
+    terminal = Terminal()
+    with application_of(context).open(data) as opened:
+        devices = opened.devices.list()
+        now = opened.devices.now
+    if as_json:
+        terminal.json([_as_json(device) for device in devices])
+        return
+    if not devices:
+        terminal.tell("No device is enrolled. Enrol one: leadglass device add AE --address CIDR --allow echo,store")
+        return
+    shown = table("AE title", "speaks from", "may", "certificate until", "plaintext until", "receives at")
+    for device in devices:
+        shown.add_row(
+            cell(device.ae_title, "red" if device.plaintext else ""),
+            cell("\n".join(map(str, device.addresses))),
+            cell(", ".join(sorted(device.allow))),
+            cell(*_certificate(device, now)),
+            cell(*_lane(device, now)),
+            cell(f"{device.host}:{device.port}" if device.receives else ""),
+        )
+    terminal.show(shown)
+
+
+_SOON = timedelta(days=30)
+
+
+def _certificate(device: Device, now: datetime) -> tuple[str, str]:
+    """Say until when a certificate is valid, in yellow when that is soon."""
+    until = device.certificate_until
+    if until is None:
+        return ("" if device.plaintext else "none yet", "yellow")
+    if until <= now:
+        return f"{until:%Y-%m-%d} (ended)", "red"
+    return f"{until:%Y-%m-%d}", "yellow" if until - now < _SOON else ""
+
+
+def _lane(device: Device, now: datetime) -> tuple[str, str]:
+    """Say until when a device may speak without encryption."""
+    if not device.plaintext:
+        return "", ""
+    ended = "" if device.speaks_plaintext(now.astimezone(UTC).date()) else " (ended)"
+    return f"{device.until}{ended}", "dim red" if ended else "bold red"
+
+
+def _as_json(device: Device) -> dict[str, object]:
+    return {
+        "ae": device.ae_title,
+        "addresses": [str(network) for network in device.addresses],
+        "allow": sorted(device.allow),
+        "plaintext": device.plaintext,
+        "until": device.until.isoformat() if device.until else None,
+        "host": device.host or None,
+        "port": device.port or None,
+        "fingerprint": device.fingerprint or None,
+        "certificate_until": device.certificate_until.isoformat() if device.certificate_until else None,
+    }
+
+
+@device_command.command("remove")
+@click.argument("ae", metavar="AE", callback=ae_title)
+@data_option
+@click.pass_context
+def device_remove(context: click.Context, ae: str, data: Path) -> None:
+    """Remove a device; its certificate ends with it, at once."""
+    with application_of(context).open(data) as opened:
+        opened.devices.remove(opened.caller, ae)
+    Terminal().say(f"{ae} is removed; its certificate opens nothing any more.")

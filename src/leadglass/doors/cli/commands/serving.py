@@ -1,0 +1,184 @@
+"""``init``, ``serve`` and ``demo``: the archive comes up.
+
+Rule: what opens is announced, on stdout, when it can be used and not before.
+"""
+
+import logging
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from leadglass.doors.cli.application import Ready, Wanted
+from leadglass.doors.cli.options import application_of, data_option, json_option
+from leadglass.doors.cli.terminal import Terminal
+
+
+def _http(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    """Refuse the door that is not there yet."""
+    if value is not None:
+        raise click.BadParameter("the web door is not built yet; leave --http away.")
+
+
+def _announce(terminal: Terminal, *, as_json: bool) -> Callable[[tuple[Ready, ...]], None]:
+    """Give what says that the doors are open."""
+
+    def announce(doors: tuple[Ready, ...]) -> None:
+        for door in doors:
+            if as_json:
+                terminal.json({"ready": door.door, "address": door.address}, indent=None)
+            else:
+                lane = " (plaintext)" if door.door == "dicom" else ""
+                terminal.say(f"{door.door:<10} {door.address}{lane}", "red" if lane else "green")
+        if as_json:
+            terminal.json({"ready": "all"}, indent=None)
+        terminal.flush()
+
+    return announce
+
+
+# --- init -----------------------------------------------------------------------
+
+
+@click.command("init", epilog="Example: leadglass init --data /srv/leadglass")
+@data_option
+@json_option
+@click.pass_context
+def init_command(context: click.Context, data: Path, *, as_json: bool) -> None:
+    """Make keys, certificate authority and databases in an empty or new folder.
+
+    Keep a copy of DIR/keys elsewhere: without the archive key nothing that is
+    stored can ever be read.
+    """
+    terminal = Terminal()
+    application = application_of(context)
+    made = application.initialise(data)
+    with application.open(data) as opened:
+        folder = opened.folder
+    if as_json:
+        terminal.json({"data": str(folder), "ca": str(folder / "ca.pem"), "initialised": made}, indent=None)
+        return
+    terminal.say(f"{folder} is initialised." if made else f"{folder} was initialised already; nothing was changed.")
+    if made:
+        terminal.tell(f"Keep a copy of {folder / 'keys'} in a safe place: without it nothing stored can be read.")
+        terminal.tell("Next: leadglass device add AE --address CIDR --allow echo,store")
+        terminal.tell("      leadglass device enroll AE --out DIR")
+        terminal.tell("      leadglass serve")
+
+
+# --- serve ----------------------------------------------------------------------
+
+
+@click.command(
+    "serve",
+    epilog="Examples: leadglass serve · leadglass serve --dicom-tls 10.1.2.3:2762 · "
+    "leadglass serve --dicom 10.1.2.3:104 (for devices with a plaintext lane)",
+)
+@click.option(
+    "--dicom-tls",
+    metavar="HOST:PORT",
+    help="DICOM over TLS.  [default: 127.0.0.1:2762, or leadglass.toml]",
+)
+@click.option(
+    "--dicom",
+    metavar="HOST:PORT",
+    help="DICOM without encryption, for devices with a plaintext lane.  [default: closed]",
+)
+@click.option("--http", metavar="HOST:PORT", callback=_http, expose_value=False, help="The web door (not built yet).")
+@click.option("--ae", metavar="AE", help="The archive's own AE title.  [default: LEADGLASS, or leadglass.toml]")
+@data_option
+@json_option
+@click.pass_context
+def serve_command(
+    context: click.Context,
+    dicom_tls: str | None,
+    dicom: str | None,
+    ae: str | None,
+    data: Path,
+    *,
+    as_json: bool,
+) -> None:
+    """Run the archive until SIGTERM or Ctrl-C. An empty data folder is initialised first.
+
+    Port 0 is any free port. Each open door is announced on stdout, with --json
+    as {"ready": "dicom-tls", "address": "127.0.0.1:2762"} and at the end
+    {"ready": "all"}.
+
+    Off loopback it starts only when at least one device is enrolled, and never
+    on an address that the internet can reach unless leadglass.toml says so.
+    """
+    terminal = Terminal()
+    wanted = Wanted(dicom_tls=dicom_tls, dicom=dicom, ae_title=ae)
+    application_of(context).serve(data, wanted, _announce(terminal, as_json=as_json), _warn(terminal))
+
+
+def _warn(terminal: Terminal) -> Callable[[str], None]:
+    return lambda text: terminal.tell(f"leadglass: {text}", "yellow")
+
+
+# --- demo -----------------------------------------------------------------------
+
+
+@click.command("demo", epilog="Example: leadglass demo")
+@click.option("--dicom-tls", metavar="HOST:PORT", help="DICOM over TLS.  [default: 127.0.0.1:2762, or any free port]")
+@click.option(
+    "--dicom", metavar="HOST:PORT", help="DICOM without encryption.  [default: 127.0.0.1:11112, or any free port]"
+)
+@click.option("--http", metavar="HOST:PORT", callback=_http, expose_value=False, help="The web door (not built yet).")
+@json_option
+@click.pass_context
+def demo_command(context: click.Context, dicom_tls: str | None, dicom: str | None, *, as_json: bool) -> None:
+    """Bring up a throw-away archive with sample studies, and print what to try.
+
+    It lives in a temporary folder that is removed at the end (Ctrl-C or
+    SIGTERM). Its patients are phantoms; no real person's data is in it.
+    """
+    from leadglass.doors.cli import demo
+
+    terminal = Terminal()
+    application = application_of(context)
+    announce = _announce(terminal, as_json=as_json)
+    with _throw_away() as folder:
+        if not as_json:
+            terminal.tell("Making an archive of phantoms …")
+        made = demo.prepare(application, folder)
+
+        def ready(doors: tuple[Ready, ...]) -> None:
+            announce(doors)
+            if not as_json:
+                terminal.say(demo.what_to_try(made, {door.door: door.address for door in doors}))
+                terminal.flush()
+
+        wanted = Wanted(
+            dicom_tls=dicom_tls or demo.free_endpoint(2762),
+            dicom=dicom or demo.free_endpoint(11112),
+            log_level=logging.WARNING,
+        )
+        application.serve(made.data, wanted, ready, _warn(terminal))
+    if not as_json:
+        terminal.tell(f"Stopped; {folder} is removed.")
+
+
+@contextmanager
+def _throw_away() -> Generator[Path]:
+    """Give a folder that goes when the block ends, by SIGTERM too."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    folder = Path(tempfile.mkdtemp(prefix="leadglass-demo-"))
+    try:
+        yield folder
+    finally:
+        # A second signal must not leave half of it behind.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        shutil.rmtree(folder, ignore_errors=True)
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,211 @@
+"""Demo: what a throw-away archive holds, and what one can try with it.
+
+Rule: every command printed here is run by a test, as printed.
+"""
+
+import shlex
+import shutil
+import socket
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+from pydicom import dcmread
+
+from leadglass.archive.backroom import Declared
+from leadglass.dicom.part10 import read_file
+from leadglass.dicom.source import Bytes
+from leadglass.doors.cli.application import Application, Opened
+from leadglass.doors.cli.samples import Sample, samples, to_send
+from leadglass.identity.device import Device
+from leadglass.policy.action import Action
+
+TLS_DEVICE: Final = "DEMO"
+PLAIN_DEVICE: Final = "DEMOPLAIN"
+
+_ALLOWED: Final = tuple(a.value for a in (Action.ECHO, Action.STORE, Action.FIND, Action.GET, Action.MOVE))
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A prepared demo.
+
+    Parameters
+    ----------
+    folder : Path
+        Everything is below it.
+    data : Path
+        The data folder.
+    studies : tuple of Sample
+        One sample of each study in it.
+    instances : int
+        How many instances are in it.
+    study_uid : str
+        The study the printed commands ask for.
+    tls_port, plain_port : int
+        Where the two devices receive what they move.
+    """
+
+    folder: Path
+    data: Path
+    studies: tuple[Sample, ...]
+    instances: int
+    study_uid: str
+    tls_port: int
+    plain_port: int
+
+
+def prepare(application: Application, folder: Path) -> Made:
+    """Make the archive, its two devices and its studies."""
+    data = folder / "data"
+    application.initialise(data)
+    tls_port, plain_port = free_port(11113), free_port(11114)
+    with application.open(data) as opened:
+        _enrol(opened, folder, tls_port, plain_port)
+        kept = [_store(opened, sample) for sample in samples()]
+        opened.archive.end(opened.caller)
+    new = to_send()
+    (folder / "new.dcm").write_bytes(new.file)
+    for name in ("got", "got-plain"):
+        (folder / name).mkdir()
+    studies = {sample.study_uid: sample for sample in kept}
+    mr = next(sample for sample in kept if sample.modality == "MR")
+    return Made(folder, data, tuple(studies.values()), len(kept), mr.study_uid, tls_port, plain_port)
+
+
+def _enrol(opened: Opened, folder: Path, tls_port: int, plain_port: int) -> None:
+    here = ("127.0.0.1", "::1")
+    devices, caller = opened.devices, opened.caller
+    devices.add(caller, Device.parse(TLS_DEVICE, here, _ALLOWED, host="127.0.0.1", port=tls_port))
+    devices.enrol(caller, TLS_DEVICE, folder / "demo", days=1)
+    tomorrow = devices.today + timedelta(days=1)
+    plain = Device.parse(
+        PLAIN_DEVICE, here, _ALLOWED, plaintext=True, until=tomorrow, host="127.0.0.1", port=plain_port
+    )
+    devices.add(caller, plain)
+
+
+def _store(opened: Opened, sample: Sample) -> Sample:
+    part10 = read_file(Bytes(sample.file))
+    meta = part10.meta
+    receiving = opened.archive.receive(
+        opened.caller, Declared(meta.transfer_syntax_uid, meta.sop_class_uid, meta.sop_instance_uid, "demo")
+    )
+    receiving.write(sample.file[part10.dataset_offset :])
+    receiving.finish()
+    return sample
+
+
+def free_port(wanted: int) -> int:
+    """Give a TCP port on loopback that nobody uses: the wanted one, if it is."""
+    for port in (wanted, 0):
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(trial.getsockname()[1])
+    return 0
+
+
+def free_endpoint(wanted: int) -> str:
+    """Give a loopback address with a free port, the wanted one if it is."""
+    return f"127.0.0.1:{free_port(wanted)}"
+
+
+def program() -> str:
+    """Say how this program is started, ready to paste."""
+    started = Path(sys.argv[0])
+    if started.name == "leadglass":
+        found = shutil.which("leadglass")
+        on_path = found is not None and Path(found).resolve() == started.resolve()
+        return "leadglass" if on_path else shlex.quote(str(started.absolute()))
+    return f"{shlex.quote(sys.executable)} -m leadglass"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Something to try: what it shows, and the command."""
+
+    title: str
+    command: str
+
+
+def trials(made: Made, doors: dict[str, str]) -> tuple[Trial, ...]:
+    """Give what to try, in an order that makes sense, to be run inside the demo's folder."""
+    tls = doors["dicom-tls"].rsplit(":", 1)
+    plain = doors["dicom"].rsplit(":", 1)
+    secure = f"+tls demo/key.pem demo/cert.pem +cf demo/ca.pem -aet {TLS_DEVICE} -aec LEADGLASS"
+    open_ = f"-aet {PLAIN_DEVICE} -aec LEADGLASS"
+    there, plainly = f"{tls[0].strip('[]')} {tls[1]}", f"{plain[0].strip('[]')} {plain[1]}"
+    study = f"-k QueryRetrieveLevel=STUDY -k StudyInstanceUID={made.study_uid}"
+    keys = "-k QueryRetrieveLevel=STUDY -k PatientName='Phantom*' -k StudyDate -k ModalitiesInStudy -k StudyInstanceUID"
+    data = f"--data {shlex.quote(str(made.data))}"
+    return (
+        Trial("Is it there? (mutual TLS)", f"echoscu -v {secure} {there}"),
+        Trial("Send an image", f"storescu {secure} {there} new.dcm"),
+        Trial("Query", f"findscu -S {secure} {keys} {there}"),
+        Trial("Fetch a study", f"getscu -S {secure} {study} -od got {there}"),
+        Trial(
+            "Have it sent to us",
+            f"movescu -S {secure} -aem {TLS_DEVICE} +P {made.tls_port} {study} -od got {there}",
+        ),
+        Trial("The same without TLS, from a device with a plaintext lane", f"echoscu -v {open_} {plainly}"),
+        Trial("", f"storescu {open_} {plainly} new.dcm"),
+        Trial("", f"findscu -S {open_} {keys} {plainly}"),
+        Trial("", f"getscu -S {open_} {study} -od got-plain {plainly}"),
+        Trial("", f"movescu -S {open_} -aem {PLAIN_DEVICE} +P {made.plain_port} {study} -od got-plain {plainly}"),
+        Trial("Without a certificate, or by another name: refused", f"echoscu {open_} {there}"),
+        Trial("", f"echoscu -aet SOMEBODY -aec LEADGLASS {plainly}"),
+        Trial("Query with pynetdicom", _pynetdicom(tls[0].strip("[]"), tls[1])),
+        Trial("What happened, and why", f"{program()} audit show {data}"),
+        Trial("Is the record whole?", f"{program()} audit verify {data}"),
+        Trial("Why may it?", f"{program()} policy explain --caller device:{TLS_DEVICE} --action find {data}"),
+        Trial("Take a study out, with a DICOMDIR", f"{program()} export --study {made.study_uid} --out mr.zip {data}"),
+    )
+
+
+REFUSED: Final = 2
+"""How many of the trials are refused, as their title says."""
+
+
+def _pynetdicom(host: str, port: str) -> str:
+    return f"""python3 - <<'END'
+import ssl
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as FIND
+
+tls = ssl.create_default_context(cafile="demo/ca.pem")
+tls.load_cert_chain("demo/cert.pem", "demo/key.pem")
+ae = AE("{TLS_DEVICE}")
+ae.add_requested_context(FIND)
+association = ae.associate("{host}", {port}, ae_title="LEADGLASS", tls_args=(tls, "{host}"))
+query = Dataset()
+query.QueryRetrieveLevel = "STUDY"
+query.PatientName = "Phantom*"
+query.StudyDescription = ""
+for status, match in association.send_c_find(query, FIND):
+    if match:
+        print(match.PatientName, "-", match.StudyDescription)
+association.release()
+END"""
+
+
+def what_to_try(made: Made, doors: dict[str, str]) -> str:
+    """Give the text that the demo prints."""
+    lines = ["", f"{made.instances} instances in {len(made.studies)} studies, all of phantoms:"]
+    for sample in made.studies:
+        description = dcmread(BytesIO(sample.file), specific_tags=["StudyDescription"]).StudyDescription
+        lines.append(f"  {sample.modality}  {description:<26} {sample.patient}")
+    lines += ["", "Try, in another terminal (DCMTK, pynetdicom):", "", f"cd {shlex.quote(str(made.folder))}"]
+    for trial in trials(made, doors):
+        if trial.title:
+            lines += ["", f"# {trial.title}"]
+        lines.append(trial.command)
+    lines += ["", "Ctrl-C stops it and removes everything."]
+    return "\n".join(lines)

@@ -1,0 +1,48 @@
+"""Logs: what the server says of its work, as lines on stderr.
+
+Rule: no patient data and no text of an exception, which may hold some: an error
+is named by its kind.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, cast
+
+import structlog
+
+
+def start(level: int = logging.INFO) -> None:
+    """Send everything logged by this process to stderr: readable on a terminal, JSON elsewhere."""
+    handler = logging.StreamHandler(sys.stderr)
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _without_exception_texts,
+    ]
+    last: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    )
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last]
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # asyncio reports every forgotten exception with its text and traceback; the wire reports its own.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+
+
+def _without_exception_texts(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Name an exception instead of printing it."""
+    info = event.pop("exc_info", None)
+    if isinstance(info, tuple) and info:
+        event["exception"] = getattr(cast(object, info[0]), "__name__", "unknown")
+    record = event.get("_record")
+    if isinstance(record, logging.LogRecord):
+        record.exc_info = None
+        record.exc_text = None
+    return event
