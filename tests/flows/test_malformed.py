@@ -7,7 +7,7 @@ end either way. Nothing may crash, hang or slow down others.
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -40,13 +40,12 @@ def _must_be_kept(file: CorpusFile) -> bool:
     return bool(_KEEP.match(file.expected)) and "reject" not in file.expected
 
 
-def _outcomes(told: list[Record], files: tuple[CorpusFile, ...]) -> dict[str, str]:
-    """Give the outcome that import reported for each file."""
-    by_path = {str(one.get("path", one.get("file", ""))): str(one.get("outcome", "")) for one in told}
-    return {
-        file.name: next((outcome for path, outcome in by_path.items() if path.endswith(file.name)), "not named")
-        for file in files
-    }
+def _outcomes(report: Record, files: tuple[CorpusFile, ...]) -> dict[str, str]:
+    """Give what became of each file: import names those that it did not take."""
+    not_taken = cast("list[Record]", report["not_taken"])
+    by_path = {str(one["path"]): str(one["outcome"]) for one in not_taken}
+    assert all(one["reason"] for one in not_taken)
+    return {file.name: by_path.get(str(file.path), "taken") for file in files}
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +60,10 @@ def test_import_names_every_bad_file_and_never_stops_at_one(malformed: tuple[Cor
     done = lead.cli("import", "--json", *(file.path for file in malformed), timeout=600)
     assert done.code == 3, done.said[-3000:]
     assert "Traceback" not in done.err
-    outcomes = _outcomes(json_objects(done.out), malformed)
-    kept_wrongly = [n.name for n in malformed if _must_be_refused(n) and outcomes[n.name] in {"stored", "already here"}]
+    outcomes = _outcomes(json_objects(done.out)[0], malformed)
+    kept_wrongly = [one.name for one in malformed if _must_be_refused(one) and outcomes[one.name] == "taken"]
     lost_wrongly = [
-        n.name for n in malformed if _must_be_kept(n) and outcomes[n.name] not in {"stored", "already here", "conflict"}
+        one.name for one in malformed if _must_be_kept(one) and outcomes[one.name] in {"refused", "skipped"}
     ]
     assert kept_wrongly == []
     assert lost_wrongly == []

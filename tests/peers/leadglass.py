@@ -25,11 +25,12 @@ PLAINTEXT_DAYS = 90
 
 
 def json_objects(text: str) -> list[Record]:
-    """Read what ``--json`` printed: one object a line, or one list of objects."""
-    text = text.strip()
-    if text.startswith("["):
-        return cast("list[Record]", json.loads(text))
-    return [cast("Record", json.loads(line)) for line in text.splitlines() if line.startswith("{")]
+    """Read what ``--json`` printed: an object, a list of objects, or one object a line."""
+    try:
+        whole = cast("Record | list[Record]", json.loads(text))
+    except ValueError:
+        return [cast("Record", json.loads(line)) for line in text.splitlines() if line.startswith("{")]
+    return whole if isinstance(whole, list) else [whole]
 
 
 @dataclass(frozen=True, slots=True)
