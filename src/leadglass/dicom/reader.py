@@ -382,8 +382,9 @@ class _Reader:
             self._located[plan.tag] = (start, length)
         self._go(start + length)
 
-    def _locate(self, plan: Plan, start: int, length: int) -> None:
-        self.item[plan.name] = {"vr": plan.vr, "BulkDataURI": bulk_uri(start, length)}
+    def _locate(self, plan: Plan, start: int, length: int, *, is_encapsulated: bool = False) -> None:
+        uri = bulk_uri(start, length, is_encapsulated=is_encapsulated)
+        self.item[plan.name] = {"vr": plan.vr, "BulkDataURI": uri}
         if not self._stack:
             self._located[plan.tag] = (start, length)
 
@@ -573,7 +574,7 @@ class _Reader:
             self._go(offset + length)
         self.position += 8
         length = self.base + self.position - start
-        self._locate(plan, start, length)
+        self._locate(plan, start, length, is_encapsulated=True)
         if not self._stack and plan.sort is Sort.PIXELS:
             table = fragments[0] if fragments else (0, 0)
             self._pixels = PixelElement(plan.tag, plan.vr, start, length, fragments[1:], table)

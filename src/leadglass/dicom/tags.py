@@ -151,6 +151,8 @@ TotalPixelMatrixRows: Final = 0x00480007
 
 ContentLabel: Final = 0x00700080
 
+IconImageSequence: Final = 0x00880200
+
 SharedFunctionalGroupsSequence: Final = 0x52009229
 PerFrameFunctionalGroupsSequence: Final = 0x52009230
 

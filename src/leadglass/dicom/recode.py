@@ -1,0 +1,211 @@
+"""Recode: write a data set in another uncompressed encoding, value by value, content untouched.
+
+Rule: values are bytes here. They are padded, and their byte order is turned
+where the encoding asks for it; nothing is decoded, so nothing can be lost.
+"""
+
+import zlib
+from struct import Struct
+from typing import Final, cast
+
+from leadglass.dicom import tags, uids
+from leadglass.dicom.inflate import plain
+from leadglass.dicom.limits import Limits
+from leadglass.dicom.model import Attributes, JsonElement, bulk_location, is_encapsulated_bulk
+from leadglass.dicom.reader import Reading, read
+from leadglass.dicom.source import Bytes, ReadAt
+from leadglass.dicom.values import BINARY, LONG_FORM, NUMBERS, WORD, swapped
+from leadglass.dicom.vocabulary import IMPLICIT, encoding_of, is_text
+from leadglass.errors import BadInput, Unsupported
+
+_LONGEST_SHORT: Final = 0xFFFE
+_UNDEFINED: Final = 0xFFFFFFFF
+_ICON: Final = tags.key(tags.IconImageSequence)
+
+
+def word_size(vr: str) -> int:
+    """Give the bytes of a word of a VR, whose order hangs on the transfer syntax; 1 where none does."""
+    if vr in NUMBERS:
+        return 2 if vr == "AT" else Struct("<" + NUMBERS[vr]).size
+    return WORD.get(vr, 1)
+
+
+class RawDataSet:
+    """A data set as a tree of undecoded values.
+
+    Parameters
+    ----------
+    source : ReadAt
+        The data set as stored.
+    transfer_syntax_uid : str
+        Its transfer syntax.
+    limits : Limits
+        What reading it may cost.
+
+    Raises
+    ------
+    BadInput
+        When it cannot be read.
+    """
+
+    __slots__ = ("is_big_endian", "reading", "source")
+
+    def __init__(self, source: ReadAt, transfer_syntax_uid: str, limits: Limits) -> None:
+        self.source = plain(source, transfer_syntax_uid, limits)
+        encoding = encoding_of(transfer_syntax_uid)
+        self.is_big_endian = encoding.is_big_endian
+        self.reading: Reading = read(self.source, encoding, limits, keeps_bytes=True)
+
+    def value(self, element: JsonElement) -> bytes:
+        """Give the bytes of a value as stored."""
+        location = bulk_location(element.get("BulkDataURI", ""))
+        if location is not None:
+            return self.source.read_at(*location)
+        values = element.get("Value", [b""])
+        return cast("bytes", values[0])
+
+    def little_endian(self, element: JsonElement) -> bytes:
+        """Give the bytes of a value as Little Endian."""
+        raw = self.value(element)
+        return swapped(raw, word_size(element["vr"])) if self.is_big_endian else raw
+
+    def items(self, element: JsonElement) -> list[Attributes]:
+        """Give the items of a sequence."""
+        return cast("list[Attributes]", element.get("Value", []))
+
+
+def sequence_in(raw: bytes, limits: Limits) -> list[Attributes] | None:
+    """Read the value of an element of VR UN as the items of a sequence; None when it is none.
+
+    In Implicit VR a private sequence of defined length cannot be told from any other value.
+    """
+    head = Struct("<HHI").pack(0x0008, 0x1140, len(raw))
+    try:
+        reading = read(Bytes(head + raw), IMPLICIT, limits, keeps_bytes=True)
+    except BadInput:
+        return None
+    return cast("list[Attributes]", reading.attributes["00081140"].get("Value", []))
+
+
+class _Recoder:
+    """Writes one raw data set in one transfer syntax."""
+
+    __slots__ = ("_data_set", "_is_big_endian", "_is_implicit", "_item", "_long", "_short")
+
+    def __init__(self, data_set: RawDataSet, transfer_syntax_uid: str) -> None:
+        encoding = encoding_of(transfer_syntax_uid)
+        self._data_set = data_set
+        self._is_implicit = encoding.is_implicit
+        self._is_big_endian = encoding.is_big_endian
+        order = ">" if encoding.is_big_endian else "<"
+        self._short = Struct(order + "H").pack
+        self._long = Struct(order + "I").pack
+        self._item = Struct(order + "HHI").pack
+
+    def write(self, attributes: Attributes, parts: list[bytes]) -> int:
+        """Append the elements; gives how many bytes they are."""
+        size = 0
+        for name in sorted(attributes):
+            element = attributes[name]
+            if element["vr"] == "SQ":
+                inner: list[bytes] = []
+                length = self._write_items(element, inner)
+                size += self._header(name, "SQ", length, parts) + length
+                parts.extend(inner)
+            elif is_encapsulated_bulk(element.get("BulkDataURI", "")):
+                if self._is_big_endian or self._data_set.is_big_endian:
+                    raise Unsupported("Encapsulated pixel data inside an item cannot be turned to Big Endian.")
+                raw = self._data_set.value(element)
+                size += self._header(name, element["vr"], _UNDEFINED, parts) + len(raw)
+                parts.append(raw)
+            else:
+                raw = self._value(element)
+                size += self._header(name, element["vr"], len(raw), parts) + len(raw)
+                parts.append(raw)
+        return size
+
+    def _write_items(self, element: JsonElement, parts: list[bytes]) -> int:
+        size = 0
+        for item in self._data_set.items(element):
+            inner: list[bytes] = []
+            length = self.write(item, inner)
+            parts.append(self._item(0xFFFE, 0xE000, length))
+            parts.extend(inner)
+            size += 8 + length
+        return size
+
+    def _value(self, element: JsonElement) -> bytes:
+        vr = element["vr"]
+        raw = self._data_set.value(element)
+        if self._is_big_endian != self._data_set.is_big_endian:
+            raw = swapped(raw, word_size(vr))
+        if len(raw) % 2:
+            raw += b" " if is_text(vr) and vr != "UI" else b"\0"
+        return raw
+
+    def _header(self, name: str, vr: str, length: int, parts: list[bytes]) -> int:
+        tag = int(name, 16)
+        head = self._short(tag >> 16) + self._short(tag & 0xFFFF)
+        if self._is_implicit:
+            head += self._long(length)
+        elif vr in LONG_FORM:
+            head += vr.encode("ascii") + b"\0\0" + self._long(length)
+        elif length > _LONGEST_SHORT:
+            if self._is_big_endian and word_size(vr) > 1:
+                raise Unsupported("A numeric value longer than 65,534 bytes cannot be written as Big Endian.")
+            head += b"UN\0\0" + self._long(length)  # PS3.5 section 6.2.2: UN where a length does not fit
+        else:
+            head += vr.encode("ascii") + self._short(length)
+        parts.append(head)
+        return len(head)
+
+
+def without_compressed_icons(attributes: Attributes) -> Attributes:
+    """Give the attributes without icons whose pixel data is encapsulated: no native transfer syntax may hold them."""
+    icon = attributes.get(_ICON)
+    if icon is None:
+        return attributes
+    items = cast("list[Attributes]", icon.get("Value", []))
+    if not any(is_encapsulated_bulk(each.get("BulkDataURI", "")) for item in items for each in item.values()):
+        return attributes
+    return {name: element for name, element in attributes.items() if name != _ICON}
+
+
+def write_raw(data_set: RawDataSet, attributes: Attributes, transfer_syntax_uid: str) -> bytes:
+    """Give a raw data set, or changed attributes of one, in an uncompressed transfer syntax.
+
+    Parameters
+    ----------
+    data_set : RawDataSet
+        Where values that are not in ``attributes`` themselves are read from.
+    attributes : Attributes
+        What to write; values are bytes in the byte order of ``data_set``.
+    transfer_syntax_uid : str
+        One of ``uids.UNCOMPRESSED``.
+    """
+    parts: list[bytes] = []
+    _Recoder(data_set, transfer_syntax_uid).write(attributes, parts)
+    if transfer_syntax_uid not in uids.DEFLATED:
+        return b"".join(parts)
+    deflater = zlib.compressobj(wbits=-15)
+    deflated = b"".join([*(deflater.compress(part) for part in parts), deflater.flush()])
+    return deflated + b"\0" if len(deflated) % 2 else deflated
+
+
+def is_binary(vr: str) -> bool:
+    """Say whether values of a VR are not text."""
+    return vr in BINARY or vr in NUMBERS
+
+
+def recode(source: ReadAt, from_ts: str, to_ts: str, limits: Limits) -> bytes:
+    """Give a data set of one uncompressed transfer syntax in another.
+
+    Raises
+    ------
+    BadInput
+        When it cannot be read.
+    Unsupported
+        When a value cannot be written there.
+    """
+    data_set = RawDataSet(source, from_ts, limits)
+    return write_raw(data_set, data_set.reading.attributes, to_ts)
