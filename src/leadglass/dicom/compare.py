@@ -9,7 +9,7 @@ from typing import Final
 from leadglass.dicom import dictionary, tags
 from leadglass.dicom.limits import Limits
 from leadglass.dicom.model import Attributes, JsonElement, bulk_location
-from leadglass.dicom.recode import RawDataSet, is_binary, sequence_in
+from leadglass.dicom.recode import RawDataSet, is_binary, sequence_in, word_size
 from leadglass.dicom.source import ReadAt
 
 _BLOCK: Final = 1 << 20
@@ -82,7 +82,8 @@ class _Comparison:
         return sequence_in(raw, self._limits) if raw else []
 
     def _is_same(self, a: JsonElement, b: JsonElement) -> bool:
-        if "BulkDataURI" in a and "BulkDataURI" in b and self._a.is_big_endian == self._b.is_big_endian:
+        is_same_order = self._a.is_big_endian == self._b.is_big_endian and word_size(a["vr"]) == word_size(b["vr"])
+        if "BulkDataURI" in a and "BulkDataURI" in b and is_same_order:
             here, there = bulk_location(a["BulkDataURI"]), bulk_location(b["BulkDataURI"])
             if here is not None and there is not None and here[1] == there[1]:
                 return self._is_same_bulk(here, there)

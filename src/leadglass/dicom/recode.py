@@ -5,6 +5,7 @@ where the encoding asks for it; nothing is decoded, so nothing can be lost.
 """
 
 import zlib
+from dataclasses import replace
 from struct import Struct
 from typing import Final, cast
 
@@ -20,6 +21,7 @@ from leadglass.errors import BadInput, Unsupported
 
 _LONGEST_SHORT: Final = 0xFFFE
 _UNDEFINED: Final = 0xFFFFFFFF
+_ANY_SEQUENCE: Final = tags.key(tags.RequestAttributesSequence)
 _ICON: Final = tags.key(tags.IconImageSequence)
 
 
@@ -79,12 +81,13 @@ def sequence_in(raw: bytes, limits: Limits) -> list[Attributes] | None:
 
     In Implicit VR a private sequence of defined length cannot be told from any other value.
     """
-    head = Struct("<HHI").pack(0x0008, 0x1140, len(raw))
+    head = Struct("<HHI").pack(int(_ANY_SEQUENCE[:4], 16), int(_ANY_SEQUENCE[4:], 16), len(raw))
+    whole = replace(limits, value_bytes=len(raw), kept_bytes=len(raw) + len(head))
     try:
-        reading = read(Bytes(head + raw), IMPLICIT, limits, keeps_bytes=True)
+        reading = read(Bytes(head + raw), IMPLICIT, whole, keeps_bytes=True)
     except BadInput:
         return None
-    return cast("list[Attributes]", reading.attributes["00081140"].get("Value", []))
+    return cast("list[Attributes]", reading.attributes[_ANY_SEQUENCE].get("Value", []))
 
 
 class _Recoder:
