@@ -17,6 +17,7 @@ from typing import Final, Generic, TypeVar, cast
 
 from leadglass.crypto.database import translating
 from leadglass.errors import Busy
+from leadglass.policy.facts import StudyFacts
 from leadglass.vault.filing import Filing
 
 T = TypeVar("T")
@@ -193,6 +194,10 @@ class Committer:
             job.error = error
         else:
             filing.unmark()
+
+    def remembered(self, study_uid: str) -> StudyFacts | None:
+        """Give the facts of a study that was written to a moment ago; None when the index has to be asked."""
+        return self._filing.remembered(study_uid)
 
     def truncate_log(self) -> bool:
         """Write the write-ahead log into the database and empty it; gives whether it could."""

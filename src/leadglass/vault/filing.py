@@ -6,6 +6,7 @@ A study's patient is never changed here by what merely arrives; an identity that
 was missing is filled in, when the permit covers the study before and after.
 """
 
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, cast
@@ -24,6 +25,9 @@ from leadglass.vault.objects import Place, place_of
 
 _REMEMBERED: Final = 2_000
 """Studies whose rows are remembered; a modality sends few at a time."""
+
+_MOMENT: Final = 1.0
+"""Seconds for which what was read may serve for a first decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,7 @@ class Filing:
         self._added: Counter[int] = Counter()
         self._since_mark: list[int] = []
         self._version = -1
+        self._checked = 0.0
 
     # --- the transaction ------------------------------------------------------
 
@@ -155,6 +160,7 @@ class Filing:
         if version != self._version or len(self._studies) > _REMEMBERED:
             self._version = version
             self._studies.clear()
+        self._checked = time.monotonic()
         self._added.clear()
 
     def mark(self) -> None:
@@ -246,6 +252,17 @@ class Filing:
     def facts(self, study_uid: str) -> StudyFacts | None:
         """Give the facts of a study as they are now; None when it is not here."""
         study = self._study(study_uid)
+        return study.facts() if study is not None else None
+
+    def remembered(self, study_uid: str) -> StudyFacts | None:
+        """Give facts that were true a moment ago, to any thread; ``file`` looks again before it counts.
+
+        A modality sends hundreds of instances of one study in a row: without
+        this, each would cost a query.
+        """
+        if time.monotonic() - self._checked > _MOMENT:
+            return None
+        study = self._studies.get(study_uid)
         return study.facts() if study is not None else None
 
     def _study(self, study_uid: str) -> _Study | None:

@@ -116,11 +116,12 @@ class Incoming:
             return describe(_Headed(self._head, rest), syntax, limits)
 
     def _facts(self, description: Description) -> StudyFacts:
-        stored = self._parts.reading.facts(description.study_uid)
+        uid = description.study_uid
+        stored = self._parts.committer.remembered(uid) or self._parts.reading.facts(uid)
         origin = frozenset({self._declared.origin})
         patient_id, issuer = _identity(description)
         if stored is None:
-            return StudyFacts(description.study_uid, patient_id, issuer, origin)
+            return StudyFacts(uid, patient_id, issuer, origin)
         return StudyFacts(
             description.study_uid,
             stored.patient_id or patient_id,

@@ -130,10 +130,10 @@ def _names(key: Name) -> Iterator[ColumnElement[bool]]:
     beginnings: list[str] = []
     for pattern in key.patterns:
         # Of several groups all must be alike (``keys.Name``), so any one of them narrows.
-        literal = next(filter(None, map(_beginning_of_name, pattern)), "")
-        if not literal:
+        literals = [literal for literal in (_beginning_of_name(group) for group in pattern) if literal]
+        if not literals:
             return
-        beginnings.append(literal)
+        beginnings.append(literals[0])
     yield exists().where(
         study_name.c.study_id == study.c.id,
         or_(*(_begins(study_name.c.form, beginning) for beginning in beginnings)),

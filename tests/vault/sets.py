@@ -1,0 +1,101 @@
+"""Data sets for the vault's tests, made up, and the ways to hand them in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.filewriter import write_dataset
+from pydicom.filebase import DicomIO
+from pydicom.uid import generate_uid
+
+from leadglass.archive.backroom import Declared, Receipt
+from leadglass.crypto.wrap import ArchiveKey
+from leadglass.policy.action import Action
+from leadglass.policy.permit import Permit
+from leadglass.vault.settings import VaultSettings
+from leadglass.vault.vault import Vault, open_vault
+from tests.callers import permit
+
+IMPLICIT = "1.2.840.10008.1.2"
+EXPLICIT = "1.2.840.10008.1.2.1"
+CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
+def data_set(**attributes: object) -> Dataset:
+    """Make a small CT instance; ``attributes`` by keyword replace or add, None leaves out."""
+    made = Dataset()
+    given: dict[str, object] = {
+        "SpecificCharacterSet": "ISO_IR 192",
+        "SOPClassUID": CT,
+        "SOPInstanceUID": generate_uid(),
+        "StudyDate": "20260102",
+        "StudyTime": "101112",
+        "AccessionNumber": "A1",
+        "Modality": "CT",
+        "StudyDescription": "Thorax",
+        "PatientName": "Doe^Jane",
+        "PatientID": "4711",
+        "PatientBirthDate": "19700101",
+        "PatientSex": "F",
+        "StudyInstanceUID": "1.2.3.4",
+        "SeriesInstanceUID": "1.2.3.4.1",
+        "StudyID": "S1",
+        "SeriesNumber": 1,
+        "InstanceNumber": 1,
+        "SamplesPerPixel": 1,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "Rows": 8,
+        "Columns": 8,
+        "BitsAllocated": 16,
+        "BitsStored": 16,
+        "HighBit": 15,
+        "PixelRepresentation": 0,
+        "PixelData": bytes(range(128)),
+    } | attributes
+    for keyword, value in given.items():
+        if value is not None:
+            setattr(made, keyword, value)
+    if "PixelData" in made:
+        made["PixelData"].VR = "OW"
+    return made
+
+
+def encoded(made: Dataset, syntax: str = EXPLICIT) -> bytes:
+    """Encode a data set without file meta information."""
+    buffer = DicomIO(BytesIO())
+    buffer.is_little_endian = True
+    buffer.is_implicit_VR = syntax == IMPLICIT
+    write_dataset(buffer, made)  # pyright: ignore[reportUnknownMemberType]
+    return bytes(buffer.parent.getvalue())  # pyright: ignore
+
+
+def instance(**attributes: object) -> bytes:
+    """Make and encode a small CT instance."""
+    return encoded(data_set(**attributes))
+
+
+def store(vault: Vault, data: bytes, *, syntax: str = EXPLICIT, origin: str = "CT1", may: Permit | None = None) -> Receipt:
+    """Hand one instance in, as a door does."""
+    allowed = may or permit(Action.STORE)
+    incoming = vault.receive(allowed, Declared(syntax, origin=origin))
+    try:
+        for start in range(0, len(data), 65_000):
+            incoming.write(data[start : start + 65_000])
+        incoming.examine()
+        return incoming.commit(allowed)
+    finally:
+        incoming.abort()
+
+
+SMALL = VaultSettings(min_free_bytes=0)
+
+
+@contextmanager
+def opened(folder: Path, settings: VaultSettings = SMALL) -> Iterator[Vault]:
+    """Open the vault in a folder, with the key file beside it; both are made at first."""
+    path = folder / "archive.key"
+    key = ArchiveKey.load(path) if path.exists() else ArchiveKey.create(path)
+    with open_vault(folder, key, settings) as vault:
+        yield vault
