@@ -66,7 +66,15 @@ def test_other_peers_and_other_reasons_are_told_apart(log: AuditLog, refusals: R
     refusals.add(refusal(), "unknown")
     refusals.add(refusal("10.1.2.4"), "unknown")
     refusals.add(refusal(), "no certificate")
-    assert len(written(log)) == 3
+    refusals.add(refusal(), "unknown", "CT2")
+    assert len(written(log)) == 4
+
+
+def test_a_peer_that_tries_many_names_writes_a_bounded_number_of_records(log: AuditLog, refusals: Refusals) -> None:
+    for number in range(200):
+        refusals.add(refusal(calling=f"TRY{number}"), "unknown", f"TRY{number}")
+    refusals.close()
+    assert written(log)[4:] == [("10.1.2.3", 0), ("10.1.2.0/24", 195)]
 
 
 def test_closing_writes_what_was_counted(log: AuditLog, refusals: Refusals) -> None:

@@ -1,6 +1,6 @@
 """Refusals: strangers go on record, and a flood of them cannot fill the log.
 
-Rule 1. The first refusal of a peer for a reason is written at once. Rule 2. Its
+Rule 1. The first refusal of a peer, under a name, for a reason is written at once. Rule 2. Its
 repeats within a window are counted and written as one record when the window
 ends, so that nothing is lost but the repetition. Rule 3. The number of windows
 is bounded: past it, peers are counted together by network, then all together.
@@ -28,7 +28,7 @@ that close them, a flood writes at most about 20 records a second."""
 OTHERS: Final = "others"
 """What stands for the peer when even networks are too many."""
 
-_Key = tuple[str, str, str]
+_Key = tuple[str, str, str, str]
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ class Refusals:
         self._timer: Timer | None = None
         self._closed = False
 
-    def add(self, event: Event, why: str) -> None:
+    def add(self, event: Event, why: str, claimed: str = "") -> None:
         """Put a refusal on record.
 
         Parameters
@@ -85,7 +85,9 @@ class Refusals:
             The refusal, with the peer's address.
         why : str
             The kind of reason, one of a few words: repeats with the same word
-            count together, whatever else the stranger made up.
+            count together.
+        claimed : str
+            Who the stranger claims to be: told apart as long as there is room.
 
         Raises
         ------
@@ -94,7 +96,7 @@ class Refusals:
         """
         now = self._clock()
         with self._lock:
-            table, key, shown = self._place(event, why)
+            table, key, shown = self._place(event, why, claimed)
             window = table.get(key)
             if window is not None and now - window.opened < self._window:
                 window.repeated += 1
@@ -117,17 +119,17 @@ class Refusals:
                 opened.repeated += unwritten  # so that it is written when the log can be
             raise
 
-    def _place(self, event: Event, why: str) -> tuple[dict[_Key, _Window], _Key, str]:
+    def _place(self, event: Event, why: str, claimed: str) -> tuple[dict[_Key, _Window], _Key, str]:
         """Find the window an event counts in: the peer's own, its network's, or that of all others."""
-        own: _Key = (event.peer, event.action, why)
+        own: _Key = (event.peer, event.action, why, claimed)
         if own in self._peers or len(self._peers) < self._max_peers:
             return self._peers, own, event.peer
         network = _network_of(event.peer)
-        shared: _Key = (network, event.action, why)
+        shared: _Key = (network, event.action, why, "")
         if shared in self._networks or len(self._networks) < self._max_networks:
             return self._networks, shared, network
         # Not `why`: the number of these windows must not depend on what strangers do.
-        return self._networks, (OTHERS, "", ""), OTHERS
+        return self._networks, (OTHERS, "", "", ""), OTHERS
 
     def expire(self) -> None:
         """Write and forget the windows that have ended. A timer does this; tests may."""

@@ -28,7 +28,7 @@ DOOR: Final = "dimse"
 
 
 class Why(StrEnum):
-    """The kinds of refusal, by which repeats are counted together."""
+    """The kinds of refusal; repeats of one kind by one peer under one name are counted together."""
 
     NOT_LOCAL = "not local"
     FAILED = "failed"
@@ -274,7 +274,7 @@ class Associations:
         event = Event(
             outcome=Outcome.REFUSED, action=action, peer=peer, door=DOOR, reason=reason, detail={"why": why, **detail}
         )
-        self._refusals.add(event, why)
+        self._refusals.add(event, why, str(detail.get("calling", "")))
 
 
 def _said(title: str) -> str:

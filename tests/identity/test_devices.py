@@ -1,0 +1,179 @@
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from leadglass.audit.event import Outcome
+from leadglass.crypto.ca import fingerprint
+from leadglass.crypto.database import open_sealed
+from leadglass.errors import BadInput, Conflict, Denied, Misconfigured, NotHere
+from leadglass.identity.device import Device
+from leadglass.identity.devices import Devices
+from leadglass.policy.action import DEVICE_ACTIONS, Action
+from tests.callers import device as a_device
+from tests.callers import everything
+from tests.identity.conftest import KEY, House
+
+CT1 = Device.parse("CT1", ["10.1.2.0/24", "fd00::/64"], ["store"])
+OLD = Device.parse("OLD", ["10.1.9.9"], plaintext=True, until="2027-03-31", host="10.1.9.9", port=104)
+
+
+def test_a_device_comes_back_as_it_was_added(house: House) -> None:
+    for device in (CT1, OLD):
+        house.devices.add(everything(), device)
+    assert house.devices.get("CT1") == CT1
+    assert house.devices.list() == [CT1, OLD]
+    assert house.devices.find("ct1") is None  # upper and lower case differ
+    with pytest.raises(NotHere):
+        house.devices.get("ct1")
+
+
+def test_what_one_process_changes_the_others_see_at_once(house: House) -> None:
+    with Devices(house.folder / "identity.db", KEY, house.log, house.authority) as server:
+        assert server.find("CT1") is None
+        house.devices.add(everything(), CT1)
+        assert server.find("CT1") == CT1
+        house.devices.remove(everything(), "CT1")
+        assert server.find("CT1") is None
+
+
+def test_an_enrolled_ae_title_is_changed_only_on_request(house: House) -> None:
+    house.devices.add(everything(), CT1)
+    other = replace(CT1, allow=DEVICE_ACTIONS)
+    with pytest.raises(Conflict, match="--replace"):
+        house.devices.add(everything(), other)
+    assert house.devices.get("CT1") == CT1
+    house.devices.add(everything(), other, replace=True)
+    assert house.devices.get("CT1") == other
+
+
+def test_changing_a_device_keeps_its_certificate(house: House) -> None:
+    mark = fingerprint(house.enrol("CT1"))
+    house.devices.add(everything(), CT1, replace=True)
+    assert house.devices.get("CT1").fingerprint == mark
+
+
+def test_a_plaintext_lane_that_ended_or_never_ends_is_not_added(house: House) -> None:
+    for days in (0, 367):
+        until = house.clock.now.date() + timedelta(days=days)
+        with pytest.raises(BadInput):
+            house.devices.add(everything(), replace(OLD, until=until))
+    assert house.devices.list() == []
+
+
+def test_the_database_itself_refuses_a_plaintext_lane_without_an_end(house: House) -> None:
+    house.devices.add(everything(), OLD)
+    connection = open_sealed(house.folder / "identity.db", KEY)
+    with pytest.raises(Exception, match="CHECK"):
+        connection.execute("UPDATE device SET until = NULL")
+    connection.close()
+
+
+def test_removing_a_device_ends_its_certificate_for_good(house: House) -> None:
+    mark = fingerprint(house.enrol("CT1"))
+    house.devices.remove(everything(), "CT1")
+    with pytest.raises(NotHere):
+        house.devices.remove(everything(), "CT1")
+    known = house.devices.whose(mark)
+    assert known is not None
+    assert (known.ae_title, known.ended) == ("CT1", "removed")
+    house.devices.add(everything(), CT1)
+    assert house.devices.get("CT1").fingerprint == ""
+
+
+def test_enrolling_writes_the_three_files_and_the_key_is_the_owners_alone(house: House, tmp_path: Path) -> None:
+    house.devices.add(everything(), CT1)
+    enrolment = house.devices.enrol(everything(), "CT1", tmp_path / "new" / "out")
+    assert stat.S_IMODE(enrolment.key.stat().st_mode) == 0o600
+    assert b"PRIVATE KEY" in enrolment.key.read_bytes()
+    assert b"PRIVATE KEY" not in enrolment.certificate.read_bytes()
+    assert enrolment.authority.read_bytes() == house.authority.certificate_pem
+    device = house.devices.get("CT1")
+    assert (device.fingerprint, device.certificate_until) == (enrolment.fingerprint, enrolment.not_after)
+
+
+@pytest.mark.parametrize("name", ["key.pem", "cert.pem", "ca.pem"])
+def test_enrolling_overwrites_nothing(house: House, tmp_path: Path, name: str) -> None:
+    house.devices.add(everything(), CT1)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("something of somebody's")
+    with pytest.raises(Conflict, match="not overwritten"):
+        house.devices.enrol(everything(), "CT1", out)
+    assert [each.name for each in out.iterdir()] == [name]
+    assert (out / name).read_text() == "something of somebody's"
+    assert house.devices.get("CT1").fingerprint == ""
+
+
+def test_enrolling_does_not_follow_a_dangling_link(house: House, tmp_path: Path) -> None:
+    house.devices.add(everything(), CT1)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "key.pem").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Conflict):
+        house.devices.enrol(everything(), "CT1", tmp_path / "out")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_old_certificate_goes_on_when_the_new_one_cannot_be_written(house: House, tmp_path: Path) -> None:
+    mark = fingerprint(house.enrol("CT1"))
+    (tmp_path / "a-file").write_text("")
+    with pytest.raises(Misconfigured):
+        house.devices.enrol(everything(), "CT1", tmp_path / "a-file" / "out")
+    assert house.devices.get("CT1").fingerprint == mark
+    assert house.log.records()[-1].event.outcome is Outcome.FAILED
+
+
+def test_only_one_certificate_counts_however_many_enrol_at_once(house: House, tmp_path: Path) -> None:
+    house.devices.add(everything(), CT1)
+    outs = [tmp_path / f"out{n}" for n in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        made = list(pool.map(lambda out: house.devices.enrol(everything(), "CT1", out), outs))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    ended = [known.ended for each in made if (known := house.devices.whose(each.fingerprint))]
+    assert sorted(ended) == ["", *["replaced"] * 5]
+    assert house.log.verify().ok
+
+
+def test_a_device_that_is_not_enrolled_gets_no_certificate(house: House, tmp_path: Path) -> None:
+    with pytest.raises(NotHere, match="device list"):
+        house.devices.enrol(everything(), "CT9", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_who_may_not_manage_changes_nothing_and_is_on_record(house: House, tmp_path: Path) -> None:
+    house.enrol("CT1")
+    nobody = a_device("CT1", *(set(Action) - {Action.MANAGE}))
+    before = house.devices.list()
+    for change in (
+        lambda: house.devices.add(nobody, OLD),
+        lambda: house.devices.remove(nobody, "CT1"),
+        lambda: house.devices.enrol(nobody, "CT1", tmp_path / "out"),
+    ):
+        with pytest.raises(Denied):
+            change()
+        assert house.log.records()[-1].event.outcome is Outcome.REFUSED
+    assert house.devices.list() == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_change_is_on_record_before_it_happens(house: House, tmp_path: Path) -> None:
+    house.devices.add(everything(), OLD)
+    house.devices.enrol(everything(), "OLD", tmp_path / "out")
+    house.devices.remove(everything(), "OLD")
+    details = [record.event.detail for record in house.log.records(action="manage")]
+    assert [detail["change"] for detail in details] == ["add", "enrol", "remove"]
+    assert {detail["device"] for detail in details} == {"OLD"}
+    assert details[0]["plaintext_until"] == "2027-03-31"
+    house.log.close()
+    with pytest.raises(Exception, match="closed"):
+        house.devices.add(everything(), CT1)
+    assert house.devices.list() == []
+
+
+def test_nothing_of_a_device_is_readable_on_disk(house: House) -> None:
+    house.devices.add(everything(), replace(CT1, ae_title="SECRETSCANNER"))
+    for each in house.folder.glob("identity.db*"):
+        assert b"SECRETSCANNER" not in each.read_bytes()
+        assert stat.S_IMODE(each.stat().st_mode) & 0o077 == 0
