@@ -6,7 +6,7 @@ method that touches images or their index demands a Permit. Rule 3. A grant that
 is not there is a no; so is a scope that covers nothing.
 """
 
-from typing import Final, final
+from typing import Final, NoReturn, final
 
 from leadglass.errors import Denied
 from leadglass.policy.action import Action
@@ -43,17 +43,36 @@ class Permit:
 
     __slots__ = ("_grants", "action", "caller", "reason", "scope")
 
+    caller: Caller
+    action: Action
+    scope: Scope
+    reason: str
+    _grants: tuple[Grant, ...]
+
     def __init__(self, seal: _Seal, caller: Caller, action: Action, grants: tuple[Grant, ...]) -> None:
         if seal is not _SEAL:
             raise TypeError("A Permit is made by policy.permit.decide and nowhere else.")
         scope = Scope.nothing()
         for grant in grants:
             scope |= grant.scope
-        self.caller = caller
-        self.action = action
-        self.scope = scope
-        self.reason = "; ".join(dict.fromkeys(grant.reason for grant in grants))
-        self._grants = grants
+        fix = super().__setattr__
+        fix("caller", caller)
+        fix("action", action)
+        fix("scope", scope)
+        fix("reason", "; ".join(dict.fromkeys(grant.reason for grant in grants)))
+        fix("_grants", grants)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        """Refuse: what was decided stays as it was decided."""
+        raise AttributeError("A Permit does not change.")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        """Refuse, likewise."""
+        raise AttributeError("A Permit does not change.")
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: bytes from elsewhere are no proof."""
+        raise TypeError("A Permit is not copied; it is decided anew.")
 
     def view_of(self, facts: StudyFacts) -> View:
         """Give what may leave of one study: where several grants cover it, the one that masks least.

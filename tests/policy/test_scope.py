@@ -1,0 +1,94 @@
+from hypothesis import given
+
+from leadglass.policy.facts import StudyFacts
+from leadglass.policy.scope import Condition, Field, Scope
+from tests.policy.scopes import CONDITIONS, FACTS, SCOPES
+
+STUDY = StudyFacts("1.2.3", "P1", sources=frozenset({"device:CT1"}), labels=frozenset({"teaching"}))
+
+
+@given(FACTS)
+def test_nothing_covers_nothing_and_everything_covers_everything(facts: StudyFacts) -> None:
+    assert not Scope.nothing().covers(facts)
+    assert not Scope().covers(facts)
+    assert Scope.everything().covers(facts)
+
+
+@given(FACTS)
+def test_a_condition_without_values_is_never_met(facts: StudyFacts) -> None:
+    for field in Field:
+        assert not Condition(field, frozenset()).covers(facts)
+        assert not Scope.where(field).covers(facts)
+
+
+@given(SCOPES, SCOPES, FACTS)
+def test_union_covers_what_either_covers(a: Scope, b: Scope, facts: StudyFacts) -> None:
+    assert (a | b).covers(facts) == (a.covers(facts) or b.covers(facts))
+
+
+@given(SCOPES, SCOPES, FACTS)
+def test_intersection_covers_what_both_cover(a: Scope, b: Scope, facts: StudyFacts) -> None:
+    assert (a & b).covers(facts) == (a.covers(facts) and b.covers(facts))
+
+
+@given(SCOPES, SCOPES, SCOPES, FACTS)
+def test_intersection_distributes_over_union(a: Scope, b: Scope, c: Scope, facts: StudyFacts) -> None:
+    assert (a & (b | c)).covers(facts) == ((a & b) | (a & c)).covers(facts)
+
+
+@given(SCOPES)
+def test_nothing_and_everything_are_neutral_and_absorbing(a: Scope) -> None:
+    assert (a | Scope.nothing()) == a == (Scope.nothing() | a)
+    assert (a & Scope.everything()) == a == (Scope.everything() & a)
+    assert (a & Scope.nothing()).is_nothing
+    assert (Scope.nothing() & a).is_nothing
+
+
+@given(SCOPES, SCOPES)
+def test_the_order_of_union_and_intersection_does_not_matter(a: Scope, b: Scope) -> None:
+    assert a | b == b | a
+    assert a & b == b & a
+
+
+@given(SCOPES, FACTS)
+def test_a_scope_that_says_it_is_nothing_covers_nothing(a: Scope, facts: StudyFacts) -> None:
+    if a.is_nothing:
+        assert not a.covers(facts)
+
+
+@given(CONDITIONS, FACTS)
+def test_a_condition_reads_its_own_field_and_no_other(condition: Condition, facts: StudyFacts) -> None:
+    only = {
+        Field.STUDY: StudyFacts(facts.study_uid),
+        Field.PATIENT: StudyFacts("none of the values", facts.patient_id),
+        Field.SOURCE: StudyFacts("none of the values", sources=facts.sources),
+        Field.LABEL: StudyFacts("none of the values", labels=facts.labels),
+    }[condition.field]
+    assert condition.covers(only) == condition.covers(facts)
+
+
+def test_each_field_is_compared_whole_and_with_case() -> None:
+    for field, value in (
+        (Field.STUDY, "1.2.3"),
+        (Field.PATIENT, "P1"),
+        (Field.SOURCE, "device:CT1"),
+        (Field.LABEL, "teaching"),
+    ):
+        assert Scope.where(field, value).covers(STUDY)
+        assert Scope.where(field, "other", value).covers(STUDY)
+        for other in (value[:-1], value + "1", value.swapcase() + "x", "*", "%", ""):
+            assert not Scope.where(field, other).covers(STUDY)
+
+
+@given(SCOPES)
+def test_explaining_a_scope_names_no_patient(a: Scope) -> None:
+    secret = Scope.where(Field.PATIENT, "P-SECRET") & (a | Scope.everything())
+    assert "P-SECRET" not in secret.explain()
+    assert secret.explain() != "no study"
+
+
+def test_a_scope_is_explained_in_words() -> None:
+    assert Scope.nothing().explain() == "no study"
+    assert Scope.everything().explain() == "every study"
+    both = Scope.where(Field.STUDY, "1.2") & Scope.where(Field.LABEL, "b", "a")
+    assert both.explain() == "label in {a, b} and study in {1.2}"
