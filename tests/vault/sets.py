@@ -1,17 +1,18 @@
-"""Data sets for the vault's tests, made up, and the ways to hand them in."""
+"""Data sets for the vault's tests, made up, and the ways to hand them in and out."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from pydicom.filebase import DicomIO
 from pydicom.uid import generate_uid
 
-from leadglass.archive.backroom import Declared, Receipt
+from leadglass.archive.backroom import Declared, InstanceRecord, Receipt, Selection
 from leadglass.crypto.wrap import ArchiveKey
+from leadglass.dicom.matching import Level
 from leadglass.policy.action import Action
 from leadglass.policy.permit import Permit
 from leadglass.vault.settings import VaultSettings
@@ -21,6 +22,7 @@ from tests.callers import permit
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
+PIXELS = b"PIXELPATTERN0123" * 8
 
 
 def data_set(**attributes: object) -> Dataset:
@@ -52,7 +54,7 @@ def data_set(**attributes: object) -> Dataset:
         "BitsStored": 16,
         "HighBit": 15,
         "PixelRepresentation": 0,
-        "PixelData": bytes(range(128)),
+        "PixelData": PIXELS,
     } | attributes
     for keyword, value in given.items():
         if value is not None:
@@ -64,11 +66,11 @@ def data_set(**attributes: object) -> Dataset:
 
 def encoded(made: Dataset, syntax: str = EXPLICIT) -> bytes:
     """Encode a data set without file meta information."""
-    buffer = DicomIO(BytesIO())
+    buffer = DicomBytesIO()
     buffer.is_little_endian = True
     buffer.is_implicit_VR = syntax == IMPLICIT
-    write_dataset(buffer, made)  # pyright: ignore[reportUnknownMemberType]
-    return bytes(buffer.parent.getvalue())  # pyright: ignore
+    write_dataset(buffer, made)
+    return BytesIO(buffer.getvalue()).read()
 
 
 def instance(**attributes: object) -> bytes:
@@ -76,7 +78,9 @@ def instance(**attributes: object) -> bytes:
     return encoded(data_set(**attributes))
 
 
-def store(vault: Vault, data: bytes, *, syntax: str = EXPLICIT, origin: str = "CT1", may: Permit | None = None) -> Receipt:
+def store(
+    vault: Vault, data: bytes, *, syntax: str = EXPLICIT, origin: str = "CT1", may: Permit | None = None
+) -> Receipt:
     """Hand one instance in, as a door does."""
     allowed = may or permit(Action.STORE)
     incoming = vault.receive(allowed, Declared(syntax, origin=origin))
@@ -89,11 +93,32 @@ def store(vault: Vault, data: bytes, *, syntax: str = EXPLICIT, origin: str = "C
         incoming.abort()
 
 
+def located(vault: Vault, *studies: str, may: Permit | None = None) -> list[InstanceRecord]:
+    """Locate what is stored of some studies; of 1.2.3.4 when none is named."""
+    return vault.locate(may or permit(Action.GET), Level.STUDY, Selection(study_uids=studies or ("1.2.3.4",)))
+
+
+def content(vault: Vault, record: InstanceRecord) -> bytes:
+    """Read one instance back."""
+    with vault.open(permit(Action.GET), record) as reader:
+        return reader.read_at(0, reader.size)
+
+
+def contents(vault: Vault, *studies: str) -> list[bytes]:
+    """Read back what is stored of some studies."""
+    return [content(vault, record) for record in located(vault, *studies)]
+
+
+def objects(folder: Path) -> list[Path]:
+    """Give the files of all objects."""
+    return sorted(path for path in (folder / "objects").glob("*/*") if ".open" not in path.parts)
+
+
 SMALL = VaultSettings(min_free_bytes=0)
 
 
 @contextmanager
-def opened(folder: Path, settings: VaultSettings = SMALL) -> Iterator[Vault]:
+def opened(folder: Path, settings: VaultSettings = SMALL) -> Generator[Vault]:
     """Open the vault in a folder, with the key file beside it; both are made at first."""
     path = folder / "archive.key"
     key = ArchiveKey.load(path) if path.exists() else ArchiveKey.create(path)

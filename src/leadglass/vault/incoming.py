@@ -245,7 +245,7 @@ class Incoming:
 
     def _let_go(self) -> None:
         self._state = _State.SETTLED
-        self._head.clear()
+        self._head = bytearray()  # a traceback may still hold a view of the other
         os.close(self._file)
 
 

@@ -81,7 +81,8 @@ class Objects:
         self._shelf: _Shelf | None = None
         self._open: dict[bytes, _Shelf] = {}
         try:
-            self._markers.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self._markers.mkdir(mode=0o700, exist_ok=True)
             _sync_folder(folder.parent)
             _sync_folder(folder)
         except OSError as error:
