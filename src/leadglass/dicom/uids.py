@@ -68,6 +68,22 @@ VIDEO: Final = frozenset(
 )  # fmt: skip
 """MPEG-2, MPEG-4 AVC and HEVC transfer syntaxes: one bit stream for all frames."""
 
+JPEG_FAMILY: Final = frozenset(f"1.2.840.10008.1.2.4.{process}" for process in (50, 51, 52, 53, 54, 55, 56, 57, 58, 70))
+"""JPEG of ITU-T T.81 that is not hierarchical."""
+JPEG_LS_FAMILY: Final = frozenset({JPEG_LS_LOSSLESS, JPEG_LS_NEAR_LOSSLESS})
+JPEG_2000_FAMILY: Final = frozenset({JPEG_2000_LOSSLESS, JPEG_2000, JPEG_2000_MC_LOSSLESS, JPEG_2000_MC})
+HTJ2K_FAMILY: Final = frozenset({HTJ2K_LOSSLESS, HTJ2K_LOSSLESS_RPCL, HTJ2K})
+JPEG_XL_FAMILY: Final = frozenset({JPEG_XL_LOSSLESS, JPEG_XL_RECOMPRESSION, JPEG_XL})
+DECODED: Final = (
+    JPEG_FAMILY
+    | JPEG_LS_FAMILY
+    | JPEG_2000_FAMILY
+    | HTJ2K_FAMILY
+    | JPEG_XL_FAMILY
+    | {RLE_LOSSLESS, DEFLATED_IMAGE_FRAME, ENCAPSULATED_UNCOMPRESSED}
+)
+"""Transfer syntaxes of encapsulated pixel data that this program can decode."""
+
 IMPLEMENTATION_CLASS_UID: Final = UID("2.25.104558810232681489379544044640554636717")
 IMPLEMENTATION_VERSION_NAME: Final = "LEADGLASS_0_1"
 
