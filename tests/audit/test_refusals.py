@@ -4,7 +4,7 @@ import pytest
 
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
-from leadglass.audit.refusals import OTHERS, Refusals
+from leadglass.audit.refusals import OTHERS, QUIET, Refusals
 from leadglass.errors import LeadglassError
 from tests.audit.conftest import Tampering
 
@@ -23,7 +23,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def refusals(log: AuditLog, clock: Clock) -> Iterator[Refusals]:
-    made = Refusals(log, window=60, max_peers=4, max_networks=2, clock=clock)
+    made = Refusals(log, window=60, max_peers=4, max_networks=2, singly=1, clock=clock)
     yield made
     made.close()
 
@@ -52,6 +52,25 @@ def test_repeats_are_counted_and_written_when_the_window_ends(log: AuditLog, ref
     assert log.records()[-1].event.detail["calling"] == "TRY9"
     refusals.expire()
     assert len(written(log)) == 2
+
+
+def test_the_first_few_repeats_are_written_one_by_one(log: AuditLog, clock: Clock) -> None:
+    refusals = Refusals(log, singly=3, clock=clock)
+    for _ in range(10):
+        refusals.add(refusal(), "unknown")
+    assert written(log) == [("10.1.2.3", 0)] * 3
+    refusals.close()
+    assert written(log) == [*[("10.1.2.3", 0)] * 3, ("10.1.2.3", 7)]
+
+
+def test_in_a_flood_only_the_first_of_each_is_written_at_once(log: AuditLog, clock: Clock) -> None:
+    refusals = Refusals(log, singly=3, clock=clock)
+    for host in range(QUIET + 1):
+        refusals.add(refusal(f"10.1.2.{host}"), "unknown")
+    for host in range(QUIET + 1):
+        refusals.add(refusal(f"10.1.2.{host}"), "unknown")
+    assert len(written(log)) == QUIET + 1
+    refusals.close()
 
 
 def test_a_repeat_after_the_window_closes_it_and_opens_another(log: AuditLog, refusals: Refusals, clock: Clock) -> None:
@@ -127,7 +146,7 @@ def test_windows_end_by_themselves(log: AuditLog) -> None:
             super().expire()
             ended.set()
 
-    watching = Watching(log, window=0.05)
+    watching = Watching(log, window=0.05, singly=1)
     watching.add(refusal(), "unknown")
     watching.add(refusal(), "unknown")
     assert ended.wait(30)

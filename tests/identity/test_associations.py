@@ -277,9 +277,12 @@ def test_a_refused_connection_is_on_record_and_raises_an_alert(house: House) -> 
 
 def test_a_connection_that_failed_is_on_record(house: House) -> None:
     house.associations.connection_failed(ip_address("10.1.2.3"), "The TLS handshake failed: no certificate.")
-    (record,) = house.log.records()
-    assert record.event.outcome is Outcome.REFUSED
-    assert "no certificate" in record.event.reason
+    house.associations.connection_failed(ip_address("10.1.2.3"), "The peer was too slow.")
+    house.associations.connection_failed(ip_address("10.1.2.3"), "The peer was too slow.")
+    first, second = house.log.records()
+    assert first.event.outcome is Outcome.REFUSED
+    assert "no certificate" in first.event.reason
+    assert "too slow. Peer: 10.1.2.3" in second.event.reason
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)

@@ -1,9 +1,10 @@
 """Refusals: strangers go on record, and a flood of them cannot fill the log.
 
-Rule 1. The first refusal of a peer, under a name, for a reason is written at once. Rule 2. Its
-repeats within a window are counted and written as one record when the window
-ends, so that nothing is lost but the repetition. Rule 3. The number of windows
-is bounded: past it, peers are counted together by network, then all together.
+Rule 1. The first refusal of a peer, under a name, for a reason is written at
+once; while few strangers come, so are its next ones. Rule 2. Further repeats
+within a window are counted and written as one record when the window ends, so
+that nothing is lost but the repetition. Rule 3. The number of windows is
+bounded: past it, peers are counted together by network, then all together.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,14 @@ WINDOW: Final = 60.0
 MAX_PEERS: Final = 512
 MAX_NETWORKS: Final = 128
 """Windows open at a time, for single peers and for networks: with the records
-that close them, a flood writes at most about 20 records a second."""
+that close them, a flood writes at most about 25 records a second."""
+
+SINGLY: Final = 8
+"""Refusals in one window that are written one by one: somebody who sets up a
+modality tries a few times, and each try is worth a line."""
+
+QUIET: Final = 32
+"""Windows open at a time up to which ``SINGLY`` holds; with more, it is a flood."""
 
 OTHERS: Final = "others"
 """What stands for the peer when even networks are too many."""
@@ -33,10 +41,11 @@ _Key = tuple[str, str, str, str]
 
 @dataclass(slots=True)
 class _Window:
-    """Repeats of one refusal since it was written."""
+    """One refusal and its repeats: those that were written one by one, and those that are counted."""
 
     opened: float
     last: Event
+    singly: int = 1
     repeated: int = 0
     peers: set[str] = field(default_factory=set[str])
 
@@ -52,6 +61,8 @@ class Refusals:
         Seconds for which repeats are counted together.
     max_peers, max_networks : int
         Bounds on what is told apart.
+    singly : int
+        Refusals in one window that are written one by one while few strangers come.
     clock : callable
         Monotonic seconds.
     """
@@ -63,12 +74,14 @@ class Refusals:
         window: float = WINDOW,
         max_peers: int = MAX_PEERS,
         max_networks: int = MAX_NETWORKS,
+        singly: int = SINGLY,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._log = log
         self._window = window
         self._max_peers = max_peers
         self._max_networks = max_networks
+        self._singly = singly
         self._clock = clock
         self._lock = Lock()
         self._peers: dict[_Key, _Window] = {}
@@ -95,28 +108,31 @@ class Refusals:
             When the log cannot be written.
         """
         now = self._clock()
+        ended: _Window | None = None
         with self._lock:
             table, key, shown = self._place(event, why, claimed)
             window = table.get(key)
             if window is not None and now - window.opened < self._window:
-                window.repeated += 1
                 window.last = event
                 if len(window.peers) < self._max_peers:
                     window.peers.add(event.peer)
-                return
-            if window is not None:
-                del table[key]
-            opened = table[key] = _Window(now, event, peers={event.peer})
-            self._arm()
-        unwritten = 1 if window is None else 1 + window.repeated
+                if window.singly >= self._singly or len(self._peers) > QUIET or table is self._networks:
+                    window.repeated += 1
+                    return
+                window.singly += 1
+            else:
+                ended = table.pop(key, None)
+                window = table[key] = _Window(now, event, peers={event.peer})
+                self._arm()
+        unwritten = 1 if ended is None else 1 + ended.repeated
         try:
-            if window is not None:
-                self._write(shown, window)
+            if ended is not None:
+                self._write(shown, ended)
                 unwritten = 1
             self._log.append(event)
         except LeadglassError:
             with self._lock:
-                opened.repeated += unwritten  # so that it is written when the log can be
+                window.repeated += unwritten  # so that it is written when the log can be
             raise
 
     def _place(self, event: Event, why: str, claimed: str) -> tuple[dict[_Key, _Window], _Key, str]:

@@ -139,7 +139,9 @@ class Associations:
         reason : str
             What happened, in our words; what the peer sent does not belong in it.
         """
-        self._record(str(address), "connect", Why.FAILED, f"{reason.rstrip('.')}. Peer: {address}.")
+        self._record(
+            str(address), "connect", Why.FAILED, f"{reason.rstrip('.')}. Peer: {address}.", told_apart_by=reason
+        )
 
     def identify(self, evidence: AssociationEvidence) -> Caller:
         """Find out who asks for an association.
@@ -164,6 +166,7 @@ class Associations:
                 "associate",
                 refused.why,
                 refused.message,
+                told_apart_by=evidence.calling_ae_title,
                 calling=evidence.calling_ae_title[:64],
                 called=evidence.called_ae_title[:64],
                 identified=int(known),
@@ -270,11 +273,13 @@ class Associations:
     def _caller(self, device: Device, evidence: AssociationEvidence, proof: str) -> Caller:
         return Caller(CallerKind.DEVICE, device.ae_title, grants_of(device), str(plain(evidence.address)), proof)
 
-    def _record(self, peer: str, action: str, why: Why, reason: str, **detail: str | int) -> None:
+    def _record(
+        self, peer: str, action: str, why: Why, reason: str, *, told_apart_by: str = "", **detail: str | int
+    ) -> None:
         event = Event(
             outcome=Outcome.REFUSED, action=action, peer=peer, door=DOOR, reason=reason, detail={"why": why, **detail}
         )
-        self._refusals.add(event, why, str(detail.get("calling", "")))
+        self._refusals.add(event, why, told_apart_by[:64])
 
 
 def _said(title: str) -> str:
