@@ -278,7 +278,6 @@ def test_a_refused_connection_is_on_record_and_raises_an_alert(house: House) -> 
 def test_a_connection_that_failed_is_on_record(house: House) -> None:
     house.associations.connection_failed(ip_address("10.1.2.3"), "The TLS handshake failed: no certificate.")
     house.associations.connection_failed(ip_address("10.1.2.3"), "The peer was too slow.")
-    house.associations.connection_failed(ip_address("10.1.2.3"), "The peer was too slow.")
     first, second = house.log.records()
     assert first.event.outcome is Outcome.REFUSED
     assert "no certificate" in first.event.reason
