@@ -73,7 +73,7 @@ class _Header:
     precision: int
     is_signed: bool = False
     is_lossless: bool = False
-    is_ycbcr: bool = False
+    is_ycbcr: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _decode(transfer_syntax_uid: str, data: bytes, image: Image) -> tuple[Sample
         header = _checked(_jpeg_header(data), image)
         return imagecodecs.jpegls_decode(data), image.photometric, header
     if transfer_syntax_uid in uids.JPEG_2000_FAMILY or transfer_syntax_uid in uids.HTJ2K_FAMILY:
-        return _jpeg_2000(data, image, is_high_throughput=transfer_syntax_uid in uids.HTJ2K_FAMILY)
+        return _jpeg_2000(data, image)
     if transfer_syntax_uid in uids.JPEG_XL_FAMILY:
         samples = imagecodecs.jpegxl_decode(data, numthreads=1)
         is_color_model = image.photometric.startswith("YBR") or image.photometric == "XYB"
@@ -161,7 +161,8 @@ def _fitted(samples: Samples, image: Image, header: _Header | None) -> Samples:
 
 def _jpeg(data: bytes, image: Image) -> tuple[Samples, str, _Header]:
     header = _checked(_jpeg_header(data), image)
-    if header.components == 3 and header.is_ycbcr and not header.is_lossless:
+    is_ycbcr = header.is_ycbcr if header.is_ycbcr is not None else image.photometric != "RGB"
+    if header.components == 3 and is_ycbcr and not header.is_lossless:
         return imagecodecs.jpeg8_decode(data, colorspace="YCBCR", outcolorspace="RGB"), "RGB", header
     if header.components == 3:
         kept = "RGB" if not header.is_lossless and image.photometric.startswith("YBR") else image.photometric
@@ -199,8 +200,8 @@ def _jpeg_frame_header(marker: int, body: bytes, transform: int | None, *, is_jf
     if len(body) < 6 + 3 * (body[5] if len(body) > 5 else 1):
         raise BadInput("A JPEG frame header is cut off.")
     names = bytes(body[6 + 3 * index] for index in range(body[5]))
-    # The rules of the decoders in use everywhere: what the markers say, else what the components are called.
-    is_ycbcr = is_jfif or (transform == 1 if transform is not None else names != b"RGB")
+    # What the markers say, else what the components are called, else what the data set says (None).
+    is_ycbcr = True if is_jfif else transform == 1 if transform is not None else False if names == b"RGB" else None
     return _Header(
         rows=int.from_bytes(body[1:3], "big"),
         columns=int.from_bytes(body[3:5], "big"),
@@ -211,9 +212,10 @@ def _jpeg_frame_header(marker: int, body: bytes, transform: int | None, *, is_jf
     )
 
 
-def _jpeg_2000(data: bytes, image: Image, *, is_high_throughput: bool) -> tuple[Samples, str, _Header]:
+def _jpeg_2000(data: bytes, image: Image) -> tuple[Samples, str, _Header]:
     header = _checked(_jpeg_2000_header(data), image)
-    samples = imagecodecs.htj2k_decode(data) if is_high_throughput else imagecodecs.jpeg2k_decode(data, numthreads=1)
+    # OpenJPEG for HTJ2K too: OpenJPH lets values beyond the range wrap around (white specks in black).
+    samples = imagecodecs.jpeg2k_decode(data, numthreads=1)
     photometric = "RGB" if image.photometric in ("YBR_ICT", "YBR_RCT") else image.photometric
     return samples, photometric, header
 
