@@ -30,7 +30,7 @@ _MOMENT: Final = 1.0
 """Seconds for which what was read may serve for a first decision."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Arrived:
     """An instance whose object is on stable storage, ready to be filed.
 
@@ -62,7 +62,7 @@ class Arrived:
     frames: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Standing:
     """An instance that is stored under the SOP Instance UID of one that arrived."""
 

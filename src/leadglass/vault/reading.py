@@ -27,7 +27,7 @@ from leadglass.vault.objects import Place, place_of
 _PAGE: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Sealed:
     """Where an object is and the key that opens it."""
 
@@ -35,7 +35,7 @@ class Sealed:
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Whole:
     """All that the index says of one instance, for fsck."""
 
@@ -54,7 +54,7 @@ class Whole:
     attributes: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class KeptWhole:
     """All that the index says of one instance in quarantine."""
 

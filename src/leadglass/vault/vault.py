@@ -157,9 +157,7 @@ class Vault:
         """Delete a study: its key and rows in one transaction, then its objects; raises ``NotHere``."""
         demand(permit, Action.DELETE)
         places, octets = self._parts.committer.run(lambda filing: filing.forget_study(study_uid, permit))
-        # The wrapped key must not linger in the log; where a reader is in the way, the next sweep does it.
-        self._parts.committer.truncate_log()
-        self._bury(places)
+        self._erase()
         return Deleted(1, len(places), octets)
 
     def quarantined(self, permit: Permit) -> list[Kept]:
@@ -172,8 +170,7 @@ class Vault:
         demand(permit, Action.RESOLVE)
         said = resolving.resolve(self._parts, permit, number, resolution)
         if resolution is Resolution.DISCARD:
-            self._parts.committer.truncate_log()
-            self._bury(self._parts.reading.doomed())
+            self._erase()
         return said
 
     def fsck(self, permit: Permit, progress: Callable[[int, int], None]) -> FsckReport:
@@ -185,18 +182,23 @@ class Vault:
 
     def sweep(self) -> int:
         """Remove what deletions and killed processes left behind; gives how many objects that were."""
-        doomed = self._parts.reading.doomed()
-        if doomed:
-            self._parts.committer.truncate_log()
-            self._bury(doomed)
-        return len(doomed) + self._parts.objects.sweep(self._parts.reading.unknown)
+        return self._erase() + self._parts.objects.sweep(self._parts.reading.unknown)
 
-    def _bury(self, places: list[Place]) -> None:
-        """Remove objects without a row, then take them off the list; a failure leaves them to the next sweep."""
+    def _erase(self) -> int:
+        """Remove what was deleted, for good: wrapped keys from the log, objects from the disk.
+
+        What cannot be done now, because a reader is in the log's way or the
+        disk says no, stays on the list of the doomed for the next time.
+        """
+        doomed = self._parts.reading.doomed()
+        if not doomed:
+            return 0
+        is_emptied = self._parts.committer.truncate_log()
         removed: list[Place] = []
-        for place in places:
+        for place in doomed:
             with suppress(OSError):
                 self._parts.objects.remove(place)
                 removed.append(place)
-        if removed:
+        if removed and is_emptied:
             self._parts.committer.run(lambda filing: filing.bury(removed))
+        return len(removed)

@@ -1,0 +1,106 @@
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, insert, select
+
+from leadglass.crypto.database import open_sealed, sealed_engine
+from leadglass.policy.facts import StudyFacts
+from leadglass.policy.scope import Condition, Field, Scope
+from leadglass.vault.index.migrations import migrate
+from leadglass.vault.index.scope_sql import where
+from leadglass.vault.index.tables import study, study_label, study_source
+
+KEY = bytes(32)
+
+# Few values, so that they meet often; among them what SQL could trip over.
+WORDS = st.sampled_from(
+    ["", "a", "A", "b", " a", "a ", "%", "_", "'", '"', "a'b", "ä", "a\u0308", "\\", "1", "01", "\0", "null"]
+)
+SETS = st.frozensets(WORDS, max_size=3)
+FACTS = st.builds(StudyFacts, study_uid=WORDS, patient_id=WORDS, issuer_of_patient_id=WORDS, sources=SETS, labels=SETS)
+CONDITIONS = st.builds(Condition, st.sampled_from(Field), SETS)
+CLAUSES = st.frozensets(CONDITIONS, max_size=3)
+PLAIN = st.one_of(
+    st.just(Scope.nothing()), st.just(Scope.everything()), st.builds(Scope, st.frozensets(CLAUSES, max_size=3))
+)
+SCOPES = st.recursive(
+    PLAIN,
+    lambda inner: st.one_of(
+        st.tuples(inner, inner).map(lambda pair: pair[0] | pair[1]),
+        st.tuples(inner, inner).map(lambda pair: pair[0] & pair[1]),
+    ),
+    max_leaves=4,
+)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    path: Path = tmp_path_factory.mktemp("scope") / "index.db"
+    connection = open_sealed(path, KEY, create=True)
+    migrate(connection)
+    connection.close()
+    return sealed_engine(path, KEY)
+
+
+def matched(engine: Engine, scope: Scope, stored: list[StudyFacts]) -> list[bool]:
+    """Say which of some studies the SQL reading finds; nothing stays in the index."""
+    with engine.connect() as connection:
+        numbers = count(1)
+        for number, facts in zip(numbers, stored, strict=False):
+            connection.execute(
+                insert(study).values(
+                    id=number,
+                    study_uid=facts.study_uid,
+                    patient_id=facts.patient_id,
+                    issuer_of_patient_id=facts.issuer_of_patient_id,
+                    patient="",
+                    key=b"",
+                    attributes=b"",
+                    received="",
+                )
+            )
+            for source in facts.sources:
+                connection.execute(insert(study_source).values(study_id=number, source=source))
+            for label in facts.labels:
+                connection.execute(insert(study_label).values(study_id=number, label=label))
+        found = set(connection.scalars(select(study.c.id).where(where(scope))))
+        connection.rollback()
+    return [number in found for number in range(1, len(stored) + 1)]
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(scope=SCOPES, stored=st.lists(FACTS, min_size=1, max_size=4, unique_by=lambda facts: facts.study_uid))
+def test_both_readings_of_a_scope_agree(engine: Engine, scope: Scope, stored: list[StudyFacts]) -> None:
+    assert matched(engine, scope, stored) == [scope.covers(facts) for facts in stored]
+
+
+ONE = StudyFacts("1", "p", "", frozenset({"CT1"}), frozenset({"trial"}))
+
+
+@pytest.mark.parametrize(
+    ("scope", "covered"),
+    [
+        (Scope.nothing(), False),
+        (Scope.everything(), True),
+        (Scope.where(Field.STUDY), False),
+        (Scope.where(Field.SOURCE), False),
+        (Scope.where(Field.LABEL), False),
+        (Scope.where(Field.PATIENT), False),
+        (Scope.nothing() | Scope.where(Field.PATIENT, "p"), True),
+        (Scope.everything() & Scope.nothing(), False),
+        (Scope.everything() & Scope.where(Field.LABEL, "trial"), True),
+        (Scope.where(Field.LABEL, "trial") & Scope.where(Field.SOURCE, "CT2"), False),
+        (Scope.where(Field.PATIENT, "P"), False),
+    ],
+)
+def test_the_edges_of_a_scope(engine: Engine, scope: Scope, covered: bool) -> None:
+    assert matched(engine, scope, [ONE]) == [covered]
+    assert scope.covers(ONE) is covered
+
+
+def test_many_values_are_one_parameter(engine: Engine) -> None:
+    scope = Scope.where(Field.STUDY, *map(str, range(300_000)))
+    assert matched(engine, scope, [ONE]) == [True]
