@@ -456,7 +456,8 @@ def _reason(argument: pdus.PDU | ProtocolViolation | None) -> AbortReason:
 def _provider_abort(argument: pdus.PDU | ProtocolViolation | None, event: Evt) -> ProviderAbort:
     if isinstance(argument, ProtocolViolation):
         return ProviderAbort(argument.message, argument)
-    return ProviderAbort(f"{event.value} was not expected")
+    violation = ProtocolViolation(f"{event.value} was not expected.", AbortReason.UNEXPECTED_PDU)
+    return ProviderAbort(violation.message, violation)
 
 
 def _stranger(head: bytes) -> ProtocolViolation:

@@ -10,7 +10,6 @@ import errno
 import logging
 import socket
 import ssl
-from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import PurePath
 from typing import Final
@@ -71,6 +70,7 @@ class DicomServer:
         )
         self._listeners: list[tuple[socket.socket, ssl.SSLContext | None]] = []
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._peers: dict[int, Peer] = {}
         self._associated: dict[int, ServerAssociation] = {}
         self._numbers = 0
         self._reported: dict[IPv4Address | IPv6Address, float] = {}
@@ -183,49 +183,54 @@ class DicomServer:
         address = _address(host)
         self._numbers += 1
         number = self._numbers
+        peer = Peer(address, port)
         evicted = self._admission.arrive(address, number)
+        evicted_peer = None
         if evicted is not None and evicted in self._tasks:
+            evicted_peer = self._peers[evicted]
             self._tasks[evicted].cancel()
         task = asyncio.get_running_loop().create_task(
-            self._connection(number, connection, Peer(address, port), tls), name=f"dicom-{number}"
+            self._connection(number, connection, peer, tls, evicted_peer), name=f"dicom-{number}"
         )
         self._tasks[number] = task
-        task.add_done_callback(lambda _: self._tasks.pop(number, None))
+        self._peers[number] = peer
 
-    async def _connection(self, number: int, connection: socket.socket, peer: Peer, tls: ssl.SSLContext | None) -> None:
-        """Live one connection from its first to its last moment."""
+        def gone(_: asyncio.Task[None]) -> None:
+            # Here and not in the task, because a task that is cancelled before its first step never runs.
+            self._admission.leave(address, number)
+            connection.close()
+            del self._tasks[number], self._peers[number]
+
+        task.add_done_callback(gone)
+
+    async def _connection(
+        self, number: int, connection: socket.socket, peer: Peer, tls: ssl.SSLContext | None, evicted: Peer | None
+    ) -> None:
+        """Live one connection from its first to its last moment; first report the one that made room for it."""
         association: ServerAssociation | None = None
         try:
+            if evicted is not None:
+                await self._report_eviction(evicted)
             if await self._handler.peer_connected(peer.address) is not None:
-                connection.close()
                 return
             association = await self._shake_hands(number, connection, peer, tls)
             if association is not None:
                 await self._negotiate(number, association)
         except asyncio.CancelledError:
-            # Evicted or shutting down; it is our own cancel, and this task is the only one that ends by it.
-            await self._report_eviction(peer)
+            pass  # evicted or shutting down: it is our own cancel, and this task is the only one that ends by it
         except Exception as error:  # noqa: BLE001 - the border: a handler's fault ends one connection, not the server
             self._log.error("A connection failed in the handler: %s", place(error))
         finally:
-            self._admission.leave(peer.address, number)
-            if association is None:
-                connection.close()
-            elif association.link.transport is not None:
+            if association is not None and association.link.transport is not None:
                 association.link.transport.abort()
 
     async def _report_eviction(self, peer: Peer) -> None:
         """Tell once a minute and address: a flood of connections must not become a flood of records."""
-        if not self._listeners:
-            return
         now = asyncio.get_running_loop().time()
         self._reported = {who: when for who, when in self._reported.items() if now - when < _REPORT_EVERY}
         if peer.address not in self._reported:
             self._reported[peer.address] = now
-            with suppress(Exception):
-                await self._handler.connection_failed(
-                    peer, "too many connections without an association; the oldest silent ones are closed"
-                )
+            await self._failed(peer, "too many connections without an association; the oldest silent ones are closed")
 
     # --- handshakes -------------------------------------------------------------------
 

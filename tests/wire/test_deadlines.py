@@ -1,0 +1,47 @@
+"""Deadlines over one timer."""
+
+import asyncio
+
+from leadglass.wire.deadlines import Deadline, Deadlines
+
+
+def test_each_deadline_passes_once_and_in_order_and_a_cleared_one_does_not() -> None:
+    async def scene() -> list[Deadline]:
+        passed: list[Deadline] = []
+        deadlines = Deadlines(asyncio.get_running_loop(), passed.append)
+        deadlines.set(Deadline.WRITE, 0.06)
+        deadlines.set(Deadline.ARTIM, 0.02)
+        deadlines.set(Deadline.IDLE, 0.01)
+        deadlines.clear(Deadline.IDLE)
+        await asyncio.sleep(0.2)
+        return passed
+
+    assert asyncio.run(scene()) == [Deadline.ARTIM, Deadline.WRITE]
+
+
+def test_a_deadline_that_is_pushed_on_does_not_pass() -> None:
+    async def scene() -> list[Deadline]:
+        passed: list[Deadline] = []
+        deadlines = Deadlines(asyncio.get_running_loop(), passed.append)
+        for _ in range(10):
+            deadlines.set(Deadline.IDLE, 5.0)
+            await asyncio.sleep(0.005)
+        assert Deadline.IDLE in deadlines
+        deadlines.set(Deadline.IDLE, 0.001)
+        await asyncio.sleep(0.05)
+        assert Deadline.IDLE not in deadlines
+        return passed
+
+    assert asyncio.run(scene()) == [Deadline.IDLE]
+
+
+def test_closed_deadlines_never_pass() -> None:
+    async def scene() -> list[Deadline]:
+        passed: list[Deadline] = []
+        deadlines = Deadlines(asyncio.get_running_loop(), passed.append)
+        deadlines.set(Deadline.IDLE, 0.001)
+        deadlines.close()
+        await asyncio.sleep(0.02)
+        return passed
+
+    assert asyncio.run(scene()) == []
