@@ -209,6 +209,40 @@ def test_any_text_goes_in_comes_out_bounded_and_cannot_drive_a_terminal(log: Aud
     assert log.verify().ok
 
 
+def test_the_first_record_of_a_process_is_signed_for_at_once(opened: Opening) -> None:
+    for count in (1, 2, 3):
+        log = opened()
+        log.append(EVENT)
+        assert log.verify().signed == count  # not closed yet
+
+
+def test_a_record_is_signed_for_when_the_last_head_is_old(path: Path) -> None:
+    with AuditLog(path, KEY, SEED, checkpoint_seconds=0.0) as log:
+        for count in (1, 2, 3):
+            log.append(EVENT)
+            assert log.verify().signed == count
+    with AuditLog(path, KEY, SEED) as log:
+        fill(log, 3)
+        assert log.verify().signed == 4
+
+
+def test_a_record_is_given_to_machines_without_its_empty_fields(log: AuditLog) -> None:
+    log.append(replace(EVENT, reason="\x1b[2Jno"))
+    (record,) = log.records()
+    said = json.loads(json.dumps(record.to_json()))
+    assert said.pop("time").endswith("Z")
+    assert said == {
+        "sequence": 1,
+        "outcome": "permitted",
+        "action": "store",
+        "caller": "device:CT1",
+        "peer": "10.1.2.3",
+        "door": "dimse",
+        "reason": "\x1b[2Jno",
+    }
+    assert "\\x1b[2Jno" in record.to_line()
+
+
 # --- reading ------------------------------------------------------------------
 
 

@@ -41,7 +41,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from leadglass.errors import BadInput, Corrupt, Misconfigured
+from leadglass.errors import BadInput, Misconfigured
 
 CA_DAYS: Final = 3_652
 """Days the authority lives: ten years, as long as a modality."""
@@ -386,11 +386,3 @@ def _general_name(name: str) -> x509.GeneralName:
     if not _HOST.fullmatch(name):
         raise BadInput("A certificate is for host names (ASCII letters, digits, hyphens) and IP addresses only.")
     return x509.DNSName(name.lower())
-
-
-def not_after_of(certificate: bytes) -> datetime:
-    """Give the end of a certificate's life (DER); raises ``Corrupt`` when it is no certificate."""
-    try:
-        return x509.load_der_x509_certificate(certificate).not_valid_after_utc
-    except ValueError as error:
-        raise Corrupt("That is no certificate.") from error
