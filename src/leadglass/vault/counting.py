@@ -12,7 +12,7 @@ from sqlalchemy import Connection, distinct, func, select
 from leadglass.dicom import tags
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.policy.permit import Permit
-from leadglass.vault.index import packed
+from leadglass.vault.index import normal, packed
 from leadglass.vault.index.scope_sql import one_of, where
 from leadglass.vault.index.tables import series, series_sop_class, study
 
@@ -22,7 +22,6 @@ _PATIENT_INSTANCES: Final = tags.key(tags.NumberOfPatientRelatedInstances)
 _STUDY_SERIES: Final = tags.key(tags.NumberOfStudyRelatedSeries)
 _STUDY_INSTANCES: Final = tags.key(tags.NumberOfStudyRelatedInstances)
 _SERIES_INSTANCES: Final = tags.key(tags.NumberOfSeriesRelatedInstances)
-_MODALITY: Final = tags.key(tags.Modality)
 _MODALITIES: Final = tags.key(tags.ModalitiesInStudy)
 _SOP_CLASSES: Final = tags.key(tags.SOPClassesInStudy)
 _AVAILABILITY: Final = tags.key(tags.InstanceAvailability)
@@ -65,20 +64,20 @@ def of_studies(connection: Connection, studies: Collection[int], asked: frozense
         for row, count, instances in rows:
             found[row] |= {_STUDY_SERIES: _number(count), _STUDY_INSTANCES: _number(instances)}
     if _MODALITIES in asked:
-        # The column holds a form to search by; the value itself is in the attributes.
         rows = connection.execute(
-            select(series.c.study_id, func.min(series.c.attributes))
+            select(series.c.study_id, series.c.modality, func.min(series.c.attributes))
             .where(one_of(series.c.study_id, studies))
             .group_by(series.c.study_id, series.c.modality)
         )
         modalities: defaultdict[int, set[str]] = defaultdict(set)
-        for row, attributes in rows:
-            modalities[row].update(_modality(attributes))
+        for row, modality, attributes in rows:
+            modalities[row].update(_several(attributes) if modality is None else {modality} - {""})
         for row, values in modalities.items():
             found[row][_MODALITIES] = _texts("CS", values)
     if _SOP_CLASSES in asked:
         rows = connection.execute(
-            select(distinct(series.c.study_id), series_sop_class.c.sop_class_uid)
+            select(series.c.study_id, series_sop_class.c.sop_class_uid)
+            .distinct()
             .join_from(series, series_sop_class)
             .where(one_of(series.c.study_id, studies))
         )
@@ -117,9 +116,9 @@ def of_patients(
     }
 
 
-def _modality(packed_attributes: bytes) -> list[str]:
-    element = packed.unpack(packed_attributes).get(_MODALITY)
-    return [str(value) for value in element.get("Value", []) if value] if element is not None else []
+def _several(packed_attributes: bytes) -> list[str]:
+    """Give the modalities of a series that says several, against the Standard."""
+    return [str(value) for value in normal.values(packed.unpack(packed_attributes), tags.Modality) if value]
 
 
 def _number(count: int) -> JsonElement:

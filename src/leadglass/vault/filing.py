@@ -360,7 +360,7 @@ class Filing:
                 of_series = levels.of_series(arrived.attributes)
                 inserted = self._execute(
                     "INSERT INTO series (study_id, series_uid, modality, instances, attributes) VALUES (?, ?, ?, 0, ?)",
-                    (study.row, arrived.series_uid, normal.text(of_series, tags.Modality), packed.pack(of_series)),
+                    (study.row, arrived.series_uid, normal.plain(of_series, tags.Modality), packed.pack(of_series)),
                 ).lastrowid
                 series = _Series(cast(int, inserted), set())
             study.series[arrived.series_uid] = series

@@ -23,7 +23,7 @@ def schema(path: Path) -> dict[str, object]:
         " WHERE l.schema = 'main' AND l.name NOT LIKE 'sqlite%'"
     ):
         indices = {
-            str(index): (unique, origin, ask(f"SELECT name FROM pragma_index_info('{index}')"))
+            str(index): (unique, origin, ask(f"PRAGMA index_info('{index}')"))
             for _, index, unique, origin, _ in ask(f"PRAGMA index_list({name})")
         }
         described[str(name)] = (

@@ -23,12 +23,18 @@ def values(attributes: Attributes, tag: int) -> list[object]:
     return cast("list[object]", element.get("Value", [])) if element is not None else []
 
 
-def text(attributes: Attributes, tag: int) -> str | None:
+def plain(attributes: Attributes, tag: int) -> str | None:
     """Give the one text of an attribute without padding: empty when there is none, None when there are several."""
     found = values(attributes, tag)
     if not found or found[0] is None:
         return "" if len(found) <= 1 else None
-    return fold(str(found[0])) if len(found) == 1 else None
+    return str(found[0]).strip(PADDING) if len(found) == 1 else None
+
+
+def text(attributes: Attributes, tag: int) -> str | None:
+    """Give ``plain`` in its folded form."""
+    found = plain(attributes, tag)
+    return fold(found) if found is not None else None
 
 
 def fold(value: str) -> str:

@@ -36,7 +36,7 @@ _STUDY_DATES: Final[_Texts] = {
     tags.key(tags.PatientBirthDate): study.c.patient_birth_date,
 }
 _STUDY_UIDS: Final[_Texts] = {tags.key(tags.StudyInstanceUID): study.c.study_uid}
-_SERIES_TEXTS: Final[_Texts] = {tags.key(tags.Modality): series.c.modality}
+_MODALITY: Final = tags.key(tags.Modality)
 _SERIES_UIDS: Final[_Texts] = {tags.key(tags.SeriesInstanceUID): series.c.series_uid}
 _INSTANCE_UIDS: Final[_Texts] = {
     tags.key(tags.SOPInstanceUID): instance.c.sop_instance_uid,
@@ -64,16 +64,20 @@ def narrow(query: Query) -> Narrowed:
     if isinstance(names, Name):
         of_study += _names(names)
     modalities = keys.get(_MODALITIES)
+    among = series.alias("among")  # not the series that a query at a lower level is about
     if modalities is not None and query.level is not Level.PATIENT:
         of_study += [
-            exists().where(series.c.study_id == study.c.id, condition)
-            for condition in _text(series.c.modality, modalities)
+            exists().where(among.c.study_id == study.c.id, condition)
+            for condition in _code(among.c.modality, modalities)
         ]
     of_instance = list(_uids(keys, _INSTANCE_UIDS))
     numbers = keys.get(_INSTANCE_NUMBER)
     if isinstance(numbers, Number):
         of_instance += _numbers(instance.c.instance_number, numbers)
-    of_series = [*_uids(keys, _SERIES_UIDS), *_texts(keys, _SERIES_TEXTS)]
+    of_series = list(_uids(keys, _SERIES_UIDS))
+    modality = keys.get(_MODALITY)
+    if modality is not None:
+        of_series += _code(series.c.modality, modality)
     return Narrowed(tuple(of_study), tuple(of_series), tuple(of_instance))
 
 
@@ -90,6 +94,12 @@ def _texts(keys: Mapping[str, Key], columns: _Texts) -> Iterator[ColumnElement[b
         key = keys.get(tag)
         if key is not None:
             yield from _text(column, key)
+
+
+def _code(column: Column[Any], key: Key) -> Iterator[ColumnElement[bool]]:
+    """Compare a code as it is in the data set, without padding: so its column can be counted too."""
+    if isinstance(key, (Single, UidList)):
+        yield or_(one_of(column, {value.strip(normal.PADDING) for value in key.values}), column.is_(None))
 
 
 def _text(column: Column[Any], key: Key) -> Iterator[ColumnElement[bool]]:
