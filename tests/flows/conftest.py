@@ -3,10 +3,13 @@
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+from uuid import uuid4
 
+import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from pydicom.uid import generate_uid
 
 from tests.peers.dataset import read_head
 from tests.peers.leadglass import Doors, Leadglass, Record
@@ -86,7 +89,10 @@ class Sample:
 
 
 def _sample(name: str) -> Sample:
-    path = Path(cast("str", get_testdata_file(name, download=False)))
+    return _sample_of(Path(cast("str", get_testdata_file(name, download=False))))
+
+
+def _sample_of(path: Path) -> Sample:
     head = read_head(path)
     return Sample(
         path,
@@ -115,3 +121,16 @@ def stocked(site: Site, ct: Sample, mr: Sample) -> Site:
     """Give the archive with both samples in it."""
     site.lead.do("import", ct.path, mr.path)
     return site
+
+
+@pytest.fixture
+def fresh(mr: Sample, tmp_path: Path) -> Sample:
+    """Give a made-up image of a study that nobody has sent before."""
+    dataset = cast("Any", pydicom).dcmread(mr.path)
+    dataset.PatientID = dataset.PatientName = f"FRESH{uuid4().hex[:8]}"
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        setattr(dataset, keyword, generate_uid())
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    path = tmp_path / "fresh.dcm"
+    dataset.save_as(path)
+    return _sample_of(path)
