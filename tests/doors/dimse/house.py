@@ -103,9 +103,7 @@ class House:
 
 
 @contextmanager
-def build(
-    folder: Path, *, settings: DimseSettings | None = None, limits: WireLimits | None = None
-) -> Generator[House]:
+def build(folder: Path, *, settings: DimseSettings | None = None, limits: WireLimits | None = None) -> Generator[House]:
     """Compose an archive in ``folder`` and serve it until the block ends."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = settings or DimseSettings(pending=0.05)

@@ -2,27 +2,428 @@
 
 from pathlib import Path
 
+import pytest
 from pydicom.data import get_testdata_file
+from pydicom.tag import BaseTag
+from pydicom.uid import UID
+from pynetdicom import evt
 
 from tests.doors.dimse.house import House
-from tests.peers.dcmtk import Dcmtk
+from tests.doors.dimse.peer import associate, receiver
+from tests.peers.dataset import instance, read_head, split
+from tests.peers.dcmtk import Dcmtk, tls_options
+from tests.peers.running import free_port
+from tests.peers.scu import (
+    PATIENT_FIND,
+    PATIENT_GET,
+    PATIENT_MOVE,
+    STUDY_FIND,
+    STUDY_GET,
+    STUDY_MOVE,
+    UNCOMPRESSED,
+    Collected,
+    Instance,
+    Way,
+    association,
+    find,
+    identifier,
+    last_status,
+    send,
+)
+from tests.peers.tls import server_context
 
-CT = Path(str(get_testdata_file("CT_small.dcm")))
+CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
+MR_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
+SC_STORAGE = "1.2.840.10008.5.1.4.1.1.7"
+EXPLICIT, IMPLICIT = UNCOMPRESSED
+RLE = "1.2.840.10008.1.2.5"
+EVERYTHING = "echo,store,find,get,move"
 
 
-def test_dcmtk_verifies_stores_finds_and_gets(house: House, dcmtk: Dcmtk, tmp_path: Path) -> None:
-    way = house.lane("WS1", "echo,store,find,get")
-    to = ["-aet", "WS1", "-aec", "LEADGLASS", "127.0.0.1", str(way.port)]
+def sample(name: str) -> Path:
+    """Give a file shipped inside pydicom."""
+    return Path(str(get_testdata_file(name)))
+
+
+CT = sample("CT_small.dcm")
+MR = sample("MR_small.dcm")
+MR_RLE = sample("MR_small_RLE.dcm")
+
+
+def load(path: Path) -> Instance:
+    """Read a file as an instance to send."""
+    head = read_head(path)
+    return instance(path, str(head.SOPClassUID), str(head.SOPInstanceUID))
+
+
+def study_of(path: Path) -> str:
+    return str(read_head(path).StudyInstanceUID)
+
+
+def options(way: Way) -> list[str]:
+    """Give what every DCMTK client is told."""
+    return [*tls_options(way.credentials), "-aet", way.ae_title, "-aec", "LEADGLASS", "127.0.0.1", str(way.port)]
+
+
+# --- all services, both lanes -------------------------------------------------
+
+
+@pytest.mark.parametrize("lane", ["plaintext", "TLS"])
+def test_dcmtk_verifies_stores_finds_gets_and_moves(lane: str, house: House, dcmtk: Dcmtk, tmp_path: Path) -> None:
+    port = free_port()
+    if lane == "TLS":
+        way, receiver = house.enrol("WS1", EVERYTHING), house.enrol("DEST", "store", port=port).credentials
+    else:
+        way, receiver = house.lane("WS1", EVERYTHING), None
+        house.lane("DEST", "store", port=port)
+    to, study = options(way), study_of(CT)
     echo = dcmtk("echoscu", *to)
     assert echo.code == 0, echo.said
-    store = dcmtk("storescu", *to, CT)
+    store = dcmtk("storescu", *to, CT, MR)
     assert store.code == 0, store.said
-    find = dcmtk("findscu", "-S", "-k", "QueryRetrieveLevel=STUDY", "-k", "PatientID=1CT1", "-k", "StudyInstanceUID", *to)
-    assert find.code == 0, find.said
-    assert "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322" in find.said
-    got = dcmtk(
-        "getscu", "-S", "-k", "QueryRetrieveLevel=STUDY",
-        "-k", "StudyInstanceUID=1.3.6.1.4.1.5962.1.2.1.20040119072730.12322", "-od", tmp_path, "+B", *to,
-    )  # fmt: skip
+    question = ["-S", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study}"]
+    found = dcmtk("findscu", *question, "-k", "PatientID", *to)
+    assert "1CT1" in found.said, found.said
+    (tmp_path / "got").mkdir()
+    got = dcmtk("getscu", *question, "-od", tmp_path / "got", "+B", *to)
     assert got.code == 0, got.said
-    assert len(list(tmp_path.glob("CT*"))) == 1
+    (kept,) = (tmp_path / "got").iterdir()
+    assert split(kept.read_bytes())[1] == split(CT.read_bytes())[1]
+    with dcmtk.storescp(tmp_path / "moved", port=port, credentials=receiver) as received:
+        moved = dcmtk("movescu", *question, "-aem", "DEST", *to)
+        assert moved.code == 0, moved.said
+        (kept,) = received.files()
+    assert split(kept.read_bytes())[1] == split(CT.read_bytes())[1]
+
+
+def test_what_is_acknowledged_is_there_and_what_was_done_is_on_record(house: House) -> None:
+    way = house.lane("WS1", EVERYTHING)
+    with association(way, [(CT_STORAGE, (EXPLICIT,)), (STUDY_FIND, UNCOMPRESSED)]) as assoc:
+        assert send(assoc, load(CT)) == 0x0000
+        assert send(assoc, load(CT)) == 0x0000
+        status, matches = find(assoc, identifier(QueryRetrieveLevel="STUDY", PatientID="1CT1", StudyInstanceUID=""))
+    assert status == 0
+    assert [str(match.StudyInstanceUID) for match in matches] == [study_of(CT)]
+    recorded = [(event.outcome.value, event.action) for event in house.events("WS1")]
+    assert ("permitted", "associate") in recorded
+    assert ("permitted", "store") in recorded
+    assert ("permitted", "find") in recorded
+
+
+def test_the_end_of_an_association_closes_its_books(house: House) -> None:
+    way = house.lane("WS1", "store")
+    with association(way, [(CT_STORAGE, (EXPLICIT,))]) as assoc:
+        send(assoc, load(CT))
+    closing = [event for event in house.events("WS1") if event.outcome.value == "done"]
+    assert [event.detail["instances"] for event in closing] == [1]
+
+
+# --- negotiation --------------------------------------------------------------
+
+
+def test_only_what_was_granted_is_accepted_and_the_rest_is_on_record(house: House) -> None:
+    way = house.lane("CT1", "store")
+    with association(way, [(CT_STORAGE, (EXPLICIT,)), (STUDY_FIND, UNCOMPRESSED), (STUDY_MOVE, UNCOMPRESSED)]) as assoc:
+        assert [context.abstract_syntax for context in assoc.accepted_contexts] == [CT_STORAGE]
+        assert {context.result for context in assoc.rejected_contexts} == {0x01}
+    assert {event.action for event in house.refusals()} == {"find", "move"}
+    assert all("not granted" in event.reason for event in house.refusals())
+
+
+def test_a_class_that_is_no_storage_is_not_supported_for_anybody(house: House) -> None:
+    way = house.lane("WS1", EVERYTHING)
+    with association(way, [("1.2.840.10008.1.20.1", UNCOMPRESSED), ("1.2.3.4.5", UNCOMPRESSED)]) as assoc:
+        assert [context.result for context in assoc.rejected_contexts] == [0x03, 0x03]
+
+
+def test_explicit_vr_is_chosen_over_implicit_where_the_sender_has_both(house: House) -> None:
+    way = house.lane("WS1", "store")
+    with association(way, [(CT_STORAGE, (IMPLICIT, EXPLICIT)), (MR_STORAGE, (RLE, EXPLICIT))]) as assoc:
+        chosen = {context.abstract_syntax: context.transfer_syntax[0] for context in assoc.accepted_contexts}
+    assert chosen == {CT_STORAGE: EXPLICIT, MR_STORAGE: RLE}
+
+
+def test_a_private_transfer_syntax_is_kept_as_it_is(house: House) -> None:
+    way = house.lane("WS1", "store,get")
+    private = "1.2.826.0.1.3680043.9.9999.1"
+    with association(way, [(CT_STORAGE, (private,))]) as assoc:
+        assert [context.transfer_syntax for context in assoc.accepted_contexts] == [[private]]
+
+
+def test_relational_queries_are_negotiated_and_then_answered(house: House) -> None:
+    house.take([CT])
+    way = house.lane("WS1", "find")
+    keys = identifier(QueryRetrieveLevel="SERIES", SeriesInstanceUID="", Modality="CT")
+    with association(way, [(STUDY_FIND, UNCOMPRESSED)]) as assoc:
+        assert find(assoc, keys)[0] == 0xA900
+
+    with associate(way, [(STUDY_FIND, UNCOMPRESSED)], extended=[(STUDY_FIND, b"\x01\x00\x01\x01")]) as assoc:
+        assert assoc.acceptor.sop_class_extended == {UID(STUDY_FIND): b"\x01\x00\x00\x00"}
+        status, matches = find(assoc, keys)
+    assert status == 0
+    assert [str(match.Modality) for match in matches] == ["CT"]
+
+
+# --- storage ------------------------------------------------------------------
+
+
+def test_an_instance_that_is_not_what_was_declared_does_not_match(house: House) -> None:
+    way = house.lane("CT1", "store")
+    right = load(CT)
+    wrong = Instance(CT_STORAGE, "1.2.3.4.5", EXPLICIT, right.data)
+    with association(way, [(CT_STORAGE, (EXPLICIT,))]) as assoc:
+        assert send(assoc, wrong) == 0xA900
+        assert send(assoc, right) == 0x0000
+
+
+def test_a_data_set_that_is_none_cannot_be_understood_and_the_association_goes_on(house: House) -> None:
+    way = house.lane("CT1", "store")
+    with association(way, [(CT_STORAGE, (EXPLICIT,))]) as assoc:
+        assert send(assoc, Instance(CT_STORAGE, "1.2.3", EXPLICIT, b"\xff" * 4096)) == 0xC000
+        assert send(assoc, load(CT)) == 0x0000
+    assert any(event.outcome.value == "failed" for event in house.events("CT1"))
+
+
+def test_another_instance_with_a_known_uid_is_a_duplicate_and_changes_nothing(house: House) -> None:
+    house.take([CT])
+    way = house.lane("CT1", "store,get")
+    right = load(CT)
+    altered = right.data.replace(b"CompressedSamples^CT1", b"CompressedSamples^XX1")
+    assert altered != right.data
+    with association(way, [(CT_STORAGE, (EXPLICIT,))]) as assoc:
+        assert send(assoc, Instance(CT_STORAGE, right.sop_instance_uid, EXPLICIT, altered)) == 0x0111
+    collected = fetch(way, study_of(CT), (EXPLICIT,))
+    assert collected.instances[right.sop_instance_uid].data == right.data
+
+
+# --- retrieval ----------------------------------------------------------------
+
+
+def fetch(way: Way, study: str, syntaxes: tuple[str, ...], *, sop_class: str = CT_STORAGE) -> Collected:
+    """C-GET a study."""
+    collected = Collected()
+    contexts = [(STUDY_GET, UNCOMPRESSED), *((sop_class, (syntax,)) for syntax in syntaxes)]
+    with association(way, contexts, get=collected) as assoc:
+        keys = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=study)
+        answer = last_status(assoc.send_c_get(keys, UID(STUDY_GET)))
+        assert answer.Status == 0x0000, answer
+    return collected
+
+
+def test_a_receiver_that_takes_the_stored_transfer_syntax_gets_the_original(house: House) -> None:
+    house.take([MR_RLE])
+    original = load(MR_RLE)
+    collected = fetch(house.lane("WS1", "get"), study_of(MR_RLE), (EXPLICIT, RLE), sop_class=MR_STORAGE)
+    assert collected.instances[original.sop_instance_uid] == original
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_a_receiver_that_does_not_gets_it_decompressed(syntax: str, house: House) -> None:
+    house.take([MR_RLE])
+    collected = fetch(house.lane("WS1", "get"), study_of(MR_RLE), (syntax,), sop_class=MR_STORAGE)
+    (received,) = collected.instances.values()
+    assert received.transfer_syntax_uid == syntax
+    assert split(MR.read_bytes())[1][-8192:] == received.data[-8192:]
+
+
+def test_a_receiver_that_takes_nothing_it_can_become_hears_which_instance_failed(house: House) -> None:
+    house.take([CT])
+    way = house.lane("WS1", "get")
+    collected = Collected()
+    with association(way, [(STUDY_GET, UNCOMPRESSED), (CT_STORAGE, (RLE,))], get=collected) as assoc:
+        keys = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=study_of(CT))
+        *_, (status, failed) = assoc.send_c_get(keys, UID(STUDY_GET))
+    assert status.Status == 0xA702
+    assert "transfer syntax" in str(status.ErrorComment)
+    assert failed is not None
+    assert str(failed.FailedSOPInstanceUIDList) == str(read_head(CT).SOPInstanceUID)
+    assert collected.instances == {}
+
+
+def test_some_failures_are_a_warning_with_counts(house: House) -> None:
+    house.take([CT, MR])
+    way = house.lane("WS1", "get")
+    collected = Collected()
+    with association(way, [(STUDY_GET, UNCOMPRESSED), (CT_STORAGE, (EXPLICIT,))], get=collected) as assoc:
+        keys = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=[study_of(CT), study_of(MR)])
+        answer = last_status(assoc.send_c_get(keys, UID(STUDY_GET)))
+    assert answer.Status == 0xB000
+    assert (answer.NumberOfCompletedSuboperations, answer.NumberOfFailedSuboperations) == (1, 1)
+    assert len(collected.instances) == 1
+
+
+@pytest.mark.parametrize(("model", "action"), [(PATIENT_GET, "get"), (STUDY_GET, "get")])
+def test_a_retrieval_of_nothing_is_a_success_without_sub_operations(model: str, action: str, house: House) -> None:
+    way = house.lane("WS1", action)
+    with association(way, [(model, UNCOMPRESSED), (CT_STORAGE, UNCOMPRESSED)], get=Collected()) as assoc:
+        keys = identifier(QueryRetrieveLevel="STUDY", PatientID="NOBODY", StudyInstanceUID="1.2.3")
+        answer = last_status(assoc.send_c_get(keys, UID(model)))
+    assert answer.Status == 0x0000
+    assert answer.NumberOfCompletedSuboperations == 0
+
+
+@pytest.mark.parametrize("level", ["PATIENT", "STUDY", "SERIES", "IMAGE"])
+def test_patient_root_retrieves_at_every_level(level: str, house: House) -> None:
+    house.take([CT, MR])
+    head = read_head(CT)
+    way = house.lane("WS1", "get")
+    keys = identifier(QueryRetrieveLevel=level, PatientID=str(head.PatientID))
+    for depth, keyword in enumerate(("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"), 1):
+        if ["PATIENT", "STUDY", "SERIES", "IMAGE"].index(level) >= depth:
+            setattr(keys, keyword, str(head[keyword].value))
+    collected = Collected()
+    with association(way, [(PATIENT_GET, UNCOMPRESSED), (CT_STORAGE, (EXPLICIT,))], get=collected) as assoc:
+        answer = last_status(assoc.send_c_get(keys, UID(PATIENT_GET)))
+    assert answer.Status == 0x0000
+    assert list(collected.instances) == [str(head.SOPInstanceUID)]
+
+
+# --- cancel -------------------------------------------------------------------
+
+
+def test_a_cancelled_retrieval_stops_and_says_what_remains(house: House, corpus: Path) -> None:
+    files = sorted((corpus / "series" / "mr_prostate_adc").iterdir())
+    house.take(files)
+    way = house.lane("WS1", "get")
+    received = 0
+
+    def take(event: evt.Event) -> int:
+        nonlocal received
+        received += 1
+        if received == 2:
+            event.assoc.send_c_cancel(1, query_model=UID(STUDY_GET))
+        return 0x0000
+
+    with associate(way, [(STUDY_GET, UNCOMPRESSED), (MR_STORAGE, UNCOMPRESSED)], on_store=take) as a:
+        keys = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=study_of(files[0]))
+        answer = last_status(a.send_c_get(keys, UID(STUDY_GET)))
+    assert answer.Status == 0xFE00
+    assert answer.NumberOfRemainingSuboperations + answer.NumberOfCompletedSuboperations == len(files)
+    assert answer.NumberOfRemainingSuboperations > 0
+
+
+def test_a_cancelled_query_stops(house: House, corpus: Path) -> None:
+    files = sorted((corpus / "series" / "mr_t1_defaced").iterdir())
+    house.take(files)
+    way = house.lane("WS1", "find")
+    head = read_head(files[0])
+    keys = identifier(
+        QueryRetrieveLevel="IMAGE",
+        StudyInstanceUID=str(head.StudyInstanceUID),
+        SeriesInstanceUID=str(head.SeriesInstanceUID),
+        SOPInstanceUID="",
+    )
+    with association(way, [(STUDY_FIND, UNCOMPRESSED)]) as assoc:
+        answers = assoc.send_c_find(keys, UID(STUDY_FIND), msg_id=7)
+        next(answers)
+        assoc.send_c_cancel(7, query_model=UID(STUDY_FIND))
+        statuses = [int(status.Status) for status, _ in answers]
+    assert statuses[-1] in {0xFE00, 0x0000}
+    assert len(statuses) <= len(files)
+
+
+# --- C-MOVE -------------------------------------------------------------------
+
+
+def test_a_move_tells_its_originator_to_the_receiver_and_prefers_the_original(house: House) -> None:
+    port = free_port()
+    house.take([MR_RLE, CT])
+    way = house.lane("WS1", "move")
+    house.lane("DEST", "store", port=port)
+    contexts = [(MR_STORAGE, (RLE, EXPLICIT)), (CT_STORAGE, (EXPLICIT,))]
+    with receiver("DEST", contexts, port=port) as collected, association(way, [(STUDY_MOVE, UNCOMPRESSED)]) as assoc:
+        keys = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=[study_of(MR_RLE), study_of(CT)])
+        answer = last_status(assoc.send_c_move(keys, "DEST", UID(STUDY_MOVE), msg_id=99))
+    assert answer.Status == 0x0000
+    assert collected.instances == {one.sop_instance_uid: one for one in (load(MR_RLE), load(CT))}
+    assert collected.originators == {("WS1", 99)}
+
+
+def test_a_destination_that_is_no_device_of_ours_is_unknown_and_on_record(house: House) -> None:
+    house.take([CT])
+    way = house.lane("WS1", "move")
+    house.lane("DEAF", "store")
+    for name, reason in (("NOWHERE", "no registered device"), ("DEAF", "without host and port")):
+        with association(way, [(STUDY_MOVE, UNCOMPRESSED)]) as assoc:
+            keys = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=study_of(CT))
+            answer = last_status(assoc.send_c_move(keys, name, UID(STUDY_MOVE)))
+        assert answer.Status == 0xA801
+        assert reason in house.refusals()[-1].reason
+        assert house.refusals()[-1].detail["to"] == name
+
+
+def test_a_destination_that_cannot_be_reached_fails_every_sub_operation(house: House) -> None:
+    house.take([CT, MR])
+    way = house.lane("WS1", "move")
+    house.lane("DEST", "store", port=free_port())
+    with association(way, [(PATIENT_MOVE, UNCOMPRESSED)]) as assoc:
+        keys = identifier(QueryRetrieveLevel="PATIENT", PatientID="1CT1")
+        answer = last_status(assoc.send_c_move(keys, "DEST", UID(PATIENT_MOVE)))
+    assert answer.Status == 0xA702
+    assert answer.NumberOfFailedSuboperations == 1
+    assert "No connection" in str(answer.ErrorComment)
+
+
+def test_a_destination_with_another_devices_certificate_gets_nothing(house: House) -> None:
+    port = free_port()
+    house.take([CT])
+    way = house.lane("WS1", "move")
+    house.enrol("DEST", "store", port=port)
+    other = house.enrol("OTHER", "store").credentials
+    assert other is not None
+    with (
+        receiver("DEST", [(CT_STORAGE, (EXPLICIT,))], port=port, tls=server_context(other)) as collected,
+        association(way, [(STUDY_MOVE, UNCOMPRESSED)]) as assoc,
+    ):
+        keys = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=study_of(CT))
+        answer = last_status(assoc.send_c_move(keys, "DEST", UID(STUDY_MOVE)))
+    assert answer.Status == 0xA702
+    assert collected.instances == {}
+
+
+def test_a_device_with_a_certificate_is_never_sent_to_in_plaintext(house: House) -> None:
+    port = free_port()
+    house.take([CT])
+    way = house.lane("WS1", "move")
+    house.enrol("DEST", "store", port=port)
+    with (
+        receiver("DEST", [(CT_STORAGE, (EXPLICIT,))], port=port) as collected,
+        association(way, [(STUDY_MOVE, UNCOMPRESSED)]) as assoc,
+    ):
+        keys = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=study_of(CT))
+        answer = last_status(assoc.send_c_move(keys, "DEST", UID(STUDY_MOVE)))
+    assert answer.Status == 0xA702
+    assert collected.instances == {}
+
+
+# --- identifiers --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", [PATIENT_FIND, STUDY_FIND])
+def test_an_identifier_without_a_level_does_not_match_its_class(model: str, house: House) -> None:
+    way = house.lane("WS1", "find")
+    with association(way, [(model, UNCOMPRESSED)]) as assoc:
+        assert find(assoc, identifier(PatientID="1CT1"), model)[0] == 0xA900
+
+
+def test_a_retrieval_of_everything_is_refused(house: House) -> None:
+    house.take([CT])
+    way = house.lane("WS1", "get")
+    with association(way, [(STUDY_GET, UNCOMPRESSED), (CT_STORAGE, UNCOMPRESSED)], get=Collected()) as assoc:
+        keys = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID="")
+        assert last_status(assoc.send_c_get(keys, UID(STUDY_GET))).Status == 0xA900
+
+
+def test_an_oversized_identifier_is_refused_and_the_association_goes_on(house: House) -> None:
+    way = house.lane("WS1", "find")
+    with association(way, [(STUDY_FIND, (IMPLICIT,))]) as assoc:
+        keys = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=["1.2.3"] * 300_000)
+        assert find(assoc, keys)[0] == 0xA900
+        assert find(assoc, identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID="1.2.3"))[0] == 0x0000
+
+
+def test_an_unknown_operation_is_not_recognized(house: House) -> None:
+    way = house.lane("WS1", "echo")
+    with association(way, [("1.2.840.10008.1.1", UNCOMPRESSED)]) as assoc:
+        status, _ = assoc.send_n_get([BaseTag(0x00100010)], UID("1.2.840.10008.1.1"), UID("1.2.3"))
+    assert status.Status == 0x0211
