@@ -214,15 +214,14 @@ def serving(
         server = DicomServer(recorder, limits)
         try:
             _, port = asyncio.run_coroutine_threadsafe(server.listen("127.0.0.1", 0, tls), loop).result(10)
-            served = Served(port, server, loop)
-            yield served
-            served.close(0)
-            assert server.connections == 0
-            assert server.associations == 0
+            yield Served(port, server, loop)
         finally:
+            asyncio.run_coroutine_threadsafe(server.close(0), loop).result(30)
+            left = server.connections + server.associations
             loop.call_soon_threadsafe(loop.stop)
             thread.join(10)
             loop.close()
+        assert left == 0
 
 
 def running(scene: Coroutine[Any, Any, T]) -> T:

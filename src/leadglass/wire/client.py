@@ -17,7 +17,7 @@ from leadglass.wire.errors import AssociationAborted, AssociationRejected, Conne
 from leadglass.wire.items import CommonExtended, Role, UserIdentity
 from leadglass.wire.limits import WireLimits
 from leadglass.wire.pdu import AssociateRequest, ProposedContext, Rejection
-from leadglass.wire.tls import handshake_failure
+from leadglass.wire.tls import Tls, tls_failure
 
 
 class ClientSession(Protocol):
@@ -129,29 +129,34 @@ async def _open(
     limits: WireLimits,
 ) -> None:
     loop = asyncio.get_running_loop()
+    secured: Tls | None = None
     try:
-        async with asyncio.timeout(limits.connect + (limits.tls_handshake if tls is not None else 0)):
+        async with asyncio.timeout(limits.connect):
             if tls is None:
                 await loop.create_connection(lambda: association.link, host, port)
             else:
-                await loop.create_connection(
-                    lambda: association.link,
-                    host,
-                    port,
-                    ssl=tls,
-                    server_hostname=server_hostname or host,
-                    ssl_handshake_timeout=limits.tls_handshake,
-                    ssl_shutdown_timeout=limits.linger,
-                )
-    except ssl.SSLError as error:
-        raise ConnectionFailed(f"{handshake_failure(error)}.") from None
-    except TimeoutError:
-        raise ConnectionFailed(f"No connection within {limits.connect:g} seconds.") from None
-    except OSError as error:
-        raise ConnectionFailed(f"No connection: {error.strerror or type(error).__name__}.") from None
+                layer = secured = Tls(tls, association.link, server_side=False, server_hostname=server_hostname or host)
+                await loop.create_connection(lambda: layer, host, port)
+        if secured is not None:
+            async with asyncio.timeout(limits.tls_handshake):
+                await secured.ready
+    except BaseException as error:
+        if secured is not None:
+            secured.abort()
+        if isinstance(error, OSError):
+            raise ConnectionFailed(_failure(error, secured, limits)) from None
+        raise
     transport = association.link.transport
     if transport is not None:
         association.identify(_peer(transport, port, tls=tls is not None))
+
+
+def _failure(error: OSError, secured: Tls | None, limits: WireLimits) -> str:
+    if secured is not None and secured.connected:
+        return f"{tls_failure(error)}."
+    if isinstance(error, TimeoutError):
+        return f"No connection within {limits.connect:g} seconds."
+    return f"No connection: {error.strerror or type(error).__name__}."
 
 
 async def _agree(association: ClientAssociation, limits: WireLimits) -> None:

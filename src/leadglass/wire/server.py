@@ -26,7 +26,7 @@ from leadglass.wire.association import (
 from leadglass.wire.errors import AssociationAborted
 from leadglass.wire.limits import WireLimits
 from leadglass.wire.pdu import LOCAL_LIMIT_EXCEEDED, TEMPORARY_CONGESTION, AssociateRequest, Rejection
-from leadglass.wire.tls import handshake_failure
+from leadglass.wire.tls import Tls, tls_failure
 
 _ACCEPTS_AT_ONCE: Final = 64
 """connections taken before others get their turn"""
@@ -257,21 +257,25 @@ class DicomServer:
             return None
         association = ServerAssociation(limits)
         loop = asyncio.get_running_loop()
+        if tls is None:
+            await loop.connect_accepted_socket(lambda: association.link, connection)
+            association.identify(peer)
+            return association
+        secured = Tls(tls, association.link, server_side=True)
+        await loop.connect_accepted_socket(lambda: secured, connection)
         try:
-            if tls is None:
-                await loop.connect_accepted_socket(lambda: association.link, connection)
-            else:
-                await loop.connect_accepted_socket(
-                    lambda: association.link,
-                    connection,
-                    ssl=tls,
-                    ssl_handshake_timeout=limits.tls_handshake,
-                    ssl_shutdown_timeout=limits.linger,
-                )
-        except (OSError, ssl.SSLError) as error:
-            await self._failed(peer, handshake_failure(error))
+            async with asyncio.timeout(limits.tls_handshake):
+                await secured.ready
+        except OSError as error:
+            await self._failed(peer, tls_failure(error))
+            if not isinstance(error, TimeoutError):
+                await asyncio.wait([secured.closed], timeout=limits.linger)
+            secured.abort()
             return None
-        association.identify(_with_tls(peer, association) if tls is not None else peer)
+        except asyncio.CancelledError:
+            secured.abort()
+            raise
+        association.identify(_with_tls(peer, association))
         return association
 
     async def _negotiate(self, number: int, association: ServerAssociation) -> None:

@@ -1,11 +1,16 @@
-"""Why a TLS handshake failed, in a few words for the audit log and the operator.
+"""TLS between a link and its socket, and in a few words why a handshake failed.
 
-Rule: what a peer sent never gets into the words; they come from a table.
+Rule: a peer whose handshake we refuse gets the TLS alert that says why before the
+connection closes (asyncio's own TLS drops it, and the operator of a modality sees
+nothing but a lost connection). What a peer sent never gets into our words for the
+audit log; they come from a table.
 """
 
+import asyncio
 import ssl
 from collections.abc import Mapping
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final
 
 _VERIFY: Final[Mapping[int, str]] = {
     9: "the certificate is not yet valid",
@@ -39,9 +44,12 @@ _REASONS: Final[tuple[tuple[str, str], ...]] = (
     ("NO_SUITABLE_KEY_SHARE", "no key exchange in common"),
 )
 
+_CHUNK: Final = 256 * 1024
+"""bytes decrypted at once; one read of asyncio's from the socket is not larger"""
 
-def handshake_failure(error: BaseException) -> str:
-    """Say why a handshake failed."""
+
+def tls_failure(error: BaseException) -> str:
+    """Say why a handshake or a connection failed."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"TLS: {_VERIFY.get(error.verify_code, 'the certificate cannot be verified')}"
     if isinstance(error, ssl.SSLError):
@@ -50,6 +58,222 @@ def handshake_failure(error: BaseException) -> str:
             if name in reason:
                 return f"TLS: {text}"
         return "TLS: the handshake failed"
-    if isinstance(error, TimeoutError | ConnectionAbortedError):
+    if isinstance(error, TimeoutError):
         return "TLS: the handshake took too long"
     return "TLS: the peer closed the connection during the handshake"
+
+
+class TlsTransport(asyncio.Transport):
+    """What a link sees as its transport."""
+
+    def __init__(self, tls: "Tls", raw: asyncio.Transport, secured: ssl.SSLObject) -> None:
+        super().__init__()
+        self._tls = tls
+        self._raw = raw
+        self._secured = secured
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Give the SSL object, or what the socket's transport knows."""
+        return self._secured if name == "ssl_object" else self._raw.get_extra_info(name, default)
+
+    def write(self, data: "bytes | bytearray | memoryview[Any]") -> None:
+        """Encrypt and send."""
+        self._tls.send(data)
+
+    def pause_reading(self) -> None:
+        """Stop reading from the socket; what was read is at most one chunk."""
+        self._raw.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on reading."""
+        self._raw.resume_reading()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Say when the writer has to wait."""
+        self._raw.set_write_buffer_limits(high, low)
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that wait for the peer."""
+        return self._raw.get_write_buffer_size()
+
+    def is_closing(self) -> bool:
+        """Tell whether the connection is going."""
+        return self._raw.is_closing()
+
+    def close(self) -> None:
+        """Say goodbye, send what waits, close."""
+        self._tls.goodbye()
+        self._raw.close()
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self._raw.abort()
+
+
+class Tls(asyncio.Protocol):
+    """Puts TLS between a socket's transport and a protocol.
+
+    Parameters
+    ----------
+    context : ssl.SSLContext
+        What is demanded and shown.
+    protocol : asyncio.Protocol
+        Gets the plain bytes; its ``connection_made`` is called when the handshake is done.
+    server_side : bool
+        Which side of the handshake this is.
+    server_hostname : str, optional
+        On the client's side, the name the certificate has to have.
+
+    Attributes
+    ----------
+    connected : bool
+        Whether there has been a connection, so that a failure is one of TLS.
+    ready : asyncio.Future
+        Done with the handshake; fails with what it failed by. The connection is then left to the peer to close, so
+        that it reads the alert; whoever waits for ``closed`` in vain calls ``abort``.
+    """
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        protocol: asyncio.Protocol,
+        *,
+        server_side: bool,
+        server_hostname: str | None = None,
+    ) -> None:
+        self._protocol = protocol
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._secured = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
+        )
+        self._raw: asyncio.Transport | None = None
+        self._established = False
+        self.connected = False
+        self._error: Exception | None = None
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    # --- asyncio.Protocol --------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the handshake."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - stream transports only
+        self._raw = transport
+        self.connected = True
+        self._shake_hands()
+
+    def data_received(self, data: bytes) -> None:
+        """Decrypt."""
+        if self._error is not None:
+            return
+        self._incoming.write(data)
+        if not self._established:
+            self._shake_hands()
+        if self._established:
+            self._read()
+
+    def eof_received(self) -> None:
+        """Let asyncio close."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever waits: for the handshake or for bytes."""
+        self._raw = None
+        error = self._error or exc
+        if self._established:
+            self._protocol.connection_lost(error)
+        else:
+            self._fail(error or ConnectionResetError())
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def pause_writing(self) -> None:
+        """Pass it on."""
+        if self._established:
+            self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass it on."""
+        if self._established:
+            self._protocol.resume_writing()
+
+    # --- what the transport asks ---------------------------------------------------
+
+    def send(self, data: "bytes | bytearray | memoryview[Any]") -> None:
+        """Encrypt and send; the outgoing buffer takes everything."""
+        if self._error is not None or not len(data):
+            return
+        try:
+            self._secured.write(data)
+        except ssl.SSLError as error:
+            self._break(error)
+        self._flush()
+
+    def goodbye(self) -> None:
+        """Send close_notify; the peer's is not waited for, since the association said its own goodbye."""
+        if self._established and self._error is None:
+            with suppress(ssl.SSLError):  # it would like to read the peer's close_notify
+                self._secured.unwrap()
+            self._flush()
+
+    def abort(self) -> None:
+        """Drop the connection, whatever state it is in."""
+        if self._raw is not None:
+            self._raw.abort()
+
+    # --- within ----------------------------------------------------------------------
+
+    def _shake_hands(self) -> None:
+        try:
+            self._secured.do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            self._flush()
+            return
+        except ssl.SSLError as error:
+            self._break(error)
+            return
+        self._flush()
+        if self._raw is None or self._raw.is_closing():
+            return
+        self._established = True
+        self._protocol.connection_made(TlsTransport(self, self._raw, self._secured))
+        if not self.ready.done():
+            self.ready.set_result(None)
+
+    def _read(self) -> None:
+        try:
+            while self._error is None:
+                data = self._secured.read(_CHUNK)
+                if not data:
+                    break
+                self._protocol.data_received(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            self._flush()  # a key update may want an answer
+            return
+        except ssl.SSLZeroReturnError:
+            pass  # close_notify
+        except ssl.SSLError as error:
+            self._break(error)
+            return
+        if self._raw is not None:
+            self._raw.close()
+
+    def _break(self, error: ssl.SSLError) -> None:
+        """Send the alert that says why, then close."""
+        self._error = error
+        self._flush()
+        if self._raw is not None and self._established:
+            self._raw.close()
+        elif self._raw is not None:
+            # Closing while the peer's bytes are still coming would reset the connection and destroy the alert.
+            self._raw.write_eof()
+        self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(error)
+            self.ready.exception()  # nobody may be waiting any more
+
+    def _flush(self) -> None:
+        if self._outgoing.pending and self._raw is not None and not self._raw.is_closing():
+            self._raw.write(self._outgoing.read())
