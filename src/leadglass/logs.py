@@ -7,6 +7,7 @@ is named by its kind.
 import logging
 import sys
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any, cast
 
 import structlog
@@ -39,10 +40,22 @@ def start(level: int = logging.INFO) -> None:
 def _without_exception_texts(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Name an exception instead of printing it."""
     info = event.pop("exc_info", None)
-    if isinstance(info, tuple) and info:
-        event["exception"] = getattr(cast(object, info[0]), "__name__", "unknown")
+    if isinstance(info, tuple):
+        error = cast("tuple[object, ...]", info)[1]
+        if isinstance(error, BaseException):
+            event["exception"] = _place(error)
     record = event.get("_record")
     if isinstance(record, logging.LogRecord):
         record.exc_info = None
         record.exc_text = None
     return event
+
+
+def _place(error: BaseException) -> str:
+    """Name an error and the line it came from."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    return f"{type(error).__name__} at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"

@@ -9,11 +9,8 @@ import socket
 import sys
 from dataclasses import dataclass
 from datetime import timedelta
-from io import BytesIO
 from pathlib import Path
 from typing import Final
-
-from pydicom import dcmread
 
 from leadglass.archive.backroom import Declared
 from leadglass.dicom.part10 import read_file
@@ -43,8 +40,6 @@ class Made:
         One sample of each study in it.
     instances : int
         How many instances are in it.
-    study_uid : str
-        The study the printed commands ask for.
     tls_port, plain_port : int
         Where the two devices receive what they move.
     """
@@ -53,9 +48,12 @@ class Made:
     data: Path
     studies: tuple[Sample, ...]
     instances: int
-    study_uid: str
     tls_port: int
     plain_port: int
+
+    def study(self, modality: str) -> str:
+        """Give the Study Instance UID of the study of a modality."""
+        return next(sample.study_uid for sample in self.studies if sample.modality == modality)
 
 
 def prepare(application: Application, folder: Path) -> Made:
@@ -72,8 +70,7 @@ def prepare(application: Application, folder: Path) -> Made:
     for name in ("got", "got-plain"):
         (folder / name).mkdir()
     studies = {sample.study_uid: sample for sample in kept}
-    mr = next(sample for sample in kept if sample.modality == "MR")
-    return Made(folder, data, tuple(studies.values()), len(kept), mr.study_uid, tls_port, plain_port)
+    return Made(folder, data, tuple(studies.values()), len(kept), tls_port, plain_port)
 
 
 def _enrol(opened: Opened, folder: Path, tls_port: int, plain_port: int) -> None:
@@ -129,10 +126,11 @@ def program() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Something to try: what it shows, and the command."""
+    """Something to try: what it shows, the command, and whether it is refused."""
 
     title: str
     command: str
+    refused: bool = False
 
 
 def trials(made: Made, doors: dict[str, str]) -> tuple[Trial, ...]:
@@ -142,56 +140,69 @@ def trials(made: Made, doors: dict[str, str]) -> tuple[Trial, ...]:
     secure = f"+tls demo/key.pem demo/cert.pem +cf demo/ca.pem -aet {TLS_DEVICE} -aec LEADGLASS"
     open_ = f"-aet {PLAIN_DEVICE} -aec LEADGLASS"
     there, plainly = f"{tls[0].strip('[]')} {tls[1]}", f"{plain[0].strip('[]')} {plain[1]}"
-    study = f"-k QueryRetrieveLevel=STUDY -k StudyInstanceUID={made.study_uid}"
-    keys = "-k QueryRetrieveLevel=STUDY -k PatientName='Phantom*' -k StudyDate -k ModalitiesInStudy -k StudyInstanceUID"
+    keys = "-k QueryRetrieveLevel=STUDY -k 'PatientName=Phantom*' -k StudyDate -k ModalitiesInStudy -k StudyInstanceUID"
     data = f"--data {shlex.quote(str(made.data))}"
+
+    def study(modality: str) -> str:
+        return f"-k QueryRetrieveLevel=STUDY -k StudyInstanceUID={made.study(modality)}"
+
     return (
-        Trial("Is it there? (mutual TLS)", f"echoscu -v {secure} {there}"),
-        Trial("Send an image", f"storescu {secure} {there} new.dcm"),
+        Trial("With a certificate (mutual TLS): is it there?", f"echoscu -v {secure} {there}"),
+        Trial("Send an image", f"storescu -v {secure} {there} new.dcm"),
         Trial("Query", f"findscu -S {secure} {keys} {there}"),
-        Trial("Fetch a study", f"getscu -S {secure} {study} -od got {there}"),
+        Trial("Fetch a study, with pynetdicom (pip install pynetdicom)", _pynetdicom(made.study("CT"), *tls)),
+        Trial("Without TLS, as a device with a plaintext lane: is it there?", f"echoscu -v {open_} {plainly}"),
+        Trial("Send an image", f"storescu -v {open_} {plainly} new.dcm"),
+        Trial("Query", f"findscu -S {open_} {keys} {plainly}"),
+        Trial("Fetch a study", f"getscu -v -S {open_} {study('MR')} -od got-plain {plainly}"),
         Trial(
-            "Have it sent to us",
-            f"movescu -S {secure} -aem {TLS_DEVICE} +P {made.tls_port} {study} -od got {there}",
+            "Have a study sent to us",
+            f"movescu -v -S {open_} -aem {PLAIN_DEVICE} +P {made.plain_port} {study('US')} -od got-plain {plainly}",
         ),
-        Trial("The same without TLS, from a device with a plaintext lane", f"echoscu -v {open_} {plainly}"),
-        Trial("", f"storescu {open_} {plainly} new.dcm"),
-        Trial("", f"findscu -S {open_} {keys} {plainly}"),
-        Trial("", f"getscu -S {open_} {study} -od got-plain {plainly}"),
-        Trial("", f"movescu -S {open_} -aem {PLAIN_DEVICE} +P {made.plain_port} {study} -od got-plain {plainly}"),
-        Trial("Without a certificate, or by another name: refused", f"echoscu {open_} {there}"),
-        Trial("", f"echoscu -aet SOMEBODY -aec LEADGLASS {plainly}"),
-        Trial("Query with pynetdicom", _pynetdicom(tls[0].strip("[]"), tls[1])),
+        Trial(
+            "Have a study sent to the other device, which receives over TLS",
+            f"storescp +tls demo/key.pem demo/cert.pem +cf demo/ca.pem -aet {TLS_DEVICE} -od got {made.tls_port} &\n"
+            f"sleep 1; movescu -v -S {open_} -aem {TLS_DEVICE} {study('DX')} {plainly}; kill $!",
+        ),
+        Trial("Refused: without a certificate", f"echoscu {open_} {there}", refused=True),
+        Trial("Refused: a stranger", f"echoscu -aet SOMEBODY -aec LEADGLASS {plainly}", refused=True),
         Trial("What happened, and why", f"{program()} audit show {data}"),
         Trial("Is the record whole?", f"{program()} audit verify {data}"),
         Trial("Why may it?", f"{program()} policy explain --caller device:{TLS_DEVICE} --action find {data}"),
-        Trial("Take a study out, with a DICOMDIR", f"{program()} export --study {made.study_uid} --out mr.zip {data}"),
+        Trial(
+            "Take a study out, with a DICOMDIR",
+            f"{program()} export --study {made.study('MR')} --out mr.zip {data}",
+        ),
+        Trial("Is everything on the disk as it was received?", f"{program()} fsck {data}"),
     )
 
 
-REFUSED: Final = 2
-"""How many of the trials are refused, as their title says."""
-
-
-def _pynetdicom(host: str, port: str) -> str:
+def _pynetdicom(study_uid: str, host: str, port: str) -> str:
     return f"""python3 - <<'END'
 import ssl
 from pydicom.dataset import Dataset
-from pynetdicom import AE
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as FIND
+from pynetdicom import AE, build_role, evt
+from pynetdicom.sop_class import CTImageStorage, StudyRootQueryRetrieveInformationModelGet as GET
+
+def keep(event):
+    event.dataset.file_meta = event.file_meta
+    event.dataset.save_as(f"got/{{event.dataset.InstanceNumber:04}}.dcm", enforce_file_format=True)
+    return 0x0000
 
 tls = ssl.create_default_context(cafile="demo/ca.pem")
 tls.load_cert_chain("demo/cert.pem", "demo/key.pem")
 ae = AE("{TLS_DEVICE}")
-ae.add_requested_context(FIND)
-association = ae.associate("{host}", {port}, ae_title="LEADGLASS", tls_args=(tls, "{host}"))
-query = Dataset()
-query.QueryRetrieveLevel = "STUDY"
-query.PatientName = "Phantom*"
-query.StudyDescription = ""
-for status, match in association.send_c_find(query, FIND):
-    if match:
-        print(match.PatientName, "-", match.StudyDescription)
+ae.add_requested_context(GET)
+ae.add_requested_context(CTImageStorage)
+association = ae.associate(
+    "{host.strip("[]")}", {port}, ae_title="LEADGLASS", tls_args=(tls, "{host.strip("[]")}"),
+    ext_neg=[build_role(CTImageStorage, scp_role=True)], evt_handlers=[(evt.EVT_C_STORE, keep)],
+)
+study = Dataset()
+study.QueryRetrieveLevel = "STUDY"
+study.StudyInstanceUID = "{study_uid}"
+for status, _ in association.send_c_get(study, GET):
+    print(status.get("NumberOfCompletedSuboperations", 0), "images in got/")
 association.release()
 END"""
 
@@ -199,13 +210,9 @@ END"""
 def what_to_try(made: Made, doors: dict[str, str]) -> str:
     """Give the text that the demo prints."""
     lines = ["", f"{made.instances} instances in {len(made.studies)} studies, all of phantoms:"]
-    for sample in made.studies:
-        description = dcmread(BytesIO(sample.file), specific_tags=["StudyDescription"]).StudyDescription
-        lines.append(f"  {sample.modality}  {description:<26} {sample.patient}")
+    lines += [f"  {sample.modality}  {sample.description:<26} {sample.patient}" for sample in made.studies]
     lines += ["", "Try, in another terminal (DCMTK, pynetdicom):", "", f"cd {shlex.quote(str(made.folder))}"]
     for trial in trials(made, doors):
-        if trial.title:
-            lines += ["", f"# {trial.title}"]
-        lines.append(trial.command)
+        lines += ["", f"# {trial.title}", trial.command]
     lines += ["", "Ctrl-C stops it and removes everything."]
     return "\n".join(lines)

@@ -248,8 +248,8 @@ def _in_order(level: dict[str, _Record]) -> list[_Record]:
 def _link(level: dict[str, _Record]) -> None:
     """Encode each record of a level and below with its true offsets."""
     siblings = list(level.values())
-    for here, after in zip(siblings, [*siblings[1:], None], strict=True):
-        here.body = _encode(here, after.offset if after is not None else 0)
+    for number, here in enumerate(siblings, 1):
+        here.body = _encode(here, siblings[number].offset if number < len(siblings) else 0)
         _link(here.below)
 
 

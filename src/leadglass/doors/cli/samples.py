@@ -5,6 +5,7 @@ head, discs, gratings), patients are called Phantom, and every UID is derived
 from a name, so that each demo shows the same studies.
 """
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -28,7 +29,6 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     MRImageStorage,
     UltrasoundMultiFrameImageStorage,
-    generate_uid,
 )
 
 from leadglass.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -56,7 +56,7 @@ class Sample:
 
     Parameters
     ----------
-    patient, modality, study_uid : str
+    patient, modality, study_uid, description : str
         What it is, for the list the demo prints.
     file : bytes
         The whole Part 10 file.
@@ -65,6 +65,7 @@ class Sample:
     patient: str
     modality: str
     study_uid: str
+    description: str
     file: bytes
 
 
@@ -102,7 +103,8 @@ _ZETA = _Study("Phantom^Zeta", "LG-0006", "M", "19990909", "Line pairs, repeated
 
 def uid_of(*words: str) -> str:
     """Give the UID that stands for some words, always the same."""
-    return str(generate_uid(prefix=None, entropy_srcs=["leadglass demo", *words]))
+    name = "/".join(("leadglass demo", *words))
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name).int}"
 
 
 def samples() -> Iterator[Sample]:
@@ -246,7 +248,7 @@ def _finished(study: _Study, ds: Dataset, transfer_syntax: UID = ExplicitVRLittl
     ds.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     file = BytesIO()
     dcmwrite(file, ds, enforce_file_format=True)
-    return Sample(study.name, study.modality, study.uid, file.getvalue())
+    return Sample(study.name, study.modality, study.uid, study.description, file.getvalue())
 
 
 def _ct(slices: int = 40, size: int = 512) -> Iterator[Sample]:

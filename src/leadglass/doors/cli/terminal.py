@@ -63,7 +63,13 @@ class Terminal:
 
     def show(self, table: Table) -> None:
         """Print a table of the result."""
-        self._out.print(table, soft_wrap=False)
+        if self._out.is_terminal:
+            self._out.print(table, soft_wrap=False)
+            return
+        with self._out.capture() as captured:
+            self._out.print(table, soft_wrap=False)
+        for line in captured.get().splitlines():
+            self._out.file.write(line.rstrip() + "\n")
 
     def json(self, document: Json, *, indent: int | None = 2) -> None:
         """Print one JSON document, in ASCII so that no terminal obeys what is in it."""
