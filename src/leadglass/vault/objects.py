@@ -125,10 +125,11 @@ class Objects:
     def settle(self, place: Place, *, keep: bool) -> None:
         """Say that an object of this process has its row, or remove it."""
         with self._lock:
-            shelf = self._open[place.shelf]
+            shelf = self._open.get(place.shelf)
             if not keep:
-                with suppress(FileNotFoundError):
-                    os.unlink(place.name.hex(), dir_fd=shelf.folder)
+                (self._folder / str(place)).unlink(missing_ok=True)
+            if shelf is None:  # it was closed meanwhile, and its marker left to the next sweep
+                return
             shelf.unsettled -= 1
             if shelf is not self._shelf and not shelf.unsettled:
                 self._close_shelf(shelf)
