@@ -368,6 +368,30 @@ def changing(number: int) -> Callable[[int, str], str]:
     return lambda sequence, body: body.replace("CT1", "CT2") if sequence == number else body
 
 
+@pytest.mark.parametrize(("number", "field"), [(7, "CT1"), (12, "before"), (25, "CT1")])
+def test_a_record_that_was_changed_with_its_hash_contradicts_its_neighbours(
+    opened: Opening, path: Path, number: int, field: str
+) -> None:
+    log = opened()
+    fill(log, 25)  # signed at 1, 11, 21, and at 25 when it was closed
+    log.close()
+    connection = open_sealed(path, KEY)
+    body = str(connection.execute("SELECT body FROM record WHERE sequence = ?", (number,)).fetchone()[0])
+    forged = body.replace("CT1", "CT2")
+    if field == "before":
+        forged = json.dumps(json.loads(body) | {"before": b64encode(bytes(32)).decode()}, sort_keys=True)
+    connection.execute(
+        "UPDATE record SET body = ?, leaf = ? WHERE sequence = ?", (forged, leaf_hash(forged.encode()), number)
+    )
+    connection.close()
+    fault = opened().verify().fault
+    assert fault is not None
+    if number == 25:  # nothing follows it but the signed head
+        assert (fault.sequence, "signed at record 25" in fault.what) == (22, True)
+    else:
+        assert (fault.sequence, "its hash with it" in fault.what) == (number, True)
+
+
 def test_a_forged_chain_contradicts_the_next_signed_head(opened: Opening, path: Path) -> None:
     log = opened()
     fill(log, 25)

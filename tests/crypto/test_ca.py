@@ -79,6 +79,18 @@ def test_an_authority_that_has_ended_is_refused(authority: Authority, tmp_path: 
         Authority.load(tmp_path / "ca.pem", tmp_path / "ca.key", now=authority.not_after)
 
 
+def test_an_authority_signs_for_end_entities_and_tls_only(authority: Authority) -> None:
+    extensions = certificate_of(authority.certificate_pem).extensions
+    constraints = extensions.get_extension_for_class(x509.BasicConstraints)
+    assert constraints.critical
+    assert constraints.value == x509.BasicConstraints(ca=True, path_length=0)
+    assert not extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature
+    assert set(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == {
+        ExtendedKeyUsageOID.CLIENT_AUTH,
+        ExtendedKeyUsageOID.SERVER_AUTH,
+    }
+
+
 def test_two_authorities_have_two_names(authority: Authority, tmp_path: Path) -> None:
     other = Authority.create(tmp_path / "b.pem", tmp_path / "b.key", now=NOW)
     assert certificate_of(other.certificate_pem).subject != certificate_of(authority.certificate_pem).subject

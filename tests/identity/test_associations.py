@@ -135,6 +135,7 @@ def test_a_replaced_certificate_is_refused_and_the_new_one_is_not(house: House) 
     old = house.enrol("CT1")
     new = house.enrol("CT1")
     assert why(house, evidence(old)) is Why.ENDED_CERTIFICATE
+    assert "a certificate of CT1 that was replaced" in house.log.records()[-1].event.reason
     assert house.associations.identify(evidence(new)).name == "CT1"
 
 
@@ -142,6 +143,7 @@ def test_the_certificate_of_a_removed_device_is_refused_even_when_it_is_added_ag
     certificate = house.enrol("CT1")
     house.devices.remove(everything(), "CT1")
     assert why(house, evidence(certificate)) is Why.ENDED_CERTIFICATE
+    assert "a certificate of CT1 that was removed" in house.log.records()[-1].event.reason
     house.devices.add(everything(), Device.parse("CT1", ["10.1.2.0/24"]))
     assert why(house, evidence(certificate, address="10.1.2.4")) is Why.ENDED_CERTIFICATE
 
