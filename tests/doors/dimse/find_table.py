@@ -129,7 +129,8 @@ QUESTIONS: Final = (
     # --- UIDs (C.2.2.2.2) ---
     Question(
         "list of UIDs", "SERIES",
-        {"StudyInstanceUID": "=98892003/MR1/4919", "SeriesInstanceUID": ["=98892003/MR1/4919", "=98892003/MR2/4950"]},
+        {"StudyInstanceUID": "=fileset/98892003/MR1/4919",
+         "SeriesInstanceUID": ["=fileset/98892003/MR1/4919", "=fileset/98892003/MR2/4950"]},
         lambda d: text(d, "StudyID") == "134", 2,
     ),
     # --- person names (case does not matter) ---

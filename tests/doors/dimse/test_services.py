@@ -1,7 +1,9 @@
 """Every service through the door, with DCMTK and pynetdicom as the other side."""
 
 from pathlib import Path
+from typing import Any, cast
 
+import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 from pydicom.tag import BaseTag
@@ -31,6 +33,7 @@ from tests.peers.scu import (
     send,
 )
 from tests.peers.tls import server_context
+from tests.peers.tunnel import tunnel
 
 CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 MR_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
@@ -79,13 +82,15 @@ def test_dcmtk_verifies_stores_finds_gets_and_moves(lane: str, house: House, dcm
     to, study = options(way), study_of(CT)
     echo = dcmtk("echoscu", *to)
     assert echo.code == 0, echo.said
-    store = dcmtk("storescu", *to, CT, MR)
+    store = dcmtk("storescu", *to, MR)
     assert store.code == 0, store.said
+    house.take([CT])  # DCMTK encodes anew what it sends
     question = ["-S", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study}"]
     found = dcmtk("findscu", *question, "-k", "PatientID", *to)
     assert "1CT1" in found.said, found.said
     (tmp_path / "got").mkdir()
-    got = dcmtk("getscu", *question, "-od", tmp_path / "got", "+B", *to)
+    with tunnel(("127.0.0.1", way.port), credentials=way.credentials) as through:  # getscu 3.6.7 has no TLS
+        got = dcmtk("getscu", *question, "-od", tmp_path / "got", "+B", *options(Way(through, "WS1")))
     assert got.code == 0, got.said
     (kept,) = (tmp_path / "got").iterdir()
     assert split(kept.read_bytes())[1] == split(CT.read_bytes())[1]
@@ -223,7 +228,9 @@ def test_a_receiver_that_does_not_gets_it_decompressed(syntax: str, house: House
     collected = fetch(house.lane("WS1", "get"), study_of(MR_RLE), (syntax,), sop_class=MR_STORAGE)
     (received,) = collected.instances.values()
     assert received.transfer_syntax_uid == syntax
-    assert split(MR.read_bytes())[1][-8192:] == received.data[-8192:]
+    pixels = bytes(cast("Any", pydicom).dcmread(MR).PixelData)
+    assert pixels in received.data
+    assert len(received.data) < len(pixels) + 4096
 
 
 def test_a_receiver_that_takes_nothing_it_can_become_hears_which_instance_failed(house: House) -> None:
