@@ -398,7 +398,7 @@ class _Reader:
         return raw
 
     def _set_charset(self) -> None:
-        element: dict[str, Any] = dict(self.item["00080005"])
+        element: dict[str, Any] = dict(self.item[tags.key(tags.SpecificCharacterSet)])
         values = element.get("Value", [])
         if self._keeps_bytes:
             return
@@ -494,7 +494,7 @@ class _Reader:
             return
         head = self.buffer[self.position : self.position + 8]
         words = self.words
-        if words.tag(head[:4])[0] == 0xFFFE or words.encoding.is_big_endian:
+        if words.tag(head[:4])[0] == tags.ITEM_GROUP or words.encoding.is_big_endian:
             return
         is_explicit = head[4:6].isalpha() and head[4:6].decode("ascii") in VRS
         if is_explicit == (not words.encoding.is_implicit):

@@ -132,7 +132,7 @@ class _Recoder:
         for item in self._data_set.items(element):
             inner: list[bytes] = []
             length = self.write(item, inner)
-            parts.append(self._item(0xFFFE, 0xE000, length))
+            parts.append(self._item(tags.ITEM_GROUP, tags.Item & 0xFFFF, length))
             parts.extend(inner)
             size += 8 + length
         return size

@@ -179,6 +179,10 @@ def key(tag: int) -> str:
     return f"{tag:08X}"
 
 
+ITEM_GROUP: Final = 0xFFFE
+"""Group of items and delimiters."""
+
+
 def group(tag: int) -> int:
     """Give the group number of a tag."""
     return tag >> 16

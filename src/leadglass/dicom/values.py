@@ -9,6 +9,7 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Any, Final, Protocol
 
+from leadglass.dicom import tags
 from leadglass.dicom.charset import Charset
 from leadglass.dicom.model import Attributes, JsonElement
 
@@ -33,6 +34,7 @@ class Context(Protocol):
         ...
 
 
+_REPRESENTATION: Final = tags.key(tags.PixelRepresentation)
 EXACT_INTEGER: Final = 1 << 53
 """Integers from here on are given as strings: JSON readers hold numbers as doubles."""
 
@@ -215,7 +217,7 @@ def _ambiguous(order: str) -> Converter:
     unsigned, signed = _numbers("US", order), _numbers("SS", order)
 
     def convert(raw: bytes, context: Context) -> JsonElement:
-        representation = context.item.get("00280103") or context.root.get("00280103")
+        representation = context.item.get(_REPRESENTATION) or context.root.get(_REPRESENTATION)
         is_signed = representation is not None and representation.get("Value") == [1]
         return (signed if is_signed else unsigned)(raw, context)
 

@@ -13,6 +13,7 @@ from leadglass.dicom import dictionary, tags, uids
 from leadglass.dicom.model import JsonElement
 from leadglass.dicom.values import LONG_FORM, TEXT_LIST, TEXT_ONE, VRS, Context, Converter, converter
 
+_REPRESENTATION: Final = tags.key(tags.PixelRepresentation)
 _PLANS_KEPT: Final = 20_000
 """Plans kept for each vocabulary; the dictionary has 5,000 tags."""
 
@@ -79,6 +80,7 @@ def encoding_of(transfer_syntax_uid: str) -> Encoding:
 _RESOLVED: Final = {"OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "US or SS"}
 """What Implicit VR is read as where the dictionary leaves a choice; US or SS hangs on Pixel Representation."""
 
+_NO_VR: Final = ("  ", "??")
 _PIXELS: Final = frozenset({tags.PixelData, tags.FloatPixelData, tags.DoubleFloatPixelData})
 
 
@@ -89,7 +91,7 @@ def _raw(vr: str, order: str) -> Converter:
         return {"vr": vr, "Value": [raw]}
 
     def convert_ambiguous(raw: bytes, context: Context) -> JsonElement:
-        representation = context.item.get("00280103") or context.root.get("00280103") or {"vr": "US"}
+        representation = context.item.get(_REPRESENTATION) or context.root.get(_REPRESENTATION) or {"vr": "US"}
         return {"vr": "SS" if representation.get("Value") == [one] else "US", "Value": [raw]}
 
     return convert_ambiguous if vr == "US or SS" else convert
@@ -134,7 +136,11 @@ class Vocabulary:
         """Make the plan for an element that begins with ``head``: its tag, and its VR in Explicit VR."""
         group, element = self.tag(head[:4])
         tag = group << 16 | element
-        plan = self._implicit(tag) if self.encoding.is_implicit or group == 0xFFFE else self._explicit(tag, head[4:6])
+        plan = (
+            self._implicit(tag)
+            if self.encoding.is_implicit or group == tags.ITEM_GROUP
+            else self._explicit(tag, head[4:6])
+        )
         if len(self.plans) < _PLANS_KEPT:
             self.plans[bytes(head)] = plan
         return plan
@@ -149,7 +155,7 @@ class Vocabulary:
         return Plan(sort, f"{tag:08X}", named, convert, has_long_length, tag)
 
     def _sort(self, tag: int, vr: str) -> Sort:
-        if tag >> 16 == 0xFFFE:
+        if tag >> 16 == tags.ITEM_GROUP:
             return Sort.DELIMITER
         if tag >> 16 in (0, 2):
             return Sort.FORBIDDEN
@@ -181,14 +187,19 @@ class Vocabulary:
         if vr == "UN" and not self.keeps_bytes:
             # Written by somebody without this dictionary: the value is Implicit VR Little Endian (PS3.5 6.2.2).
             known = vocabulary(IMPLICIT).learn(tag.to_bytes(4, "big")[1::-1] + tag.to_bytes(4, "big")[:1:-1])
-            if known.vr != "UN" and known.sort in (Sort.PLAIN, Sort.SEQUENCE, Sort.BINARY):
-                return known._replace(sort=Sort.UNKNOWN, has_long_length=True)
+            if known.vr != "UN" and known.sort in (Sort.PLAIN, Sort.SEQUENCE, Sort.BINARY, Sort.CHARSET):
+                sort = Sort.CHARSET if known.sort is Sort.CHARSET else Sort.UNKNOWN
+                return known._replace(sort=sort, has_long_length=True)
         if vr in VRS:
             sort = self._sort(tag, vr)
             return self._plan(sort, tag, vr, has_long_length=vr in LONG_FORM)
         if len(vr) == 2 and vr.isalpha() and vr.isupper():
             # A VR of a later edition has the long form and is treated as UN (PS3.5 section 6.2).
             return self._plan(Sort.UNKNOWN, tag, "UN", has_long_length=True)
+        known = dictionary.vr(tag).split(" ")[0]
+        if vr in _NO_VR and known not in LONG_FORM:
+            # Some devices leave the VR out, and write the short form all the same; the dictionary knows it.
+            return self._plan(self._sort(tag, known), tag, known)
         return self._plan(Sort.FORBIDDEN, tag, "UN")
 
 

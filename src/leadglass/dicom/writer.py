@@ -107,7 +107,7 @@ class Writer:
         parts: list[bytes] = []
         for item in cast("list[Attributes]", element.get("Value", [])):
             written = self._data_set(item)
-            parts.append(self._item(0xFFFE, 0xE000, len(written)))
+            parts.append(self._item(tags.ITEM_GROUP, tags.Item & 0xFFFF, len(written)))
             parts.append(written)
         return b"".join(parts)
 
