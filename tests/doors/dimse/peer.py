@@ -55,6 +55,9 @@ def associate(
         if assoc.is_established:
             assoc.release()
         ae.shutdown()
+        raw: Any = assoc.dul.socket
+        if raw is not None and raw.socket is not None:
+            raw.socket.close()  # pynetdicom leaves it open when it was rejected
 
 
 @dataclass(slots=True)

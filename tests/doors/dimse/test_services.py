@@ -14,7 +14,7 @@ from tests.doors.dimse.house import House
 from tests.doors.dimse.peer import associate, receiver
 from tests.peers.dataset import instance, read_head, split
 from tests.peers.dcmtk import Dcmtk, tls_options
-from tests.peers.running import free_port
+from tests.peers.running import free_port, wait_until
 from tests.peers.scu import (
     PATIENT_FIND,
     PATIENT_GET,
@@ -89,15 +89,17 @@ def test_dcmtk_verifies_stores_finds_gets_and_moves(lane: str, house: House, dcm
     found = dcmtk("findscu", *question, "-k", "PatientID", *to)
     assert "1CT1" in found.said, found.said
     (tmp_path / "got").mkdir()
-    with tunnel(("127.0.0.1", way.port), credentials=way.credentials) as through:  # getscu 3.6.7 has no TLS
-        got = dcmtk("getscu", *question, "-od", tmp_path / "got", "+B", *options(Way(through, "WS1")))
-    assert got.code == 0, got.said
+    with tunnel(("127.0.0.1", way.port), credentials=way.credentials) as through:
+        to = options(Way(through, "WS1"))  # getscu and movescu 3.6.7 have no TLS
+        got = dcmtk("getscu", *question, "-od", tmp_path / "got", "+B", *to)
+        assert got.code == 0, got.said
+        with dcmtk.storescp(tmp_path / "moved", port=port, credentials=receiver) as received:
+            moved = dcmtk("movescu", *question, "-aem", "DEST", *to)
+            assert moved.code == 0, moved.said
+            files = received.files()
     (kept,) = (tmp_path / "got").iterdir()
     assert split(kept.read_bytes())[1] == split(CT.read_bytes())[1]
-    with dcmtk.storescp(tmp_path / "moved", port=port, credentials=receiver) as received:
-        moved = dcmtk("movescu", *question, "-aem", "DEST", *to)
-        assert moved.code == 0, moved.said
-        (kept,) = received.files()
+    (kept,) = files
     assert split(kept.read_bytes())[1] == split(CT.read_bytes())[1]
 
 
@@ -119,6 +121,7 @@ def test_the_end_of_an_association_closes_its_books(house: House) -> None:
     way = house.lane("WS1", "store")
     with association(way, [(CT_STORAGE, (EXPLICIT,))]) as assoc:
         send(assoc, load(CT))
+    wait_until(lambda: house.events("WS1")[-1].outcome.value == "done", "the books are closed")
     closing = [event for event in house.events("WS1") if event.outcome.value == "done"]
     assert [event.detail["instances"] for event in closing] == [1]
 
