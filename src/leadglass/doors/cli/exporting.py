@@ -60,7 +60,7 @@ class _FolderSink:
 
     def add(self, name: str, blocks: Callable[[], Iterator[bytes]]) -> None:
         path = self._folder / name
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(path.parent, self._folder)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -69,6 +69,13 @@ class _FolderSink:
         except BaseException:
             path.unlink()
             raise
+
+
+def _make_private(folder: Path, top: Path) -> None:
+    """Make a folder and those above it, up to ``top``, for their owner alone."""
+    if folder != top and not folder.is_dir():
+        _make_private(folder.parent, top)
+        folder.mkdir(mode=0o700)
 
 
 class _ZipSink:

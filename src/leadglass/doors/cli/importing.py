@@ -8,9 +8,10 @@ for the user who asked, and go into no log.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from threading import Event, Lock, Thread
+from typing import Final
 
 from leadglass.archive.archive import Archive
 from leadglass.archive.backroom import Declared, Receipt, Stored
@@ -19,6 +20,8 @@ from leadglass.dicom.sop_classes import MEDIA_STORAGE_DIRECTORY
 from leadglass.doors.cli.sources import Found, Skip, Skipped, Source, Stream, Unreadable
 from leadglass.errors import BadInput, Conflict, LeadglassError
 from leadglass.policy.caller import Caller
+
+_OTHER_UID: Final = "the file meta information names another instance than the data set, which is what counts"
 
 
 class Fate(StrEnum):
@@ -156,19 +159,19 @@ def _take(archive: Archive, caller: Caller, stream: Stream) -> Receipt | Skip:
     part10 = read_file(stream)
     if part10.meta.sop_class_uid == MEDIA_STORAGE_DIRECTORY:
         return Skip.MEDIA_DIRECTORY
-    declared = Declared(
-        transfer_syntax_uid=part10.meta.transfer_syntax_uid,
-        sop_class_uid=part10.meta.sop_class_uid,
-        sop_instance_uid=part10.meta.sop_instance_uid,
-        origin=caller.name,
-    )
-    receiving = archive.receive(caller, declared)
+    meta = part10.meta
+    # Only the transfer syntax: files that name other UIDs than their data set are found in real
+    # archives, and the data set is what counts.
+    receiving = archive.receive(caller, Declared(meta.transfer_syntax_uid, origin=caller.name))
     try:
         for block in stream.blocks(part10.dataset_offset):
             receiving.write(block)
-        return receiving.finish()
+        receipt = receiving.finish()
     finally:
         receiving.abort()
+    said = (meta.sop_class_uid or receipt.sop_class_uid, meta.sop_instance_uid or receipt.sop_instance_uid)
+    flags = () if said == (receipt.sop_class_uid, receipt.sop_instance_uid) else (_OTHER_UID,)
+    return replace(receipt, warnings=(*part10.warnings, *receipt.warnings, *flags))
 
 
 def _store(archive: Archive, caller: Caller, source: Found, work: _Work) -> None:
