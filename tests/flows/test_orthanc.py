@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.conftest import Sample, Site
-from tests.peers.dataset import split
+from tests.peers.dataset import elements
 from tests.peers.orthanc import Modality, Orthanc, orthanc
 
 LANES = pytest.mark.parametrize("stranger", ["tls", "plaintext"], indirect=True)
@@ -44,7 +44,7 @@ def test_orthanc_is_answered_by_echo(stranger: Orthanc) -> None:
 
 
 @LANES
-def test_orthanc_stores_queries_and_fetches_back(stranger: Orthanc, ct: Sample) -> None:
+def test_orthanc_stores_queries_and_fetches_back(stranger: Orthanc, ct: Sample, tmp_path: Path) -> None:
     uploaded = stranger.upload(ct.path)
     status, answer = stranger.post("/modalities/archive/store", uploaded.encode())
     assert status == 200, answer
@@ -65,8 +65,10 @@ def test_orthanc_stores_queries_and_fetches_back(stranger: Orthanc, ct: Sample) 
     status, answer = stranger.post(f"{query}/retrieve", {"TargetAet": stranger.ae_title, "Synchronous": True})
     assert status == 200, answer
     assert len(stranger.instances()) == 1
-    fetched = stranger.file(stranger.instances()[0])
-    assert split(fetched)[1] == split(ct.path.read_bytes())[1]
+    fetched = tmp_path / "fetched.dcm"
+    fetched.write_bytes(stranger.file(stranger.instances()[0]))
+    # Orthanc writes what it receives anew and leaves out trailing padding, so elements are compared and not bytes.
+    assert elements(fetched) == elements(ct.path)
 
 
 @LANES

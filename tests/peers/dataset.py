@@ -45,3 +45,11 @@ def read_head(path: Path) -> FileDataset:
         warnings.simplefilter("ignore")
         head: FileDataset = cast("Any", pydicom).dcmread(path, stop_before_pixels=True, force=True)
     return head
+
+
+def elements(path: Path) -> dict[int, object]:
+    """Give a file's elements by tag as pydicom reads them, without trailing padding (FFFC,FFFC)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = cast("Any", pydicom).dcmread(path, force=True)
+        return {int(element.tag): element.value for element in dataset if element.tag != 0xFFFCFFFC}
