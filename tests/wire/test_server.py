@@ -5,6 +5,7 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Self
 
@@ -159,13 +160,9 @@ def test_a_handler_that_fails_is_a_transient_rejection_and_the_server_lives_on()
     recorder = Recorder(decide=decide)
     with serving(recorder, expected_fault="KeyError at test_server.py") as served:
         with pytest.raises(AssociationRejected) as caught:
-            running_with_fault(echo(served.port))
+            asyncio.run(echo(served.port))
         assert caught.value.result == 2
         assert asyncio.run(echo(served.port)) == 0
-
-
-def running_with_fault(scene: object) -> None:
-    asyncio.run(scene)  # type: ignore[arg-type]
 
 
 # --- violations -----------------------------------------------------------------
@@ -316,12 +313,12 @@ def test_a_peer_that_stops_reading_is_aborted_and_costs_little_memory() -> None:
     sent = [0]
 
     async def talk(association: ServerAssociation, message: Message) -> None:
-        async def endless() -> object:
+        async def endless() -> AsyncGenerator[bytes, None]:
             while True:
                 sent[0] += 100_000
                 yield bytes(100_000)
 
-        await association.send(message.context.id, CEchoRsp(message_id_being_responded_to=1, status=0xFF00), endless())  # type: ignore[arg-type]
+        await association.send(message.context.id, CEchoRsp(message_id_being_responded_to=1, status=0xFF00), endless())
 
     recorder = Recorder(answer=talk)
     with serving(recorder, SHORT) as served, Raw(served.port) as peer:
@@ -339,7 +336,7 @@ def test_a_slow_consumer_stops_the_peer() -> None:
         await swallow(association, message)
 
     async def scene(served_port: int, loop: asyncio.AbstractEventLoop) -> None:
-        async def blocks() -> object:
+        async def blocks() -> AsyncGenerator[bytes, None]:
             for number in range(400):
                 held[0] = number
                 if number == 399:
@@ -355,7 +352,7 @@ def test_a_slow_consumer_stops_the_peer() -> None:
         async with connect("127.0.0.1", served_port, calling="A", called="B", contexts=contexts) as association:
             opening = asyncio.create_task(open_gate())
             request = CStoreRq(message_id=1, affected_sop_class_uid=CT, affected_sop_instance_uid="1.2")
-            await association.call(1, request, blocks())  # type: ignore[arg-type]
+            await association.call(1, request, blocks())
             await opening
 
     recorder = Recorder(answer=read_later)

@@ -560,3 +560,52 @@ def test_whoever_stops_reading_answers_cancels_and_may_go_on() -> None:
     with serving(recorder) as served:
         running(scene(served.port))
         assert recorder.end() == "released"
+
+
+def test_a_session_of_ours_that_fails_ends_the_association_with_its_place_and_no_traceback() -> None:
+    class Fails:
+        async def message(self, association: ClientAssociation, message: Message) -> None:
+            raise KeyError("DOE^JANE")
+
+    async def scene(port: int) -> str | None:
+        contexts = propose((STUDY_GET, [IMPLICIT]), (CT, [EXPLICIT, IMPLICIT]))
+        async with connect(
+            "127.0.0.1",
+            port,
+            calling="A",
+            called="B",
+            contexts=contexts,
+            roles={CT: Role(scu=True, scp=True)},
+            session=Fails(),
+        ) as association:
+            with pytest.raises(AssociationAborted):
+                await association.call(1, CGetRq(message_id=1, affected_sop_class_uid=STUDY_GET), b"")
+        return association.ended
+
+    recorder = Recorder(answer=give)
+    with serving(recorder, SHORT) as served:
+        ended = running(scene(served.port))
+        assert recorder.end() == "aborted by the peer"
+    assert ended is not None
+    assert "KeyError at test_strangers.py" in ended
+    assert "DOE" not in ended
+
+
+def test_a_message_that_was_let_go_is_never_read_as_a_short_one() -> None:
+    async def answer(association: ServerAssociation, message: Message) -> None:
+        command = message.command
+        assert isinstance(command, CFindRq)
+        await message.discard()
+        await association.send(message.context.id, command.response(0), bytes(3_000_000))
+
+    async def scene(port: int) -> None:
+        contexts = propose((STUDY_FIND, [IMPLICIT]))
+        async with connect("127.0.0.1", port, calling="A", called="B", contexts=contexts) as association:
+            first = await association.call(1, CFindRq(message_id=1, affected_sop_class_uid=STUDY_FIND), b"")
+            second = await association.call(1, CFindRq(message_id=2, affected_sop_class_uid=STUDY_FIND), b"")
+            with pytest.raises(AssociationAborted, match="let go"):
+                await first.read(10_000_000)
+            assert len(await second.read(10_000_000)) == 3_000_000
+
+    with serving(Recorder(answer=answer)) as served:
+        running(scene(served.port))

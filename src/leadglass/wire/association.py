@@ -9,12 +9,11 @@ from what it awaits, and always through ``ended``.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
-from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from leadglass.wire import command_set
 from leadglass.wire.assembly import Assembler, CommandPart, DataPart, Fragmenter, fragment_size
+from leadglass.wire.contract import Acceptance, Handler, Implementation, Peer, Session
 from leadglass.wire.errors import AbortReason, AssociationAborted, ProtocolViolation
 from leadglass.wire.fsm import State
 from leadglass.wire.items import CommonExtended, Role, UserIdentity
@@ -40,6 +39,7 @@ from leadglass.wire.pdu import (
     Refusal,
     Rejection,
 )
+from leadglass.wire.replies import Replies
 from leadglass.wire.stream import AcceptedContext, DataStream, Message
 
 __all__ = [
@@ -67,114 +67,6 @@ _DEFAULT_ROLE: Final = Role(scu=True, scp=False)
 RELEASED: Final = "released"
 
 
-@dataclass(frozen=True, slots=True)
-class Implementation:
-    """What we say we are (PS3.7 D.3.3.2)."""
-
-    class_uid: str = "2.25.104558810232681489379544044640554636717"
-    version_name: str = "LEADGLASS_0_1"
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who is at the other end, as far as the network knows.
-
-    Attributes
-    ----------
-    address : IPv4Address or IPv6Address
-        An IPv4-mapped IPv6 address is given as the IPv4 address it is.
-    certificate : bytes, optional
-        DER of the certificate that TLS verified.
-    """
-
-    address: IPv4Address | IPv6Address
-    port: int
-    tls: bool = False
-    certificate: bytes | None = None
-    tls_version: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acceptance:
-    """Our answer to an A-ASSOCIATE-RQ.
-
-    Attributes
-    ----------
-    contexts : mapping of context id to transfer syntax or Refusal
-        A proposed context that is missing is refused as "abstract syntax not supported".
-    roles : mapping of SOP class UID to Role
-        Roles of the *requestor* that we agree to; only for SOP classes it proposed roles for.
-    async_ops : tuple of int, optional
-        (invoked, performed) we agree to; ``None`` is one each (PS3.7 D.3.3.3).
-    user_identity_response : bytes, optional
-        Sent when the requestor asked for a positive response.
-    """
-
-    contexts: Mapping[int, str | Refusal]
-    roles: Mapping[str, Role] = field(default_factory=dict[str, Role])
-    extended: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
-    async_ops: tuple[int, int] | None = None
-    user_identity_response: bytes | None = None
-
-
-class Session(Protocol):
-    """What answers one association."""
-
-    async def message(self, association: "ServerAssociation", message: Message) -> None:
-        """Work on one request; the next one comes when this has returned."""
-        ...
-
-    async def ended(self, how: str) -> None:
-        """Learn how the association ended; called exactly once."""
-        ...
-
-
-class Handler(Protocol):
-    """What decides for one listener."""
-
-    async def peer_connected(self, address: IPv4Address | IPv6Address) -> str | None:
-        """Say ``None`` to go on, or why the connection is closed at once (before TLS); the handler records it."""
-        ...
-
-    async def connection_failed(self, peer: Peer, reason: str) -> None:
-        """Learn that a connection did not become an association, and why."""
-        ...
-
-    async def association_requested(
-        self, peer: Peer, request: AssociateRequest
-    ) -> tuple[Acceptance, Session] | Rejection:
-        """Decide."""
-        ...
-
-
-class _Replies:
-    """The responses to one of our requests."""
-
-    __slots__ = ("abandoned", "failure", "messages", "waiter")
-
-    def __init__(self) -> None:
-        self.messages: deque[Message] = deque()
-        self.waiter: asyncio.Future[None] | None = None
-        self.failure: str | None = None
-        self.abandoned = False
-
-    def wake(self) -> None:
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
-
-    async def next(self, seconds: float) -> Message:
-        while not self.messages:
-            if self.failure is not None:
-                raise AssociationAborted(f"No answer: {self.failure}.")
-            self.waiter = asyncio.get_running_loop().create_future()
-            try:
-                async with asyncio.timeout(seconds):
-                    await self.waiter
-            finally:
-                self.waiter = None
-        return self.messages.popleft()
-
-
 class Association:
     """One association's end, requestor or acceptor; made by ``server`` and ``client``."""
 
@@ -188,7 +80,7 @@ class Association:
         self._requests: deque[Message] = deque()
         self._open_requests: set[int] = set()
         self._cancelled: set[int] = set()
-        self._calls: dict[int, _Replies] = {}
+        self._calls: dict[int, Replies] = {}
         self._last_message_id = 0
         self._fragment_size = 0
         self._sending = asyncio.Lock()
@@ -379,18 +271,18 @@ class Association:
         """Abort the association; ``how`` is what ``ended`` will say."""
         self._link.abort(how)
 
-    def _open_call(self, command: Request) -> _Replies:
+    def _open_call(self, command: Request) -> Replies:
         if command.message_id in self._calls:
             raise ValueError("A request of ours with this message id is open.")
         if self._link.ended is not None:
             raise AssociationAborted(f"The association is over: {self._link.ended}.")
-        if self._unread_reply is not None:
-            self._unread_reply.abandon()
-            self._unread_reply = None
-        replies = self._calls[command.message_id] = _Replies()
+        if self._unread_reply is not None and not self._unread_reply.complete:
+            self._unread_reply.abandon()  # what nobody reads would keep the next response from coming
+        self._unread_reply = None
+        replies = self._calls[command.message_id] = Replies()
         return replies
 
-    async def _reply(self, replies: _Replies, seconds: float | None) -> Message:
+    async def _reply(self, replies: Replies, seconds: float | None) -> Message:
         seconds = self._limits.response if seconds is None else seconds
         try:
             message = await replies.next(seconds)
@@ -404,7 +296,7 @@ class Association:
         self._unread_reply = message.data
         return message
 
-    def _abandon(self, context_id: int, message_id: int, replies: _Replies) -> None:
+    def _abandon(self, context_id: int, message_id: int, replies: Replies) -> None:
         if self._link.ended is not None or self._link.state is not State.Sta6 or self._sending.locked():
             self._calls.pop(message_id, None)
             return

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, ip_address
 from typing import Protocol
 
 from leadglass.wire.association import ClientAssociation, Implementation, Message, Peer
-from leadglass.wire.errors import AssociationAborted, AssociationRejected, ConnectionFailed
+from leadglass.wire.errors import AssociationAborted, AssociationRejected, ConnectionFailed, place
 from leadglass.wire.items import CommonExtended, Role, UserIdentity
 from leadglass.wire.limits import WireLimits
 from leadglass.wire.pdu import AssociateRequest, ProposedContext, Rejection
@@ -178,9 +178,10 @@ async def _serve(association: ClientAssociation, session: ClientSession) -> None
         association.respond_release()
     except AssociationAborted:
         pass  # whoever uses the association learns it from what it awaits
-    except BaseException:
-        await association.abort("a request of the peer could not be answered")
+    except asyncio.CancelledError:
         raise
+    except Exception as error:  # noqa: BLE001 - the border: whoever uses the association learns it as its end
+        await association.abort(f"a request of the peer could not be answered: {place(error)}")
 
 
 async def _close(association: ClientAssociation, limits: WireLimits) -> None:

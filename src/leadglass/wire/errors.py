@@ -6,6 +6,7 @@ of the three other kinds.
 """
 
 from enum import IntEnum
+from pathlib import PurePath
 
 from leadglass.errors import BadInput, Busy, Denied
 
@@ -69,3 +70,13 @@ class AssociationRejected(Denied):
         self.source = source
         self.reason = reason
         self.text = text
+
+
+def place(error: BaseException) -> str:
+    """Name an error and the line it came from, never its text, which may hold what a peer sent."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    return f"{type(error).__name__} at {PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"

@@ -292,6 +292,8 @@ class Link(asyncio.Protocol):
     def _resume(self) -> None:
         if self._reading is _Reading.PAUSED:
             self._reading = _Reading.ON
+            if Deadline.PROGRESS in self._deadlines:
+                self._open_window()  # the time we took ourselves is not the peer's
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()
 

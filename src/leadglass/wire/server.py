@@ -6,12 +6,10 @@ does not become an association is reported to ``Handler.connection_failed``.
 """
 
 import asyncio
-import errno
 import logging
 import socket
 import ssl
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from pathlib import PurePath
 from typing import Final
 
 from leadglass.wire.admission import Admission
@@ -23,7 +21,7 @@ from leadglass.wire.association import (
     ServerAssociation,
     Session,
 )
-from leadglass.wire.errors import AssociationAborted
+from leadglass.wire.errors import AssociationAborted, place
 from leadglass.wire.limits import WireLimits
 from leadglass.wire.pdu import LOCAL_LIMIT_EXCEEDED, TEMPORARY_CONGESTION, AssociateRequest, Rejection
 from leadglass.wire.tls import Tls, tls_failure
@@ -32,7 +30,6 @@ _ACCEPTS_AT_ONCE: Final = 64
 """connections taken before others get their turn"""
 _CANCELS: Final = 3
 """times a session is asked to stop before ``close`` no longer waits for it"""
-_OUT_OF_FILES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REPORT_EVERY: Final = 60.0
 """seconds between two reports that connections of one address are being evicted"""
 _TLS_RECORD: Final = 0x16
@@ -158,18 +155,17 @@ class DicomServer:
                 return
             except ConnectionError:
                 continue
-            except OSError as error:
-                if error.errno in _OUT_OF_FILES:
-                    self._rest(listener, tls)
-                    return
-                if listener.fileno() == -1:
-                    return
-                raise
+            except OSError:
+                # Out of file descriptors or memory, or the network is down: all of it passes.
+                self._rest(listener, tls)
+                return
             connection.settimeout(0)
             self._begin(connection, str(address[0]), int(address[1]), tls)
 
     def _rest(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
-        """Let the kernel keep newcomers while there are no file descriptors."""
+        """Let the kernel keep newcomers for a moment."""
+        if listener.fileno() == -1:
+            return
         loop = asyncio.get_running_loop()
         loop.remove_reader(listener.fileno())
 
@@ -367,16 +363,6 @@ class DicomServer:
             await self._handler.connection_failed(peer, reason)
         except Exception as error:  # noqa: BLE001 - the border, as above
             self._log.error("The handler failed to take a report: %s", place(error))
-
-
-def place(error: BaseException) -> str:
-    """Name an error and the line it came from, never its text, which may hold what a peer sent."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return type(error).__name__
-    return f"{type(error).__name__} at {PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
 
 
 def _address(host: str) -> IPv4Address | IPv6Address:

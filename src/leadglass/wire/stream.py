@@ -84,6 +84,8 @@ class DataStream:
             When the association ended before the data set did.
         """
         while not self._blocks:
+            if self._discarding:
+                raise AssociationAborted("The rest of the data set was let go of; read it before the next request.")
             if self._failure is not None:
                 raise AssociationAborted(f"The data set is incomplete: {self._failure}.")
             if self._ended:
