@@ -7,9 +7,9 @@ an asker is slow; what was deleted meanwhile is passed over.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Final, assert_never
+from typing import Any, Final, TypeVar, assert_never
 
-from sqlalchemy import Column, Connection, Select, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, select
 
 from leadglass.dicom import tags
 from leadglass.dicom.matching import Level, Query
@@ -21,6 +21,8 @@ from leadglass.vault.index.query_sql import narrow
 from leadglass.vault.index.scope_sql import one_of, where
 from leadglass.vault.index.tables import instance, series, study
 from leadglass.vault.reading import Reading
+
+K = TypeVar("K", str, int)
 
 _IDS: Final = 50_000
 """Ids gathered at a time: some 400 kB."""
@@ -55,23 +57,17 @@ def find(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]
 
 def _patients(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
     """One answer for each patient: as in the first study that matches, with counts over all of them."""
-    last = ""
-    while True:
+    narrowed = narrow(query)
+    chosen = select(study.c.patient).distinct().where(*narrowed.study, where(permit.scope))
+    for page in _pages(reading, chosen, study.c.patient, "", is_narrow=not narrowed.is_open):
         with reading.connected() as connection:
-            patients = connection.scalars(
-                select(study.c.patient)
-                .distinct()
-                .where(*narrow(query).study, where(permit.scope), study.c.patient > last)
-                .order_by(study.c.patient)
-                .limit(_ROWS)
-            ).all()
             rows = connection.execute(
                 select(study.c.patient, study.c.attributes)
-                .where(one_of(study.c.patient, patients), where(permit.scope))
+                .where(one_of(study.c.patient, page), where(permit.scope))
                 .order_by(study.c.patient, study.c.id)
             ).all()
-            counts = counting.of_patients(connection, permit, patients, frozenset(query.keys))
-        answered = ""
+            counts = counting.of_patients(connection, permit, page, frozenset(query.keys))
+        answered: str | None = None
         for patient, attributes in rows:
             if patient == answered:
                 continue
@@ -79,15 +75,12 @@ def _patients(reading: Reading, permit: Permit, query: Query) -> Iterator[Attrib
             if query.matches(merged):
                 answered = patient
                 yield query.project(merged)
-        if len(patients) < _ROWS:
-            return
-        last = patients[-1]
 
 
 def _studies(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
     narrowed = narrow(query)
     chosen = select(study.c.id).where(*narrowed.study, where(permit.scope))
-    for page in _pages(reading, chosen, study.c.id):
+    for page in _pages(reading, chosen, study.c.id, 0, is_narrow=not narrowed.is_open):
         with reading.connected() as connection:
             studies = _study_attributes(connection, permit, page, query)
         for row in page:
@@ -98,7 +91,7 @@ def _studies(reading: Reading, permit: Permit, query: Query) -> Iterator[Attribu
 def _series(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
     narrowed = narrow(query)
     chosen = select(series.c.id).join_from(series, study).where(*narrowed.study, *narrowed.series, where(permit.scope))
-    for page in _pages(reading, chosen, series.c.id):
+    for page in _pages(reading, chosen, series.c.id, 0, is_narrow=not narrowed.is_open):
         with reading.connected() as connection:
             rows = connection.execute(
                 select(series.c.study_id, series.c.instances, series.c.attributes)
@@ -122,7 +115,7 @@ def _instances(reading: Reading, permit: Permit, query: Query) -> Iterator[Attri
     )
     # Without its attributes a row is some hundred bytes instead of several thousand.
     needs_own = any(not _is_above(key) for key in query.keys)
-    for page in _pages(reading, chosen, instance.c.id):
+    for page in _pages(reading, chosen, instance.c.id, 0, is_narrow=not narrowed.is_open):
         with reading.connected() as connection:
             rows = _instance_rows(connection, page, needs_own=needs_own)
             above = _series_attributes(connection, permit, {row for row, _ in rows}, query)
@@ -165,17 +158,25 @@ def _instance_rows(connection: Connection, page: Sequence[int], *, needs_own: bo
 # --- shared -------------------------------------------------------------------
 
 
-def _pages(reading: Reading, chosen: Select[Any], column: Column[int]) -> Iterator[Sequence[int]]:
-    """Give the ids of a narrowed selection, a page of rows at a time."""
-    last = 0
+def _pages(
+    reading: Reading, chosen: Select[Any], column: Column[K], least: K, *, is_narrow: bool
+) -> Iterator[Sequence[K]]:
+    """Give the keys of a selection in their order, a page of rows at a time.
+
+    Where something narrows, the order is asked for in a way that the database
+    does not take for a reason to walk through everything in that order.
+    """
+    order = column.concat("") if isinstance(least, str) else column.op("+")(0)
+    ordered: ColumnElement[Any] = order if is_narrow else column
+    last = least
     while True:
         with reading.connected() as connection:
-            ids: Sequence[int] = connection.scalars(chosen.where(column > last).order_by(column).limit(_IDS)).all()
-        for start in range(0, len(ids), _ROWS):
-            yield ids[start : start + _ROWS]
-        if len(ids) < _IDS:
+            keys: Sequence[K] = connection.scalars(chosen.where(ordered > last).order_by(ordered).limit(_IDS)).all()
+        for start in range(0, len(keys), _ROWS):
+            yield keys[start : start + _ROWS]
+        if len(keys) < _IDS:
             return
-        last = ids[-1]
+        last = keys[-1]
 
 
 def _is_above(key: str) -> bool:

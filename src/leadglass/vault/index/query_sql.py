@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, and_, exists, or_
+from sqlalchemy import Column, ColumnElement, and_, exists, or_, select
 
 from leadglass.dicom import tags
 from leadglass.dicom.matching import Key, Level, Name, Number, Query, Range, Single, UidList, Wild
@@ -54,6 +54,11 @@ class Narrowed:
     study: tuple[ColumnElement[bool], ...]
     series: tuple[ColumnElement[bool], ...]
     instance: tuple[ColumnElement[bool], ...]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is said at all."""
+        return not (self.study or self.series or self.instance)
 
 
 def narrow(query: Query) -> Narrowed:
@@ -144,9 +149,11 @@ def _names(key: Name) -> Iterator[ColumnElement[bool]]:
         if not literals:
             return
         beginnings.append(literals[0])
-    yield exists().where(
-        study_name.c.study_id == study.c.id,
-        or_(*(_begins(study_name.c.form, beginning) for beginning in beginnings)),
+    # IN and not EXISTS: names are few against studies, and are to be looked up first.
+    yield study.c.id.in_(
+        select(study_name.c.study_id).where(
+            or_(*(_begins(study_name.c.form, beginning) for beginning in beginnings)),
+        )
     )
 
 
