@@ -1,15 +1,23 @@
 """Every service through the door, with DCMTK and pynetdicom as the other side."""
 
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from pydicom.filebase import DicomIO
+from pydicom.filewriter import write_dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 from pynetdicom import evt
 
+from leadglass.wire.client import connect, propose
+from leadglass.wire.messages import CStoreRq
 from tests.doors.dimse.house import House
 from tests.doors.dimse.peer import associate, receiver
 from tests.peers.dataset import instance, read_head, split
@@ -202,6 +210,58 @@ def test_another_instance_with_a_known_uid_is_a_duplicate_and_changes_nothing(ho
         assert send(assoc, Instance(CT_STORAGE, right.sop_instance_uid, EXPLICIT, altered)) == 0x0111
     collected = fetch(way, study_of(CT), (EXPLICIT,))
     assert collected.instances[right.sop_instance_uid].data == right.data
+
+
+def large(path: Path, octets: int) -> Instance:
+    """Give an instance with so many bytes of pixels, over many blocks."""
+    head = read_head(path)
+    head.Rows, head.Columns = 1024, octets // 2048
+    head.SOPInstanceUID = UID("2.25.4711")
+    head.remove_private_tags()
+    file = BytesIO()
+    write_dataset(DicomIO(file), head)
+    value = random.Random(7).randbytes(octets)
+    element = b"\xe0\x7f\x10\x00OW\0\0" + len(value).to_bytes(4, "little") + value
+    return Instance(str(head.SOPClassUID), "2.25.4711", EXPLICIT, file.getvalue() + element)
+
+
+def test_a_large_instance_goes_in_and_out_in_blocks_and_stays_the_same(house: House) -> None:
+    way = house.lane("WS1", "store,get")
+    sent = large(CT, 9 << 20)
+    with association(way, [(CT_STORAGE, (EXPLICIT,))]) as assoc:
+        assert send(assoc, sent) == 0x0000
+    assert fetch(way, study_of(CT), (EXPLICIT,)).instances == {"2.25.4711": sent}
+
+
+def test_an_association_lost_in_the_middle_of_an_instance_leaves_nothing(house: House) -> None:
+    way = house.lane("WS1", "store,find")
+    sent = large(CT, 9 << 20)
+
+    async def half() -> AsyncIterator[bytes]:
+        for offset in range(0, 4 << 20, 1 << 18):
+            yield sent.data[offset : offset + (1 << 18)]
+        raise ConnectionError("The cable was pulled.")
+
+    async def store() -> None:
+        contexts = propose((CT_STORAGE, (EXPLICIT,)))
+        async with connect("127.0.0.1", way.port, calling="WS1", called="LEADGLASS", contexts=contexts) as client:
+            request = CStoreRq(
+                message_id=1, affected_sop_class_uid=CT_STORAGE, affected_sop_instance_uid=sent.sop_instance_uid
+            )
+            await client.call(1, request, half())
+
+    before = {path for path in house.folder.rglob("*") if path.is_file()}
+    with pytest.raises(ConnectionError):
+        asyncio.run(store())
+    objects = house.folder / "objects"
+    wait_until(
+        lambda: (
+            not [path for path in objects.rglob("*") if path.is_file() and path not in before and path.stat().st_size]
+        ),
+        "nothing is left of it",
+    )
+    with association(way, [(STUDY_FIND, UNCOMPRESSED)]) as assoc:
+        assert find(assoc, identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID="")) == (0, [])
 
 
 # --- retrieval ----------------------------------------------------------------
@@ -404,6 +464,25 @@ def test_a_device_with_a_certificate_is_never_sent_to_in_plaintext(house: House)
         answer = last_status(assoc.send_c_move(keys, "DEST", UID(STUDY_MOVE)))
     assert answer.Status == 0xA702
     assert collected.instances == {}
+
+
+def test_a_receiver_that_gives_up_half_way_costs_the_rest_and_the_asker_hears_how_many(
+    house: House, corpus: Path
+) -> None:
+    port = free_port()
+    files = sorted((corpus / "series" / "mr_prostate_adc").iterdir())[:6]
+    house.take(files)
+    way = house.lane("WS1", "move")
+    house.lane("DEST", "store", port=port)
+    with (
+        receiver("DEST", [(MR_STORAGE, UNCOMPRESSED)], port=port, limit=2) as received,
+        association(way, [(STUDY_MOVE, UNCOMPRESSED)]) as assoc,
+    ):
+        keys = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=study_of(files[0]))
+        answer = last_status(assoc.send_c_move(keys, "DEST", UID(STUDY_MOVE)))
+    assert answer.Status == 0xB000
+    assert (answer.NumberOfCompletedSuboperations, answer.NumberOfFailedSuboperations) == (2, 4)
+    assert len(received.instances) == 2
 
 
 # --- identifiers --------------------------------------------------------------

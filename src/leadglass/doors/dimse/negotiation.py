@@ -157,7 +157,8 @@ def _well_formed(uids: Iterable[str]) -> tuple[str, ...]:
     good: list[str] = []
     for uid in uids:
         try:
-            good.append(parse_uid(uid))
+            if parse_uid(uid) == uid:
+                good.append(uid)
         except BadInput:
             continue
     return tuple(good)
