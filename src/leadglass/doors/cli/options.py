@@ -37,6 +37,11 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Write the result as JSON, for a program.")(command)
 
 
+def examples(*commands: str) -> str:
+    """Give the end of a help text: commands to try, one a line."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
 def application_of(context: click.Context) -> Application:
     """Give the application the command was started with."""
     return context.find_root().obj

@@ -15,7 +15,7 @@ from rich.table import Table
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.record import Record
 from leadglass.doors.cli.application import Opened
-from leadglass.doors.cli.options import application_of, data_option, json_option, moment, study_uid
+from leadglass.doors.cli.options import application_of, data_option, examples, json_option, moment, study_uid
 from leadglass.doors.cli.terminal import Terminal, cell, counted, table
 from leadglass.errors import Corrupt, Denied
 from leadglass.policy.action import Action
@@ -34,7 +34,7 @@ def audit_command() -> None:
 
 @audit_command.command(
     "show",
-    epilog="Examples: leadglass audit show --since 24h --outcome refused · leadglass audit show --caller device:CT1",
+    epilog=examples("leadglass audit show --since 24h --outcome refused", "leadglass audit show --caller device:CT1"),
 )
 @click.option("--since", metavar="TIME", callback=moment, help="From then on: 2026-11-22T08:30, or 24h, or 7d.")
 @click.option("--study", metavar="UID", callback=study_uid, help="About this study.")
@@ -128,7 +128,7 @@ def _record_reading(opened: Opened, what: str, terminal: Terminal) -> None:
         terminal.tell(f"leadglass: {error.message}", "red")
 
 
-@audit_command.command("verify", epilog="Example: leadglass audit verify --against /safe/place/audit.checkpoint")
+@audit_command.command("verify", epilog=examples("leadglass audit verify --against /safe/place/audit.checkpoint"))
 @click.option(
     "--against",
     metavar="FILE",
@@ -180,7 +180,7 @@ def policy_command() -> None:
 
 
 @policy_command.command(
-    "explain", epilog="Example: leadglass policy explain --caller device:CT1 --action find --study 1.2.3"
+    "explain", epilog=examples("leadglass policy explain --caller device:CT1 --action find --study 1.2.3")
 )
 @click.option("--caller", "name", required=True, metavar="NAME", help="Who: device:CT1, or cli for yourself.")
 @click.option(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from leadglass.doors.cli.options import ae_title, application_of, data_option, json_option
+from leadglass.doors.cli.options import ae_title, application_of, data_option, examples, json_option
 from leadglass.doors.cli.terminal import Terminal, cell, table
 from leadglass.errors import BadInput
 from leadglass.identity.device import Device
@@ -26,9 +26,11 @@ def device_command() -> None:
 
 @device_command.command(
     "add",
-    epilog="Examples: leadglass device add CT1 --address 10.1.2.3 --allow echo,store · "
-    "leadglass device add WS1 --address 10.1.3.0/24 --allow echo,find,move,get --host 10.1.3.7 --port 11112 · "
-    "leadglass device add OLDUS --address 10.1.2.9 --allow echo,store --plaintext --until 2027-03-31",
+    epilog=examples(
+        "leadglass device add CT1 --address 10.1.2.3 --allow echo,store",
+        "leadglass device add WS1 --address 10.1.3.0/24 --allow echo,find,move,get --host 10.1.3.7 --port 11112",
+        "leadglass device add OLDUS --address 10.1.2.9 --allow echo,store --plaintext --until 2027-03-31",
+    ),
 )
 @click.argument("ae", metavar="AE", callback=ae_title)
 @click.option(
@@ -84,7 +86,7 @@ def device_add(
         terminal.tell(f"Next, its certificate: leadglass device enroll {device.ae_title} --out DIR")
 
 
-@device_command.command("enroll", epilog="Example: leadglass device enroll CT1 --out /media/usb/ct1")
+@device_command.command("enroll", epilog=examples("leadglass device enroll CT1 --out /media/usb/ct1"))
 @click.argument("ae", metavar="AE", callback=ae_title)
 @click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @click.option(

@@ -19,7 +19,7 @@ from leadglass.dicom.model import Attributes
 from leadglass.doors.cli.application import Opened
 from leadglass.doors.cli.exporting import Exported, check_destination, export
 from leadglass.doors.cli.importing import Fate, Tally, import_sources
-from leadglass.doors.cli.options import application_of, data_option, json_option, study_uid, study_uids
+from leadglass.doors.cli.options import application_of, data_option, examples, json_option, study_uid, study_uids
 from leadglass.doors.cli.sources import Found, walk
 from leadglass.doors.cli.terminal import Terminal, cell, counted, size_of, table
 from leadglass.errors import BadInput, NotHere
@@ -33,7 +33,7 @@ _SHOWN_REASONS: Final = 20
 
 @click.command(
     "import",
-    epilog="Examples: leadglass import /media/cdrom · leadglass import old-archive/ more.zip one.dcm --verbose",
+    epilog=examples("leadglass import /media/cdrom", "leadglass import old-archive/ more.zip one.dcm --verbose"),
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
 @click.option("--verbose", is_flag=True, help="Name every file that was not taken in.")
@@ -166,8 +166,10 @@ def _key(fate: Fate) -> str:
 
 @click.command(
     "export",
-    epilog="Examples: leadglass export --study 1.2.3 --out /media/usb/study · "
-    "leadglass export --query PatientID=4711 --query StudyDate=20260101- --out patient.zip",
+    epilog=examples(
+        "leadglass export --study 1.2.3 --out /media/usb/study",
+        "leadglass export --query PatientID=4711 --query StudyDate=20260101- --out patient.zip",
+    ),
 )
 @click.option("--study", "studies", multiple=True, metavar="UID", callback=study_uids, help="A study; may be repeated.")
 @click.option(
@@ -274,7 +276,7 @@ def _exported_as_json(result: Exported, out: Path) -> dict[str, object]:
 # --- delete -------------------------------------------------------------------
 
 
-@click.command("delete", epilog="Example: leadglass delete --study 1.2.826.0.1.3680043.8.498.1")
+@click.command("delete", epilog=examples("leadglass delete --study 1.2.826.0.1.3680043.8.498.1"))
 @click.option("--study", required=True, metavar="UID", callback=study_uid, help="The study's Study Instance UID.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @data_option

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from leadglass.archive.backroom import FsckReport, Resolution
-from leadglass.doors.cli.options import application_of, data_option, json_option
+from leadglass.doors.cli.options import application_of, data_option, examples, json_option
 from leadglass.doors.cli.terminal import Terminal, cell, counted, size_of, table
 
 
@@ -89,7 +89,7 @@ def quarantine_discard(context: click.Context, numbers: tuple[int, ...], data: P
     _resolve(context, data, numbers, Resolution.DISCARD)
 
 
-@click.command("fsck", epilog="Example: leadglass fsck --json > report.json")
+@click.command("fsck", epilog=examples("leadglass fsck --json > report.json"))
 @data_option
 @json_option
 @click.pass_context

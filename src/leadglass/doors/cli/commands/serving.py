@@ -15,7 +15,7 @@ from types import FrameType
 import click
 
 from leadglass.doors.cli.application import Ready, Wanted
-from leadglass.doors.cli.options import application_of, data_option, json_option
+from leadglass.doors.cli.options import application_of, data_option, examples, json_option
 from leadglass.doors.cli.terminal import Terminal
 
 
@@ -45,7 +45,7 @@ def _announce(terminal: Terminal, *, as_json: bool) -> Callable[[tuple[Ready, ..
 # --- init -----------------------------------------------------------------------
 
 
-@click.command("init", epilog="Example: leadglass init --data /srv/leadglass")
+@click.command("init", epilog=examples("leadglass init --data /srv/leadglass"))
 @data_option
 @json_option
 @click.pass_context
@@ -76,8 +76,11 @@ def init_command(context: click.Context, data: Path, *, as_json: bool) -> None:
 
 @click.command(
     "serve",
-    epilog="Examples: leadglass serve · leadglass serve --dicom-tls 10.1.2.3:2762 · "
-    "leadglass serve --dicom 10.1.2.3:104 (for devices with a plaintext lane)",
+    epilog=examples(
+        "leadglass serve",
+        "leadglass serve --dicom-tls 10.1.2.3:2762",
+        "leadglass serve --dicom 10.1.2.3:104  # for devices with a plaintext lane",
+    ),
 )
 @click.option(
     "--dicom-tls",
@@ -124,7 +127,7 @@ def _warn(terminal: Terminal) -> Callable[[str], None]:
 # --- demo -----------------------------------------------------------------------
 
 
-@click.command("demo", epilog="Example: leadglass demo")
+@click.command("demo", epilog=examples("leadglass demo"))
 @click.option("--dicom-tls", metavar="HOST:PORT", help="DICOM over TLS.  [default: 127.0.0.1:2762, or any free port]")
 @click.option(
     "--dicom", metavar="HOST:PORT", help="DICOM without encryption.  [default: 127.0.0.1:11112, or any free port]"
