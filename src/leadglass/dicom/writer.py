@@ -119,7 +119,7 @@ class Writer:
         if not inline:
             return b""
         try:
-            raw = b64decode(inline)
+            raw = b64decode(inline, validate=True)
         except (NotBase64, ValueError):
             raise BadInput(f"The inline binary value of {name} is not Base64.") from None
         return swapped(raw, WORD.get(vr, 1)) if self._encoding.is_big_endian else raw

@@ -1,0 +1,414 @@
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadglass.dicom import tags
+from leadglass.dicom.keys import is_like
+from leadglass.dicom.matching import (
+    Empty,
+    Level,
+    Name,
+    Query,
+    Range,
+    Root,
+    SequenceKey,
+    Single,
+    UidList,
+    Universal,
+    Wild,
+    query_from_identifier,
+)
+from leadglass.dicom.model import Attributes, JsonElement
+from leadglass.dicom.moments import parse_date, parse_date_time, parse_time
+from leadglass.errors import BadInput
+
+
+def _element(vr: str, *values: Any) -> JsonElement:
+    return JsonElement(vr=vr, Value=list(values)) if values else JsonElement(vr=vr)
+
+
+def _identifier(level: str, **keys: JsonElement) -> Attributes:
+    named: Attributes = {"00080052": _element("CS", level)}
+    for keyword, element in keys.items():
+        named[tags.key(getattr(tags, keyword))] = element
+    return named
+
+
+def _study(**keys: JsonElement) -> Query:
+    return query_from_identifier(_identifier("STUDY", **keys), root=Root.STUDY, relational=False)
+
+
+def _has(query: Query, **attributes: JsonElement) -> bool:
+    return query.matches({tags.key(getattr(tags, keyword)): element for keyword, element in attributes.items()})
+
+
+def _name(alphabetic: str = "", ideographic: str = "", phonetic: str = "") -> dict[str, str]:
+    groups = {"Alphabetic": alphabetic, "Ideographic": ideographic, "Phonetic": phonetic}
+    return {group: text for group, text in groups.items() if text}
+
+
+# --- single values and lists --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "is_match"),
+    [
+        ("S1", "S1", True),
+        ("S1", "S1  ", True),
+        ("S1", "s1", False),
+        ("S1", "S12", False),
+        ("a' OR '1'='1", "a' OR '1'='1", True),
+        ("a' OR '1'='1", "b", False),
+        ("100%", "1000", False),
+        ("S_1", "SX1", False),
+        ("<b>", "<b>", True),
+        ("S.1", "SX1", False),
+        ("[ab]", "a", False),
+    ],
+)
+def test_a_single_value_is_compared_literally(key: str, value: str, is_match: bool) -> None:
+    assert _has(_study(StudyID=_element("SH", key)), StudyID=_element("SH", value)) is is_match
+
+
+def test_any_value_of_a_multi_valued_attribute_answers() -> None:
+    query = _study(ModalitiesInStudy=_element("CS", "MR"))
+    assert _has(query, ModalitiesInStudy=_element("CS", "CT", "MR"))
+    assert not _has(query, ModalitiesInStudy=_element("CS", "CT"))
+    assert _has(_study(ModalitiesInStudy=_element("CS", "MR", "US")), ModalitiesInStudy=_element("CS", "CT", "US"))
+
+
+def test_a_list_of_uids_asks_for_any_of_them() -> None:
+    query = _study(StudyInstanceUID=_element("UI", "1.2", "1.3"))
+    assert query.keys["0020000D"] == UidList(("1.2", "1.3"))
+    assert _has(query, StudyInstanceUID=_element("UI", "1.3"))
+    assert not _has(query, StudyInstanceUID=_element("UI", "1.4"))
+
+
+def test_a_uid_has_no_wild_cards() -> None:
+    assert not _has(_study(StudyInstanceUID=_element("UI", "1.*")), StudyInstanceUID=_element("UI", "1.2"))
+
+
+@pytest.mark.parametrize("key", [_element("LO"), _element("LO", "*"), _element("LO", "**")])
+def test_universal_matching_finds_what_is_empty_or_absent(key: JsonElement) -> None:
+    query = _study(StudyDescription=key)
+    assert query.keys["00081030"] == Universal()
+    assert _has(query)
+    assert _has(query, StudyDescription=_element("LO"))
+
+
+def test_what_is_absent_answers_no_other_key() -> None:
+    for key in (_element("LO", "x"), _element("LO", "x*"), _element("LO", "?")):
+        assert not _has(_study(StudyDescription=key))
+        assert not _has(_study(StudyDescription=key), StudyDescription=_element("LO"))
+
+
+def test_numbers_are_compared_by_value() -> None:
+    query = query_from_identifier(
+        _identifier("IMAGE", InstanceNumber=_element("IS", 7)), root=Root.STUDY, relational=True
+    )
+    assert _has(query, InstanceNumber=_element("IS", 7))
+    assert not _has(query, InstanceNumber=_element("IS", 8))
+
+
+# --- wild cards ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "is_match"),
+    [
+        ("CT*", "CT HEAD", True),
+        ("*HEAD", "CT HEAD", True),
+        ("*T*E*", "CT HEAD", True),
+        ("C?", "CT", True),
+        ("C?", "C", False),
+        ("C?", "CTT", False),
+        ("ct*", "CT HEAD", False),
+        ("*", "", True),
+        ("a*b", "a\nb", True),
+        (".*", "CT", False),
+        ("C[TR]*", "CT", False),
+    ],
+)
+def test_wild_cards_fit_as_told(pattern: str, value: str, is_match: bool) -> None:
+    assert is_like(value, pattern) is is_match
+
+
+@given(st.text("ab*?", max_size=12), st.text("ab", max_size=12))
+def test_wild_cards_agree_with_regular_expressions(pattern: str, text: str) -> None:
+    reference = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
+    assert is_like(text, pattern) == (re.fullmatch(reference, text, re.DOTALL) is not None)
+
+
+def test_a_hostile_pattern_costs_no_more_than_a_plain_one() -> None:
+    assert not is_like("a" * 20_000, "*a" * 500 + "b")
+
+
+def test_wild_cards_count_only_where_the_vr_has_them() -> None:
+    assert isinstance(_study(StudyDescription=_element("LO", "a*")).keys["00081030"], Wild)
+    assert _study(PatientAge=_element("AS", "0?5Y")).keys["00101010"] == Single(("0?5Y",))
+
+
+# --- person names -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "is_match"),
+    [
+        (_name("doe^jane"), _name("Doe^Jane"), True),
+        (_name("DOE^JANE^^"), _name("Doe^Jane"), True),
+        (_name("Doe^Jane"), _name("Doe^Jane^^Dr"), False),
+        (_name("Doe*"), _name("DOE^JANE^^DR"), True),
+        (_name("Doe^*"), _name("Doe"), True),
+        (_name("D?e^J*"), _name("Doe^Jane"), True),
+        (_name("MÜLLER*"), _name("Müller^Jürgen"), True),
+        (_name("Groß*"), _name("GROSS^ANNA"), True),
+        (_name("Mu\u0308ller"), _name("Müller"), True),
+        (_name("山田*"), _name("Yamada^Tarou", "山田^太郎"), True),
+        (_name("", "山田*"), _name("Yamada^Tarou", "山田^太郎"), True),
+        (_name("", "", "やまだ*"), _name("Yamada^Tarou", "山田^太郎", "やまだ^たろう"), True),
+        (_name("Yamada*", "鈴木*"), _name("Yamada^Tarou", "山田^太郎"), False),
+        (_name("Doe"), _name("Doe^Jane"), False),
+        (_name("Doe^.*"), _name("Doe^Jane"), False),
+        (_name("O'Brien"), _name("o'brien"), True),
+    ],
+)
+def test_names_match_without_regard_to_case_and_by_component_group(
+    key: dict[str, str], value: dict[str, str], is_match: bool
+) -> None:
+    query = _study(PatientName=_element("PN", key))
+    assert isinstance(query.keys["00100010"], Name)
+    assert _has(query, PatientName=_element("PN", value)) is is_match
+
+
+# --- ranges -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr", "key", "value", "is_match"),
+    [
+        ("StudyDate", "DA", "20200131", "20200131", True),
+        ("StudyDate", "DA", "20200131", "2020.01.31", True),
+        ("StudyDate", "DA", "20200131", "20200201", False),
+        ("StudyDate", "DA", "20200101-20200131", "20200131", True),
+        ("StudyDate", "DA", "20200101-20200131", "20200201", False),
+        ("StudyDate", "DA", "-20200131", "18991231", True),
+        ("StudyDate", "DA", "20200131-", "20200130", False),
+        ("StudyDate", "DA", "20200131-", "20991231", True),
+        ("StudyDate", "DA", "20200101-20200131", "20200199", False),
+        ("StudyDate", "DA", "20200101-20200131", "never", False),
+        ("StudyTime", "TM", "1030", "103059.5", True),
+        ("StudyTime", "TM", "1030", "1031", False),
+        ("StudyTime", "TM", "10-12", "125959.999", True),
+        ("StudyTime", "TM", "1000-1200", "120100", False),
+        ("StudyTime", "TM", "-0800", "07:59:59", True),
+        ("AcquisitionDateTime", "DT", "2020", "20200615120000.123456", True),
+        ("AcquisitionDateTime", "DT", "20200101-20200601", "20200615", False),
+        ("AcquisitionDateTime", "DT", "20200615120000+0200", "20200615100000+0000", True),
+        ("AcquisitionDateTime", "DT", "202006151200-", "20200615120000-0500", True),
+    ],
+)
+def test_dates_and_times_are_compared_as_such(keyword: str, vr: str, key: str, value: str, is_match: bool) -> None:
+    query = query_from_identifier(
+        _identifier("IMAGE", **{keyword: _element(vr, key)}), root=Root.STUDY, relational=True
+    )
+    assert isinstance(query.keys[tags.key(getattr(tags, keyword))], Range)
+    assert _has(query, **{keyword: _element(vr, value)}) is is_match
+
+
+@pytest.mark.parametrize(
+    "key", ["yesterday", "2020010", "20200132", "20200101-tomorrow", "20200101-20200102-", "2020*"]
+)
+def test_what_is_no_date_is_refused_rather_than_guessed(key: str) -> None:
+    with pytest.raises(BadInput, match="StudyDate"):
+        _study(StudyDate=_element("DA", key))
+
+
+DATES = st.dates().map(lambda date: date.strftime("%Y%m%d").rjust(8, "0"))
+
+
+@given(DATES, DATES, DATES)
+def test_a_range_of_dates_is_what_comparison_says(low: str, high: str, value: str) -> None:
+    query = _study(StudyDate=_element("DA", f"{low}-{high}"))
+    assert _has(query, StudyDate=_element("DA", value)) == (low <= value <= high)
+
+
+@given(st.text(max_size=26))
+def test_no_text_makes_a_moment_fail(text: str) -> None:
+    for parse in (parse_date, parse_time, parse_date_time):
+        moment = parse(text)
+        assert moment is None or moment[0] <= moment[1]
+
+
+def test_date_and_time_are_one_range_where_that_was_negotiated() -> None:
+    asked = _identifier("STUDY", StudyDate=_element("DA", "20200101-20200103"), StudyTime=_element("TM", "2200-0400"))
+    combined = query_from_identifier(asked, root=Root.STUDY, relational=False, combined_date_time=True)
+    separate = query_from_identifier(asked, root=Root.STUDY, relational=False)
+    noon = {"StudyDate": _element("DA", "20200102"), "StudyTime": _element("TM", "1200")}
+    early = {"StudyDate": _element("DA", "20200101"), "StudyTime": _element("TM", "1200")}
+    late = {"StudyDate": _element("DA", "20200103"), "StudyTime": _element("TM", "0430")}
+    assert _has(combined, **noon)
+    assert not _has(combined, **early)
+    assert not _has(combined, **late)
+    assert not _has(separate, **noon)
+
+
+# --- empty values and sequences -----------------------------------------------
+
+
+def test_two_quotes_ask_for_no_value_where_that_was_negotiated() -> None:
+    asked = _identifier("STUDY", AccessionNumber=_element("SH", '""'))
+    query = query_from_identifier(asked, root=Root.STUDY, relational=False, empty_value=True)
+    assert query.keys["00080050"] == Empty()
+    assert _has(query)
+    assert _has(query, AccessionNumber=_element("SH"))
+    assert not _has(query, AccessionNumber=_element("SH", "A1"))
+    assert not _has(query_from_identifier(asked, root=Root.STUDY, relational=False))
+
+
+CODE = {"00080100": _element("SH", "T-A0100"), "00080102": _element("SH", "SRT")}
+
+
+def test_a_sequence_matches_when_one_item_answers_all_inner_keys() -> None:
+    query = _study(ProcedureCodeSequence=_element("SQ", CODE))
+    other = {"00080100": _element("SH", "T-A0100"), "00080102": _element("SH", "DCM")}
+    assert _has(query, ProcedureCodeSequence=_element("SQ", other, CODE))
+    assert not _has(query, ProcedureCodeSequence=_element("SQ", other))
+    assert not _has(query, ProcedureCodeSequence=_element("SQ"))
+    assert not _has(query)
+
+
+@pytest.mark.parametrize("key", [_element("SQ"), _element("SQ", {}), _element("SQ", {"00080100": _element("SH")})])
+def test_a_sequence_that_asks_nothing_matches_everything(key: JsonElement) -> None:
+    assert _has(_study(ProcedureCodeSequence=key))
+
+
+def test_a_sequence_key_has_one_item() -> None:
+    with pytest.raises(BadInput, match="ProcedureCodeSequence"):
+        _study(ProcedureCodeSequence=_element("SQ", CODE, CODE))
+
+
+# --- levels and roots ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("root", "level"),
+    [(Root.STUDY, "PATIENT"), (Root.STUDY, ""), (Root.PATIENT, "FRAME"), (Root.PATIENT, "study"), (Root.STUDY, "*")],
+)
+def test_a_level_must_be_one_of_the_information_model(root: Root, level: str) -> None:
+    with pytest.raises(BadInput, match="Query/Retrieve Level"):
+        query_from_identifier(_identifier(level), root=root, relational=False)
+    with pytest.raises(BadInput):
+        query_from_identifier({}, root=root, relational=False)
+
+
+@pytest.mark.parametrize(
+    ("root", "level", "keys", "missing"),
+    [
+        (Root.PATIENT, "STUDY", {}, "PatientID"),
+        (Root.PATIENT, "STUDY", {"PatientID": _element("LO", "47*")}, "PatientID"),
+        (Root.PATIENT, "SERIES", {"PatientID": _element("LO", "4711")}, "StudyInstanceUID"),
+        (Root.STUDY, "SERIES", {}, "StudyInstanceUID"),
+        (Root.STUDY, "SERIES", {"StudyInstanceUID": _element("UI", "1.2", "1.3")}, "StudyInstanceUID"),
+        (Root.STUDY, "IMAGE", {"StudyInstanceUID": _element("UI", "1.2")}, "SeriesInstanceUID"),
+    ],
+)
+def test_levels_above_are_fixed_by_one_unique_key_unless_relational(
+    root: Root, level: str, keys: dict[str, JsonElement], missing: str
+) -> None:
+    with pytest.raises(BadInput, match=missing):
+        query_from_identifier(_identifier(level, **keys), root=root, relational=False)
+    assert query_from_identifier(_identifier(level, **keys), root=root, relational=True).level == Level(level)
+
+
+def test_a_patient_root_query_at_the_study_level_needs_its_patient() -> None:
+    asked = _identifier("STUDY", PatientID=_element("LO", "4711"))
+    query = query_from_identifier(asked, root=Root.PATIENT, relational=False)
+    assert _has(query, PatientID=_element("LO", "4711"))
+    assert not _has(query, PatientID=_element("LO", "4712"))
+
+
+def test_keys_of_a_level_below_are_left_aside_and_told() -> None:
+    query = _study(Modality=_element("CS", "CT"), SeriesInstanceUID=_element("UI", "1.2"))
+    assert query.ignored == {"00080060", "0020000E"}
+    assert _has(query)
+    assert "00080060" not in query.project({})
+
+
+# --- answers ------------------------------------------------------------------
+
+
+def test_an_answer_holds_the_unique_keys_and_what_was_asked() -> None:
+    query = query_from_identifier(
+        _identifier(
+            "SERIES",
+            StudyInstanceUID=_element("UI", "1.2"),
+            SeriesDescription=_element("LO"),
+            Modality=_element("CS", "C*"),
+        ),
+        root=Root.STUDY,
+        relational=False,
+    )
+    stored = {
+        "0020000D": _element("UI", "1.2"),
+        "0020000E": _element("UI", "1.2.3"),
+        "00080060": _element("CS", "CT"),
+        "00100010": _element("PN", _name("Not^Asked")),
+    }
+    assert query.project(stored) == {
+        "00080060": _element("CS", "CT"),
+        "0008103E": _element("LO"),
+        "0020000D": _element("UI", "1.2"),
+        "0020000E": _element("UI", "1.2.3"),
+    }
+
+
+def test_an_answer_holds_of_a_sequence_what_was_asked() -> None:
+    query = _study(ProcedureCodeSequence=_element("SQ", {"00080100": _element("SH")}))
+    assert isinstance(query.keys["00081032"], SequenceKey)
+    answer = query.project({"00081032": _element("SQ", CODE)})
+    assert answer["00081032"] == _element("SQ", {"00080100": _element("SH", "T-A0100")})
+    whole = _study(ProcedureCodeSequence=_element("SQ"))
+    assert whole.project({"00081032": _element("SQ", CODE)})["00081032"] == _element("SQ", CODE)
+
+
+def test_keys_are_described_by_keyword_and_never_by_value() -> None:
+    query = _study(
+        PatientName=_element("PN", _name("Doe*")), StudyDate=_element("DA", "20200101-"), StudyID=_element("SH")
+    )
+    assert query.describe_keys() == "StudyDate, PatientName"
+    assert _study().describe_keys() == "none"
+
+
+# --- hostile identifiers ------------------------------------------------------
+
+ANY_NAME = st.dictionaries(st.text(max_size=3), st.text(max_size=5))
+ANY_VALUE = st.one_of(st.none(), st.text(max_size=20), st.integers(), st.floats(), ANY_NAME)
+
+
+def _any_element(vr: str, found: list[Any]) -> JsonElement:
+    return JsonElement(vr=vr, Value=found)
+
+
+ANY_ELEMENT = st.builds(
+    _any_element,
+    st.sampled_from(["LO", "PN", "UI", "DA", "TM", "DT", "IS", "US", "AT", "UN", "OB", "CS"]),
+    st.lists(ANY_VALUE, max_size=3),
+)
+
+
+@given(
+    st.dictionaries(st.integers(0x00080000, 0x00300000).map(tags.key), ANY_ELEMENT, max_size=5),
+    st.dictionaries(st.integers(0x00080000, 0x00300000).map(tags.key), ANY_ELEMENT, max_size=5),
+)
+def test_no_identifier_makes_matching_fail(asked: Attributes, stored: Attributes) -> None:
+    try:
+        query = query_from_identifier({**asked, "00080052": _element("CS", "IMAGE")}, root=Root.STUDY, relational=True)
+    except BadInput:
+        return
+    query.matches(stored)
+    query.matches(asked)
+    query.project(asked)
+    query.describe_keys()
