@@ -5,11 +5,12 @@ from typing import Any, cast
 
 import pydicom
 import pytest
-from pydicom.encaps import generate_frames
+from pydicom.encaps import generate_fragments, generate_frames
 from pydicom.uid import UID
 
 from leadglass.dicom.ingest import Limits, describe
 from leadglass.dicom.source import Bytes
+from leadglass.dicom.uids import VIDEO
 from tests.flows.corpus_rounds import Entry, entries
 
 pytestmark = [pytest.mark.corpus, pytest.mark.filterwarnings("ignore::UserWarning:pydicom")]
@@ -26,6 +27,8 @@ def _pydicom_frames(entry: Entry) -> list[bytes] | None:
     if syntax.is_encapsulated:
         if syntax.is_private:
             return None
+        if syntax in VIDEO:  # its frames are one bit stream, given as the first
+            return [b"".join(generate_fragments(data[8 + int.from_bytes(data[4:8], "little") :]))]
         offsets = dataset.get("ExtendedOffsetTable")
         extended = (offsets, dataset.ExtendedOffsetTableLengths) if offsets else None
         return list(generate_frames(data, number_of_frames=count, extended_offsets=extended))
@@ -54,10 +57,11 @@ def test_the_frame_offsets_are_pydicoms(corpus: Path) -> None:
             continue
         ours = [
             b"".join(source.read_at(offset, length) for offset, length in table.parts(index))
-            for index in range(table.number_of_frames)
+            for index in range(len(expected))
         ]
         compared += 1
-        if ours != expected:
-            differ.append(f"{entry.file.name}: {len(ours)} frames here, {len(expected)} in pydicom")
+        is_video = entry.instance.transfer_syntax_uid in VIDEO
+        if ours != expected or (table.number_of_frames != len(expected) and not is_video):
+            differ.append(f"{entry.file.name}: {table.number_of_frames} frames here, {len(expected)} in pydicom")
     assert differ == []
     assert compared > 300

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 
-import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, evt
@@ -26,6 +25,12 @@ from tests.peers.tunnel import client_context
 VERIFICATION = "1.2.840.10008.1.1"
 PATIENT_FIND, PATIENT_MOVE, PATIENT_GET = (f"1.2.840.10008.5.1.4.1.2.1.{n}" for n in (1, 2, 3))
 STUDY_FIND, STUDY_MOVE, STUDY_GET = (f"1.2.840.10008.5.1.4.1.2.2.{n}" for n in (1, 2, 3))
+NOT_ANSWERED = -1
+"""In place of a status: the peer did not answer."""
+
+NOT_ACCEPTED = -2
+"""In place of a status: no context was accepted for the class in that transfer syntax."""
+
 UNCOMPRESSED = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 
 
@@ -151,14 +156,14 @@ def acceptor(
 
 
 def send(assoc: Association, instance: Instance) -> int:
-    """C-STORE the bytes of a data set as they are; gives the status."""
+    """C-STORE the bytes of a data set as they are; gives the status, NOT_ACCEPTED or NOT_ANSWERED."""
     for context in assoc.accepted_contexts:
         if context.abstract_syntax == instance.sop_class_uid and context.transfer_syntax[0] == (
             instance.transfer_syntax_uid
         ):
             break
     else:
-        pytest.fail(f"No context was accepted for {instance.sop_class_uid} in {instance.transfer_syntax_uid}")
+        return NOT_ACCEPTED
     request: Any = C_STORE()
     request.MessageID = 1
     request.Priority = 2
@@ -176,7 +181,7 @@ def _exchange(assoc: Association, request: Any, context_id: int | None) -> int:
         _, response = raw.dimse.get_msg(block=True)
     finally:
         raw._reactor_checkpoint.set()
-    return -1 if response is None or response.Status is None else int(response.Status)
+    return NOT_ANSWERED if response is None or response.Status is None else int(response.Status)
 
 
 def identifier(**keys: str | list[str]) -> Dataset:
