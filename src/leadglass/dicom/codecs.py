@@ -114,6 +114,8 @@ def decode(transfer_syntax_uid: str, data: bytes, image: Image) -> Frame:
         return Frame(_fitted(samples, image, header).tobytes(), photometric)
     except (BadInput, Unsupported, MemoryError):
         raise
+    except ImportError:
+        raise Unsupported("The decoder for this transfer syntax cannot be loaded.") from None
     except Exception as error:  # noqa: BLE001 - a decoder's own error, of whatever type
         raise BadInput(f"A frame cannot be decoded ({type(error).__name__}): damaged.") from None
 
@@ -123,6 +125,9 @@ def _decode(transfer_syntax_uid: str, data: bytes, image: Image) -> tuple[Sample
         return _jpeg(data, image)
     if transfer_syntax_uid in uids.JPEG_LS_FAMILY:
         header = _checked(_jpeg_header(data), image)
+        if b"\xff\xd9" not in data:
+            # CharLS runs on for seconds in search of an end that is not there.
+            raise BadInput("A JPEG-LS frame has no end marker: cut off.")
         return imagecodecs.jpegls_decode(data), image.photometric, header
     if transfer_syntax_uid in uids.JPEG_2000_FAMILY or transfer_syntax_uid in uids.HTJ2K_FAMILY:
         return _jpeg_2000(data, image)
