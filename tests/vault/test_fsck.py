@@ -122,6 +122,7 @@ def test_a_damaged_object_in_quarantine_is_found(vault: Vault, tmp_path: Path) -
 
 
 ROWS = {
+    "index is damaged": "UPDATE series SET instances = 5",
     "digest differs": "UPDATE instance SET digest = x'00'",
     "size differs": "UPDATE instance SET size = size + 1",
     "row is damaged": "UPDATE instance SET key = x'00'",

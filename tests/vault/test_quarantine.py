@@ -6,7 +6,7 @@ from leadglass.archive.backroom import Kept, Resolution, Stored
 from leadglass.errors import Conflict, Full, NotHere
 from leadglass.policy.action import Action
 from leadglass.policy.scope import Field, Scope
-from leadglass.vault.filing import Caps
+from leadglass.vault.records import Caps
 from leadglass.vault.settings import VaultSettings
 from leadglass.vault.vault import Vault
 from tests.callers import permit
@@ -183,6 +183,30 @@ def test_accepting_when_the_other_was_deleted_files_it(vault: Vault) -> None:
     vault.delete(permit(Action.DELETE), "1.2.3.4")
     vault.resolve(RESOLVE, kept.number, Resolution.ACCEPT)
     assert contents(vault) == [second]
+
+
+def test_accepting_what_was_stored_meanwhile_keeps_it_once(vault: Vault, tmp_path: Path) -> None:
+    store(vault, instance(SOPInstanceUID=UID))
+    second = instance(SOPInstanceUID=UID, StudyID="S2")
+    kept = kept_aside(vault, second, "StudyID")
+    vault.delete(permit(Action.DELETE), "1.2.3.4")
+    store(vault, second)
+    vault.resolve(RESOLVE, kept.number, Resolution.ACCEPT)
+    assert contents(vault) == [second]
+    assert vault.quarantined(RESOLVE) == []
+    assert len(objects(tmp_path)) == 1
+
+
+def test_what_goes_to_quarantine_where_its_twin_is_already_is_there_once(vault: Vault, tmp_path: Path) -> None:
+    store(vault, instance(SOPInstanceUID=UID))
+    second, third = instance(SOPInstanceUID=UID, StudyID="S2"), instance(SOPInstanceUID=UID, StudyID="S3")
+    kept = [kept_aside(vault, each, "StudyID") for each in (second, third)]
+    vault.delete(permit(Action.DELETE), "1.2.3.4")
+    store(vault, second)
+    vault.resolve(RESOLVE, kept[1].number, Resolution.ACCEPT)
+    assert contents(vault) == [third]
+    assert vault.quarantined(RESOLVE) == [kept[0]]
+    assert len(objects(tmp_path)) == 2
 
 
 def test_a_number_that_is_not_there_is_not_here(vault: Vault) -> None:

@@ -11,86 +11,23 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from leadglass.archive.backroom import Kept
 from leadglass.crypto.database import driver
 from leadglass.crypto.wrap import KeyWrap
 from leadglass.dicom import tags
-from leadglass.dicom.model import Attributes
-from leadglass.errors import Denied, Full, NotHere
+from leadglass.errors import Denied, NotHere
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
+from leadglass.vault.aside import Aside, doom
 from leadglass.vault.index import levels, normal, packed
 from leadglass.vault.keys import Keys, object_identity
 from leadglass.vault.objects import Place, place_of
+from leadglass.vault.records import Arrived, Caps, Filed, OtherPatient, Outcome, Standing
 
 _REMEMBERED: Final = 2_000
 """Studies whose rows are remembered; a modality sends few at a time."""
 
 _MOMENT: Final = 1.0
 """Seconds for which what was read may serve for a first decision."""
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Arrived:
-    """An instance whose object is on stable storage, ready to be filed.
-
-    Parameters
-    ----------
-    attributes : Attributes
-        All of them, for the study and series rows.
-    packed : bytes
-        The same, packed for the instance row.
-    key : bytes
-        The key that its object is sealed with.
-    """
-
-    place: Place
-    key: bytes
-    size: int
-    digest: bytes
-    study_uid: str
-    series_uid: str
-    sop_instance_uid: str
-    sop_class_uid: str
-    transfer_syntax_uid: str
-    patient_id: str
-    issuer_of_patient_id: str
-    origin: str
-    received: str
-    attributes: Attributes
-    packed: bytes
-    frames: bytes | None
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Standing:
-    """An instance that is stored under the SOP Instance UID of one that arrived."""
-
-    row: int
-    study_uid: str
-    series_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-    place: Place
-    key: bytes
-    digest: bytes
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Filed:
-    """It has its row."""
-
-
-@dataclass(frozen=True, slots=True)
-class OtherPatient:
-    """Its study is stored, of another patient."""
-
-    what: str
-
-
-Outcome = Filed | Standing | OtherPatient
-"""What became of an attempt to file."""
 
 
 @dataclass(slots=True)
@@ -114,14 +51,6 @@ class _Study:
         return StudyFacts(self.study_uid, self.patient_id, self.issuer, frozenset(self.sources), self.labels)
 
 
-@dataclass(frozen=True, slots=True)
-class Caps:
-    """How much quarantine may hold."""
-
-    instances: int
-    octets: int
-
-
 class Filing:
     """The writing connection, and what is remembered of its rows.
 
@@ -133,13 +62,18 @@ class Filing:
         The archive's.
     caps : Caps
         Of quarantine.
+
+    Attributes
+    ----------
+    aside : Aside
+        The quarantine, in the same transaction.
     """
 
     def __init__(self, connection: "driver.Connection", keys: Keys, caps: Caps) -> None:
         self._connection = connection
         self._execute = connection.cursor().execute
         self._keys = keys
-        self._caps = caps
+        self.aside = Aside(self._execute, keys, caps)
         self._studies: dict[str, _Study] = {}
         self._added: Counter[int] = Counter()
         self._since_mark: list[int] = []
@@ -396,8 +330,8 @@ class Filing:
 
     # --- taking out -----------------------------------------------------------
 
-    def forget_study(self, study_uid: str, permit: Permit) -> tuple[list[Place], int]:
-        """Remove a study's key and rows; gives where its objects are and their size.
+    def forget_study(self, study_uid: str, permit: Permit) -> tuple[int, int]:
+        """Remove a study's key and rows; gives how many instances it had and their size in bytes.
 
         The objects' files are put on the list of the doomed: a crash before
         they are removed leaves none behind. What quarantine holds of the study
@@ -418,8 +352,8 @@ class Filing:
         self._studies.pop(study_uid)
         self._execute("DELETE FROM study WHERE id = ?", (study.row,))
         for shelf, name, _ in rows:
-            self._doom(Place(shelf, name))
-        return [Place(shelf, name) for shelf, name, _ in rows], sum(size for *_, size in rows)
+            doom(self._execute, Place(shelf, name))
+        return len(rows), sum(size for *_, size in rows)
 
     def forget_instance(self, standing: Standing) -> None:
         """Remove one instance's row, and those of a series or study that is empty without it. Its object stays."""
@@ -444,105 +378,10 @@ class Filing:
         )
         self._studies.clear()
 
-    def _doom(self, place: Place) -> None:
-        self._execute("INSERT OR IGNORE INTO doomed VALUES (?, ?)", (place.shelf, place.name))
-
     def bury(self, places: list[Place]) -> None:
         """Take objects whose files are removed off the list of the doomed."""
         for place in places:
             self._execute("DELETE FROM doomed WHERE shelf = ? AND object = ?", (place.shelf, place.name))
-
-    # --- quarantine -----------------------------------------------------------
-
-    def keep_aside(self, arrived: Arrived, reason: str) -> bool:
-        """Put an instance into quarantine; gives whether it is new there.
-
-        Raises
-        ------
-        Full
-            When quarantine holds as much as it may.
-        """
-        twin = self._execute(
-            "SELECT 1 FROM quarantine WHERE sop_instance_uid = ? AND digest = ?",
-            (arrived.sop_instance_uid, arrived.digest),
-        ).fetchone()
-        if twin is not None:
-            return False
-        count, octets = self._execute("SELECT count(*), coalesce(sum(size), 0) FROM quarantine").fetchone()
-        if count >= self._caps.instances or octets + arrived.size > self._caps.octets:
-            raise Full("Quarantine is full. Resolve what is in it, then send this again.")
-        place = arrived.place
-        self._execute(
-            "INSERT INTO quarantine (reason, study_uid, series_uid, sop_instance_uid, sop_class_uid,"
-            " transfer_syntax_uid, patient_id, issuer_of_patient_id, size, digest, shelf, object, key, origin,"
-            " received) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                reason,
-                arrived.study_uid,
-                arrived.series_uid,
-                arrived.sop_instance_uid,
-                arrived.sop_class_uid,
-                arrived.transfer_syntax_uid,
-                arrived.patient_id,
-                arrived.issuer_of_patient_id,
-                arrived.size,
-                arrived.digest,
-                place.shelf,
-                place.name,
-                self._keys.quarantine.wrap(arrived.key, object_identity(place, arrived.sop_instance_uid)),
-                arrived.origin,
-                arrived.received,
-            ),
-        )
-        return True
-
-    def set_aside(self, standing: Standing, reason: str) -> int:
-        """Move a stored instance into quarantine, whatever it holds already; gives its number there.
-
-        Its row is not removed: ``forget_instance`` is for that.
-        """
-        row = self._execute(
-            "SELECT i.sop_class_uid, t.patient_id, t.issuer_of_patient_id, i.origin, i.received"
-            " FROM instance i JOIN series s ON s.id = i.series_id JOIN study t ON t.id = s.study_id WHERE i.id = ?",
-            (standing.row,),
-        ).fetchone()
-        place = standing.place
-        inserted = self._execute(
-            "INSERT INTO quarantine (reason, study_uid, series_uid, sop_instance_uid, sop_class_uid,"
-            " transfer_syntax_uid, patient_id, issuer_of_patient_id, size, digest, shelf, object, key, origin,"
-            " received) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                reason,
-                standing.study_uid,
-                standing.series_uid,
-                standing.sop_instance_uid,
-                row[0],
-                standing.transfer_syntax_uid,
-                row[1],
-                row[2],
-                standing.size,
-                standing.digest,
-                place.shelf,
-                place.name,
-                self._keys.quarantine.wrap(standing.key, object_identity(place, standing.sop_instance_uid)),
-                row[3],
-                row[4],
-            ),
-        ).lastrowid
-        return cast(int, inserted)
-
-    def release(self, kept: Kept, *, doom: Place | None = None) -> None:
-        """Take an instance out of quarantine, and its file with it where it is doomed.
-
-        Raises
-        ------
-        NotHere
-            When somebody else resolved it meanwhile.
-        """
-        if not self._execute("DELETE FROM quarantine WHERE number = ?", (kept.number,)).rowcount:
-            raise NotHere("There is no such instance in quarantine.")
-        if doom is not None:
-            self._doom(doom)
 
 
 def _demand(permit: Permit, facts: StudyFacts) -> None:

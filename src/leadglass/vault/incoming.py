@@ -23,11 +23,12 @@ from leadglass.errors import BadInput, Conflict, Corrupt, Full, LeadglassError
 from leadglass.policy.action import Action
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
-from leadglass.vault.filing import Arrived, Filed, Filing, OtherPatient, Standing
+from leadglass.vault.filing import Filing
 from leadglass.vault.index import packed
 from leadglass.vault.index.normal import PADDING
 from leadglass.vault.objects import disk_error
 from leadglass.vault.parts import Parts, demand
+from leadglass.vault.records import Arrived, Filed, OtherPatient, Standing
 
 T = TypeVar("T")
 
@@ -212,7 +213,7 @@ class Incoming:
         ------
         Conflict
         """
-        is_new = self._run(lambda filing: filing.keep_aside(arrived, reason))
+        is_new = self._run(lambda filing: filing.aside.keep(arrived, reason))
         self._settle(keep=is_new)
         raise Conflict(f"The instance is kept in quarantine: {reason}. An operator has to resolve it.")
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy import Connection, Engine, Row, func, select
 
 from leadglass.archive.backroom import InstanceRecord, Kept, Selection
 from leadglass.crypto.database import translating
@@ -304,10 +304,17 @@ class Reading:
             return [Place(shelf, name) for shelf, name in connection.execute(select(doomed.c.shelf, doomed.c.object))]
 
     def check(self) -> list[str]:
-        """Let the database check itself: pages against their authentication, indices against their tables."""
+        """Let the database check itself: pages, indices, and the counts kept of instances."""
         with self.connected() as connection:
             told = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA cipher_integrity_check")]
             told += [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(20)")]
+            miscounted = connection.execute(
+                select(series.c.series_uid).where(
+                    series.c.instances
+                    != select(func.count()).where(instance.c.series_id == series.c.id).scalar_subquery()
+                )
+            )
+            told += [f"series {uid} is miscounted" for (uid,) in miscounted]
         return [each for each in told if each != "ok"]
 
 

@@ -10,11 +10,12 @@ from leadglass.crypto.sealed import SealedReader
 from leadglass.dicom.ingest import describe
 from leadglass.errors import Conflict, NotHere
 from leadglass.policy.permit import Permit
-from leadglass.vault.filing import Arrived, Filed, Filing, Standing
+from leadglass.vault.filing import Filing
 from leadglass.vault.index import packed
 from leadglass.vault.keys import object_identity
 from leadglass.vault.parts import Parts
 from leadglass.vault.reading import KeptWhole
+from leadglass.vault.records import Arrived, Filed, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def resolve(parts: Parts, permit: Permit, number: int, resolution: Resolution) -
     (item,) = found
     match resolution:
         case Resolution.DISCARD:
-            parts.committer.run(lambda filing: filing.release(item.kept, doom=item.place))
+            parts.committer.run(lambda filing: filing.aside.release(item.kept, doomed=item.place))
             return f"Number {number} was deleted, and the key that opened it."
         case Resolution.ACCEPT:
             arrived = _read_again(parts, item)
@@ -77,15 +78,18 @@ def _read_again(parts: Parts, item: KeptWhole) -> Arrived:
 
 
 def _accept(filing: Filing, item: KeptWhole, arrived: Arrived, permit: Permit) -> _Swapped | None:
-    """File it in one transaction; what has its UID goes into quarantine."""
-    filing.release(item.kept)
+    """File it in one transaction; what has its UID goes into quarantine, unless it is the same."""
     standing = filing.standing(arrived.sop_instance_uid)
+    is_same = standing is not None and standing.digest == arrived.digest
+    filing.aside.release(item.kept, doomed=item.place if is_same else None)
+    if is_same:
+        return None
     swapped: _Swapped | None = None
     if standing is not None:
         there = filing.facts(standing.study_uid)
         if there is None or not permit.scope.covers(there):
             raise NotHere("There is no such instance in quarantine.")
-        swapped = _Swapped(filing.set_aside(standing, f"replaced by number {item.kept.number} of the quarantine"))
+        swapped = _Swapped(filing.aside.put(standing, f"replaced by number {item.kept.number} of the quarantine"))
         filing.forget_instance(standing)
     match filing.file(arrived, permit, whatever_patient=True):
         case Filed():

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from leadglass.dicom.limits import Limits
-from leadglass.vault.filing import Caps
+from leadglass.vault.records import Caps
 
 _GIB = 1 << 30
 

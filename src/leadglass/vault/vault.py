@@ -156,9 +156,9 @@ class Vault:
     def delete(self, permit: Permit, study_uid: str) -> Deleted:
         """Delete a study: its key and rows in one transaction, then its objects; raises ``NotHere``."""
         demand(permit, Action.DELETE)
-        places, octets = self._parts.committer.run(lambda filing: filing.forget_study(study_uid, permit))
+        count, octets = self._parts.committer.run(lambda filing: filing.forget_study(study_uid, permit))
         self._erase()
-        return Deleted(1, len(places), octets)
+        return Deleted(1, count, octets)
 
     def quarantined(self, permit: Permit) -> list[Kept]:
         """List what is in quarantine."""
@@ -169,8 +169,7 @@ class Vault:
         """Decide over one instance in quarantine; raises ``NotHere``, ``BadInput``, ``Corrupt``."""
         demand(permit, Action.RESOLVE)
         said = resolving.resolve(self._parts, permit, number, resolution)
-        if resolution is Resolution.DISCARD:
-            self._erase()
+        self._erase()
         return said
 
     def fsck(self, permit: Permit, progress: Callable[[int, int], None]) -> FsckReport:

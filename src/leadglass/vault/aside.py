@@ -1,0 +1,140 @@
+"""Aside: what is kept in quarantine, inside of the transaction that ``filing`` holds.
+
+Rule 1. It belongs to no study: its key is wrapped for itself alone. Rule 2. The
+same content is there once. Rule 3. What arrives can fill it only up to its caps.
+"""
+
+from collections.abc import Callable
+from typing import cast
+
+from leadglass.archive.backroom import Kept
+from leadglass.crypto.database import driver
+from leadglass.errors import Full, NotHere
+from leadglass.vault.keys import Keys, object_identity
+from leadglass.vault.objects import Place
+from leadglass.vault.records import Arrived, Caps, Standing
+
+Execute = Callable[..., "driver.Cursor"]
+
+
+def doom(execute: Execute, place: Place) -> None:
+    """Put an object on the list of those whose file is to be removed: a crash before leaves none behind."""
+    execute("INSERT OR IGNORE INTO doomed VALUES (?, ?)", (place.shelf, place.name))
+
+
+class Aside:
+    """The quarantine.
+
+    Parameters
+    ----------
+    execute : callable
+        Of the writing connection.
+    keys : Keys
+        The archive's.
+    caps : Caps
+        How much it may hold.
+    """
+
+    __slots__ = ("_caps", "_execute", "_keys")
+
+    def __init__(self, execute: Execute, keys: Keys, caps: Caps) -> None:
+        self._execute = execute
+        self._keys = keys
+        self._caps = caps
+
+    def keep(self, arrived: Arrived, reason: str) -> bool:
+        """Put an instance into quarantine; gives whether it is new there.
+
+        Raises
+        ------
+        Full
+            When quarantine holds as much as it may.
+        """
+        if self._twin(arrived.sop_instance_uid, arrived.digest) is not None:
+            return False
+        count, octets = self._execute("SELECT count(*), coalesce(sum(size), 0) FROM quarantine").fetchone()
+        if count >= self._caps.instances or octets + arrived.size > self._caps.octets:
+            raise Full("Quarantine is full. Resolve what is in it, then send this again.")
+        place = arrived.place
+        self._execute(
+            "INSERT INTO quarantine (reason, study_uid, series_uid, sop_instance_uid, sop_class_uid,"
+            " transfer_syntax_uid, patient_id, issuer_of_patient_id, size, digest, shelf, object, key, origin,"
+            " received) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                reason,
+                arrived.study_uid,
+                arrived.series_uid,
+                arrived.sop_instance_uid,
+                arrived.sop_class_uid,
+                arrived.transfer_syntax_uid,
+                arrived.patient_id,
+                arrived.issuer_of_patient_id,
+                arrived.size,
+                arrived.digest,
+                place.shelf,
+                place.name,
+                self._keys.quarantine.wrap(arrived.key, object_identity(place, arrived.sop_instance_uid)),
+                arrived.origin,
+                arrived.received,
+            ),
+        )
+        return True
+
+    def put(self, standing: Standing, reason: str) -> int:
+        """Move a stored instance into quarantine, whatever it holds already; gives its number there.
+
+        Its row is not removed: ``Filing.forget_instance`` is for that. Where its
+        twin is in quarantine already, that one stands for both.
+        """
+        twin = self._twin(standing.sop_instance_uid, standing.digest)
+        if twin is not None:
+            doom(self._execute, standing.place)
+            return twin
+        row = self._execute(
+            "SELECT i.sop_class_uid, t.patient_id, t.issuer_of_patient_id, i.origin, i.received"
+            " FROM instance i JOIN series s ON s.id = i.series_id JOIN study t ON t.id = s.study_id WHERE i.id = ?",
+            (standing.row,),
+        ).fetchone()
+        place = standing.place
+        inserted = self._execute(
+            "INSERT INTO quarantine (reason, study_uid, series_uid, sop_instance_uid, sop_class_uid,"
+            " transfer_syntax_uid, patient_id, issuer_of_patient_id, size, digest, shelf, object, key, origin,"
+            " received) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                reason,
+                standing.study_uid,
+                standing.series_uid,
+                standing.sop_instance_uid,
+                row[0],
+                standing.transfer_syntax_uid,
+                row[1],
+                row[2],
+                standing.size,
+                standing.digest,
+                place.shelf,
+                place.name,
+                self._keys.quarantine.wrap(standing.key, object_identity(place, standing.sop_instance_uid)),
+                row[3],
+                row[4],
+            ),
+        ).lastrowid
+        return cast(int, inserted)
+
+    def release(self, kept: Kept, *, doomed: Place | None = None) -> None:
+        """Take an instance out of quarantine, and its file with it where it is doomed.
+
+        Raises
+        ------
+        NotHere
+            When somebody else resolved it meanwhile.
+        """
+        if not self._execute("DELETE FROM quarantine WHERE number = ?", (kept.number,)).rowcount:
+            raise NotHere("There is no such instance in quarantine.")
+        if doomed is not None:
+            doom(self._execute, doomed)
+
+    def _twin(self, sop_instance_uid: str, digest: bytes) -> int | None:
+        row = self._execute(
+            "SELECT number FROM quarantine WHERE sop_instance_uid = ? AND digest = ?", (sop_instance_uid, digest)
+        ).fetchone()
+        return row[0] if row is not None else None
