@@ -217,26 +217,22 @@ class _Reader:
         """Read plain elements for as long as they are whole in the window and in ascending order."""
         buffer, position, words, item, last = self.buffer, self.position, self.words, self.item, self.last
         stop = min(self.bound - self.base, len(buffer))
-        limit, head, plans, long_length = self._value_limit, words.head, words.plans, words.long_length
-        short_length = None if words.encoding.is_implicit else words.short_length
+        limit, header, fast, long_length = self._value_limit, words.header, words.fast, words.long_length
         odd = 0
         while position + 8 <= stop:
-            found = buffer[position : position + head]
-            plan = plans.get(found) or words.learn(found)
-            sort, name, vr, convert, has_long_length, _ = plan
-            if sort or name <= last:
+            head, length = header(buffer, position)
+            plan = fast.get(head)
+            if plan is None:
                 break
-            if short_length is None:
-                start = position + 8
-                length = long_length(buffer, position + 4)[0]
-            elif has_long_length:
+            convert, name, vr, has_long_length = plan
+            if name <= last:
+                break
+            start = position + 8
+            if has_long_length:
                 start = position + 12
                 if start > stop:
                     break
                 length = long_length(buffer, position + 8)[0]
-            else:
-                start = position + 8
-                length = short_length(buffer, position + 6)[0]
             end = start + length
             if end > stop or length > limit:
                 break
@@ -317,17 +313,17 @@ class _Reader:
 
     def _header(self) -> tuple[Plan, int, int]:
         """Give plan, length and offset of the value of the element at the position."""
-        buffer, position, words = self.buffer, self.position, self.words
-        head = buffer[position : position + words.head]
+        words, position = self.words, self.position
+        head, length = words.header(self.buffer, position)
         plan = words.plans.get(head) or words.learn(head)
-        if words.encoding.is_implicit or plan.sort is Sort.DELIMITER:
-            return plan, words.long_length(buffer, position + 4)[0], self.base + position + 8
-        if plan.has_long_length:
+        start = self.base + position + 8
+        if plan.sort is Sort.DELIMITER:
+            return plan, words.long_length(self.buffer, position + 4)[0], start
+        if plan.has_long_length and not words.encoding.is_implicit:
             if not self._fill(12):
                 raise BadInput("The data set ends inside an element's header.")
-            length = words.long_length(self.buffer, self.position + 8)[0]
-            return plan, length, self.base + self.position + 12
-        return plan, words.short_length(buffer, position + 6)[0], self.base + position + 8
+            return plan, words.long_length(self.buffer, self.position + 8)[0], start + 4
+        return plan, length, start
 
     def _go(self, offset: int) -> None:
         """Go on at ``offset``; what lies between and outside of the window was skipped."""

@@ -78,13 +78,19 @@ def _text(raw: bytes, context: Context) -> str:
 
 def _text_list(vr: str) -> Converter:
     read = _text if vr in TEXT_IN_CHARSET else _ascii
+    is_in_charset = vr in TEXT_IN_CHARSET
 
     def convert(raw: bytes, context: Context) -> JsonElement:
-        text = read(raw, context)
+        # The first line is what nearly every value takes; ``read`` knows the rest.
+        if raw.isascii() and (context.is_plain or not is_in_charset):
+            text = raw.decode("ascii").strip(" \0")
+            if "\0" in text:
+                text = read(raw, context).strip(" ")
+        else:
+            text = read(raw, context).strip(" ")
         if "\\" in text:
             values = [value.strip(" ") or None for value in text.split("\\")]
             return {"vr": vr, "Value": values} if any(values) else {"vr": vr}
-        text = text.strip(" ")
         return {"vr": vr, "Value": [text]} if text else {"vr": vr}
 
     return convert
@@ -163,32 +169,35 @@ def _floats(values: tuple[float, ...]) -> list[Any]:
     return given
 
 
+def _given(vr: str, values: tuple[Any, ...]) -> list[Any]:
+    match vr:
+        case "AT":
+            return [f"{g:04X}{e:04X}" for g, e in zip(values[::2], values[1::2], strict=True)]
+        case "FL" | "FD":
+            return _floats(values)
+        case "UV" | "SV":
+            return [v if -EXACT_INTEGER < v < EXACT_INTEGER else str(v) for v in values]
+        case _:
+            return list(values)
+
+
 def _numbers(vr: str, order: str) -> Converter:
     code = NUMBERS[vr]
     size = Struct("<" + code).size
-    one = Struct(order + code)
-
-    def given(values: tuple[Any, ...]) -> list[Any]:
-        match vr:
-            case "AT":
-                return [f"{g:04X}{e:04X}" for g, e in zip(values[::2], values[1::2], strict=True)]
-            case "FL" | "FD":
-                return _floats(values)
-            case "UV" | "SV":
-                return [v if -EXACT_INTEGER < v < EXACT_INTEGER else str(v) for v in values]
-            case _:
-                return list(values)
+    one = Struct(order + code).unpack
+    is_plain = vr in ("US", "SS", "UL", "SL")
 
     def convert(raw: bytes, context: Context) -> JsonElement:
         length = len(raw)
         if length == size:
-            return {"vr": vr, "Value": given(one.unpack(raw))}
+            values = one(raw)
+            return {"vr": vr, "Value": [values[0]] if is_plain else _given(vr, values)}
         count = length // size
         if count * size != length:
             context.warn("a numeric value has a length that does not fit its VR")
             if not count:
                 return {"vr": vr}
-        return {"vr": vr, "Value": given(Struct(order + code * count).unpack_from(raw))}
+        return {"vr": vr, "Value": _given(vr, Struct(order + code * count).unpack_from(raw))}
 
     return convert
 

@@ -112,12 +112,13 @@ class Vocabulary:
     __slots__ = (
         "_converters",
         "encoding",
+        "fast",
         "head",
+        "header",
         "keeps_bytes",
         "long_length",
         "order",
         "plans",
-        "short_length",
         "tag",
     )
 
@@ -127,8 +128,11 @@ class Vocabulary:
         self.order = ">" if encoding.is_big_endian else "<"
         self.head = 4 if encoding.is_implicit else 6
         self.plans: dict[bytes, Plan] = {}
+        self.fast: dict[bytes, tuple[Converter, str, str, bool]] = {}
+        """Of the plain elements' plans what the fast lane needs: converter, name, VR, long length."""
+        self.header = Struct(self.order + ("4sI" if encoding.is_implicit else "6sH")).unpack_from
+        """Gives the first bytes of an element's header, by which plans are known, and its length if that is short."""
         self.tag = Struct(self.order + "HH").unpack
-        self.short_length = Struct(self.order + "H").unpack_from
         self.long_length = Struct(self.order + "I").unpack_from
         self._converters: dict[str, Converter] = {}
 
@@ -141,8 +145,14 @@ class Vocabulary:
             if self.encoding.is_implicit or group == tags.ITEM_GROUP
             else self._explicit(tag, head[4:6])
         )
-        if len(self.plans) < _PLANS_KEPT:
-            self.plans[bytes(head)] = plan
+        if group == tags.ITEM_GROUP:
+            return plan  # what follows the tag is the length
+        if len(self.plans) >= _PLANS_KEPT:
+            self.plans.clear()
+            self.fast.clear()
+        self.plans[head] = plan
+        if plan.sort is Sort.PLAIN:
+            self.fast[head] = (plan.convert, plan.name, plan.vr, plan.has_long_length)
         return plan
 
     def _plan(self, sort: Sort, tag: int, vr: str, *, has_long_length: bool = False) -> Plan:
