@@ -90,7 +90,7 @@ class Listener:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine reaches it."""
-        return all(_plain(address).is_loopback for address in self.addresses)
+        return bool(self.addresses) and all(_plain(address).is_loopback for address in self.addresses)
 
 
 @dataclass(frozen=True, slots=True)

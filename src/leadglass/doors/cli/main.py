@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import version
 from typing import Final, cast
@@ -69,8 +69,16 @@ def leadglass() -> None:
     """
 
 
-def run(arguments: Sequence[str], application: Application) -> int:
-    """Run one command and give its exit code."""
+def run(arguments: Sequence[str], application: Callable[[], Application]) -> int:
+    """Run one command and give its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        What was typed after ``leadglass``.
+    application : callable
+        Makes the application, once a command needs it.
+    """
     terminal = Terminal()
     try:
         ended = leadglass.main(list(arguments), prog_name="leadglass", standalone_mode=False, obj=application)

@@ -43,8 +43,9 @@ def examples(*commands: str) -> str:
 
 
 def application_of(context: click.Context) -> Application:
-    """Give the application the command was started with."""
-    return context.find_root().obj
+    """Give the application the command works on."""
+    make: Callable[[], Application] = context.find_root().obj
+    return make()
 
 
 def study_uid(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
