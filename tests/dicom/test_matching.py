@@ -183,6 +183,12 @@ def test_names_match_without_regard_to_case_and_by_component_group(
     assert _has(query, PatientName=_element("PN", value)) is is_match
 
 
+def test_a_key_with_another_vr_than_the_dictionarys_is_read_by_the_dictionary() -> None:
+    assert isinstance(_study(PatientName=_element("LO", "doe*")).keys["00100010"], Name)
+    assert isinstance(_study(StudyDate=_element("LO", "20200101-")).keys["00080020"], Range)
+    assert _has(_study(PatientName=_element("LO", "doe*")), PatientName=_element("PN", _name("Doe^Jane")))
+
+
 # --- ranges -------------------------------------------------------------------
 
 

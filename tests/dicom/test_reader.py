@@ -261,6 +261,22 @@ def test_when_much_was_kept_only_short_values_are() -> None:
     assert sum(len(each.get("Value", [""])[0]) for each in kept) < 1 << 20
 
 
+def test_only_headers_are_read_between_large_fragments() -> None:
+    fragments, size = 200, 1 << 20
+    stream = item(b"") + b"".join(item(bytes(size)) for _ in range(fragments)) + SEQUENCE_END
+    data = element(tags.PixelData, "OB", stream, length=UNDEFINED)
+    source = Counting(data, len(data))
+    read_back = read(source, EXPLICIT, LIMITS)
+    assert read_back.pixels is not None
+    assert len(read_back.pixels.fragments or ()) == fragments
+    assert source.given < 1 << 20
+
+
+def test_warnings_do_not_grow_without_end() -> None:
+    twice = b"".join(element(0x00090000 + number, "US", b"\0\0") for number in range(0x1000, 0x2000))
+    assert 1 < len(_read(twice + twice).warnings) <= 32
+
+
 # --- what is wrong ------------------------------------------------------------
 
 

@@ -52,11 +52,6 @@ class _Stream:
                 return block
         return b""
 
-    @property
-    def trailing(self) -> int:
-        """Bytes after the end of the stream."""
-        return self._source.size - self._offset + len(self._inflater.unused_data)
-
 
 class _Again:
     """A large inflated data set: read forward, begin anew to go back."""

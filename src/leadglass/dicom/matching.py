@@ -29,7 +29,8 @@ from leadglass.dicom.keys import (
 from leadglass.dicom.levels import UNIQUE_KEY, Level, Root, is_below, level_of, levels, levels_down_to
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.moments import Interval
-from leadglass.dicom.values import BINARY, NUMBERS
+from leadglass.dicom.values import BINARY, NUMBERS, decimal, integer, person_name
+from leadglass.dicom.vocabulary import is_text
 from leadglass.errors import BadInput
 
 __all__ = [
@@ -217,6 +218,9 @@ def _key(tag: int, element: JsonElement, *, empty_value: bool) -> Key | None:
     if vr == "SQ":
         return _sequence_key(tag, element, empty_value=empty_value)
     values = values_of(element)
+    known = _vr(tag)
+    if known != vr and is_text(known) and is_text(vr):
+        vr, values = known, _reread(known, values)
     if not values:
         return Universal() if "InlineBinary" not in element and "BulkDataURI" not in element else None
     if vr in BINARY:
@@ -228,6 +232,15 @@ def _key(tag: int, element: JsonElement, *, empty_value: bool) -> Key | None:
     if (vr in NUMBERS and vr != "AT") or vr in ("DS", "IS"):
         return Universal() if values == ["*"] else Number(tuple(values))
     return _text_key(tag, vr, [str(value).strip(" ") for value in values], empty_value=empty_value)
+
+
+def _reread(vr: str, values: list[Any]) -> list[Any]:
+    """Give values that came with another VR than the dictionary's as values of that one."""
+    if vr in ("DS", "IS"):
+        return [(decimal if vr == "DS" else integer)(v) if isinstance(v, str) else v for v in values]
+    if vr == "PN":
+        return [person_name(v) if isinstance(v, str) else v for v in values]
+    return [" ".join(cast("dict[str, str]", v).values()) if isinstance(v, dict) else v for v in values]
 
 
 def _text_key(tag: int, vr: str, texts: list[str], *, empty_value: bool) -> Key:

@@ -3,7 +3,7 @@
 Rules. Every length is checked against what is really there before anything is
 read or skipped. Long values stay where they are. Depth, elements and bytes are
 limited, and nothing recurses. Elements come out as DICOM JSON (PS3.18 Annex F)
-in one pass: ``_run`` is the fast lane for plain elements with short values,
+in one pass: ``_run`` is the fast lane for elements with short values,
 ``_turn`` does everything else, one thing at a time.
 """
 
@@ -20,6 +20,8 @@ from leadglass.dicom.vocabulary import IMPLICIT, Encoding, Plan, Sort, Vocabular
 from leadglass.errors import BadInput
 
 _WINDOW: Final = 64 << 10
+_PROBE: Final = 512
+_MOST_WARNINGS: Final = 32
 _UNDEFINED: Final = 0xFFFFFFFF
 _ALWAYS_KEPT: Final = 256
 _IDENTITY: Final = frozenset(
@@ -37,8 +39,6 @@ _IDENTITY: Final = frozenset(
     }
 )
 """Elements that must not stand twice: readers would differ over whose image it is."""
-_OFFSET_TABLES: Final = frozenset({tags.ExtendedOffsetTable, tags.ExtendedOffsetTableLengths})
-"""Elements whose place is needed to find frames, however short they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,7 @@ class _Reader:
 
     __slots__ = (
         "_count",
+        "_inline_limit",
         "_keeps_bytes",
         "_limits",
         "_located",
@@ -150,6 +151,7 @@ class _Reader:
         "_stop_at",
         "_value_limit",
         "_warnings",
+        "_window",
         "base",
         "bound",
         "buffer",
@@ -178,6 +180,7 @@ class _Reader:
         self._count = 0
         self._odd = 0
         self._value_limit = limits.value_bytes
+        self._inline_limit = limits.value_bytes if keeps_bytes else limits.inline_bytes
         self.charset = Charset()
         self.is_plain = True
         self.root: Attributes = {}
@@ -188,6 +191,8 @@ class _Reader:
         self.bound = self._size
         self.is_undefined = False
         self.words = vocabulary(encoding, keeps_bytes=keeps_bytes)
+        self._window = _WINDOW
+        """Bytes to read next: few after a jump, where another fragment's header may be all that is wanted."""
         self.base = 0
         self.buffer = source.read_at(0, _WINDOW)
         self.position = 0
@@ -196,7 +201,8 @@ class _Reader:
 
     def warn(self, text: str) -> None:
         """Note what was wrong and tolerated, once."""
-        self._warnings.setdefault(text)
+        if len(self._warnings) < _MOST_WARNINGS:
+            self._warnings.setdefault(text)
 
     # --- reading --------------------------------------------------------------
 
@@ -214,17 +220,18 @@ class _Reader:
         return Reading(self.root, self._pixels, self._located, list(self._warnings), end)
 
     def _run(self) -> None:
-        """Read plain elements for as long as they are whole in the window and in ascending order."""
+        """Read elements for as long as they are short, whole in the window and in ascending order."""
         buffer, position, words, item, last = self.buffer, self.position, self.words, self.item, self.last
         stop = min(self.bound - self.base, len(buffer))
-        limit, header, fast, long_length = self._value_limit, words.header, words.fast, words.long_length
+        limit, inline = self._value_limit, self._inline_limit
+        header, fast, long_length = words.header, words.fast, words.long_length
         odd = 0
         while position + 8 <= stop:
             head, length = header(buffer, position)
             plan = fast.get(head)
             if plan is None:
                 break
-            convert, name, vr, has_long_length = plan
+            convert, name, vr, has_long_length, is_binary = plan
             if name <= last:
                 break
             start = position + 8
@@ -234,7 +241,7 @@ class _Reader:
                     break
                 length = long_length(buffer, position + 8)[0]
             end = start + length
-            if end > stop or length > limit:
+            if end > stop or length > (inline if is_binary else limit):
                 break
             odd |= length
             item[name] = convert(buffer[start:end], self) if length else {"vr": vr}
@@ -292,7 +299,8 @@ class _Reader:
         if self.position + wanted > len(self.buffer):
             self.base += self.position
             self.position = 0
-            self.buffer = self._source.read_at(self.base, max(wanted, _WINDOW))
+            self.buffer = self._source.read_at(self.base, max(wanted, self._window))
+            self._window = min(_WINDOW, 4 * self._window)
             if len(self.buffer) < wanted:
                 raise BadInput("The data set ends before the size it was announced with.")
             self._check_cost()
@@ -305,6 +313,7 @@ class _Reader:
             raise BadInput(f"The header is longer than {self._limits.header_bytes >> 20} MiB.")
         if read > self._limits.kept_bytes:
             self._value_limit = min(self._value_limit, _ALWAYS_KEPT)
+            self._inline_limit = min(self._inline_limit, _ALWAYS_KEPT)
 
     def _charge(self, elements: int) -> None:
         self._count += elements
@@ -332,6 +341,7 @@ class _Reader:
             self.position = place
             return
         self._skipped += place - len(self.buffer)
+        self._window = _PROBE
         self.base = offset
         self.buffer = b""
         self.position = 0
@@ -363,9 +373,8 @@ class _Reader:
             raise BadInput(f"{dictionary.keyword(plan.tag)} has an undefined length, which its VR does not allow.")
         self._check_room(plan, start, length)
         self._odd |= length
-        limit = self._value_limit
-        if plan.sort is not Sort.PLAIN and plan.sort is not Sort.CHARSET and not self._keeps_bytes:
-            limit = min(limit, self._limits.inline_bytes)
+        is_binary = plan.sort is not Sort.PLAIN and plan.sort is not Sort.CHARSET
+        limit = self._inline_limit if is_binary else self._value_limit
         if not length:
             self.item[plan.name] = {"vr": plan.vr}
         elif length <= limit and plan.sort is not Sort.PIXELS:
@@ -374,7 +383,7 @@ class _Reader:
             self._locate(plan, start, length)
         if plan.sort is Sort.PIXELS and not self._stack:
             self._pixels = PixelElement(plan.tag, plan.vr, start, length)
-        elif plan.tag in _OFFSET_TABLES and not self._stack:
+        elif plan.sort is Sort.OFFSETS and not self._stack:
             self._located[plan.tag] = (start, length)
         self._go(start + length)
 
@@ -385,12 +394,14 @@ class _Reader:
             self._located[plan.tag] = (start, length)
 
     def _source_bytes(self, start: int, length: int) -> bytes:
+        """Give bytes at or after the position, from the window, or else as the new window."""
         place = start - self.base
         if place + length <= len(self.buffer):
             return self.buffer[place : place + length]
         raw = self._source.read_at(start, length)
         if len(raw) < length:
             raise BadInput("The data set ends before the size it was announced with.")
+        self.base, self.position, self.buffer = start, 0, raw
         return raw
 
     def _set_charset(self) -> None:

@@ -6,6 +6,7 @@ the data set: its other elements are copied here, value by value.
 """
 
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -68,7 +69,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=_ENVIRONMENT,
+            env=_ENVIRONMENT | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")},
         )
 
     @property
@@ -276,7 +277,7 @@ class Transcoder:
         try:
             if worker is None or not worker.is_alive:
                 worker = self._start(worker)
-            return worker.decode(header, frames, max(0.1, self._deadline - (monotonic() - started)))
+            return worker.decode(header, frames, max(0.001, self._deadline - (monotonic() - started)))
         finally:
             self._idle.put(worker)
 

@@ -22,7 +22,7 @@ class Sort(IntEnum):
     """Sorts of elements, as the reader tells them apart."""
 
     PLAIN = 0
-    """A value to convert; every other sort leaves the fast lane."""
+    """A value to convert."""
     SEQUENCE = 1
     PIXELS = 2
     """Pixel data, in any of its elements."""
@@ -38,6 +38,8 @@ class Sort(IntEnum):
     """A group that no data set may hold, or a VR that is none."""
     BINARY = 8
     """Binary; long or undefined lengths are likely."""
+    OFFSETS = 9
+    """Extended Offset Table: its place is needed to find frames, however short it is."""
 
 
 class Plan(NamedTuple):
@@ -80,6 +82,7 @@ def encoding_of(transfer_syntax_uid: str) -> Encoding:
 _RESOLVED: Final = {"OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "US or SS"}
 """What Implicit VR is read as where the dictionary leaves a choice; US or SS hangs on Pixel Representation."""
 
+_OFFSET_TABLES: Final = frozenset({tags.ExtendedOffsetTable, tags.ExtendedOffsetTableLengths})
 _NO_VR: Final = ("  ", "??")
 _PIXELS: Final = frozenset({tags.PixelData, tags.FloatPixelData, tags.DoubleFloatPixelData})
 
@@ -128,8 +131,8 @@ class Vocabulary:
         self.order = ">" if encoding.is_big_endian else "<"
         self.head = 4 if encoding.is_implicit else 6
         self.plans: dict[bytes, Plan] = {}
-        self.fast: dict[bytes, tuple[Converter, str, str, bool]] = {}
-        """Of the plain elements' plans what the fast lane needs: converter, name, VR, long length."""
+        self.fast: dict[bytes, tuple[Converter, str, str, bool, bool]] = {}
+        """What the fast lane needs of a plan: converter, name, VR, has a long length, is binary."""
         self.header = Struct(self.order + ("4sI" if encoding.is_implicit else "6sH")).unpack_from
         """Gives the first bytes of an element's header, by which plans are known, and its length if that is short."""
         self.tag = Struct(self.order + "HH").unpack
@@ -151,8 +154,9 @@ class Vocabulary:
             self.plans.clear()
             self.fast.clear()
         self.plans[head] = plan
-        if plan.sort is Sort.PLAIN:
-            self.fast[head] = (plan.convert, plan.name, plan.vr, plan.has_long_length)
+        if plan.sort in (Sort.PLAIN, Sort.BINARY, Sort.UNKNOWN) and plan.vr != "SQ":
+            is_binary = plan.sort is not Sort.PLAIN
+            self.fast[head] = (plan.convert, plan.name, plan.vr, plan.has_long_length, is_binary)
         return plan
 
     def _plan(self, sort: Sort, tag: int, vr: str, *, has_long_length: bool = False) -> Plan:
@@ -173,6 +177,8 @@ class Vocabulary:
             return Sort.SKIPPED
         if tag in _PIXELS:
             return Sort.PIXELS
+        if tag in _OFFSET_TABLES:
+            return Sort.OFFSETS
         if tag == tags.SpecificCharacterSet:
             return Sort.CHARSET
         match vr:
