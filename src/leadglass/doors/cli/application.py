@@ -8,13 +8,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from leadglass.archive.archive import Archive
-from leadglass.audit.log import AuditLog
-from leadglass.config import Config
-from leadglass.identity.devices import Devices
-from leadglass.policy.caller import Caller
+if TYPE_CHECKING:  # names only: a help text must not wait for the parts to load
+    from leadglass.archive.archive import Archive
+    from leadglass.audit.log import AuditLog
+    from leadglass.config import Config
+    from leadglass.identity.devices import Devices
+    from leadglass.policy.caller import Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,12 @@ class Opened:
     """
 
     folder: Path
-    config: Config
-    caller: Caller
-    archive: Archive
-    audit: AuditLog
-    devices: Devices
-    caller_named: Callable[[str], Caller]
+    config: "Config"
+    caller: "Caller"
+    archive: "Archive"
+    audit: "AuditLog"
+    devices: "Devices"
+    caller_named: "Callable[[str], Caller]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from threading import Lock
 from typing import Final, Protocol, Self
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from leadglass.errors import BadInput
 
@@ -216,6 +216,13 @@ def _file(path: Path, size: int) -> Iterator[Source]:
 # --- ZIP ----------------------------------------------------------------------
 
 
+_DAMAGE: Final = (
+    BadZipFile, zlib.error, struct.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError,
+    OverflowError,
+)  # fmt: skip
+"""What zipfile raises for a damaged or forged ZIP."""
+
+
 class _MemberStream:
     """A member of a ZIP, read once from its beginning; what was looked at stays in memory until then."""
 
@@ -231,7 +238,7 @@ class _MemberStream:
     def _more(self, length: int) -> bytes:
         try:
             block = self._member.read(length)
-        except (BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except _DAMAGE as error:
             raise BadInput("It is damaged inside the ZIP.") from error
         self._given += len(block)
         if self._given > self._allowed:
@@ -294,10 +301,13 @@ class _Member:
         try:
             if self.info.flag_bits & 0x1:
                 raise BadInput("It is encrypted inside the ZIP. Unpack it first.")
+            # LZMA can ask for gigabytes of memory in its first bytes.
+            if self.info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+                raise BadInput("It is compressed in an unusual way inside the ZIP. Unpack it first.")
             try:
                 member = self.zip.file.open(self.info)
-            except (BadZipFile, NotImplementedError, RuntimeError) as error:
-                raise BadInput("It cannot be unpacked from the ZIP. Unpack it with another tool first.") from error
+            except _DAMAGE as error:
+                raise BadInput("It is damaged inside the ZIP.") from error
             with member:
                 yield _MemberStream(member, self.info)
         finally:
@@ -309,12 +319,9 @@ def _zip(path: Path) -> Iterator[Source]:
     try:
         _check_directory(path)
         shared = _SharedZip(ZipFile(path))
-    except (BadZipFile, BadInput, NotImplementedError, UnicodeDecodeError, ValueError) as error:
+    except (BadInput, *_DAMAGE) as error:
         reason = error.message if isinstance(error, BadInput) else "It is not a ZIP that can be read."
         yield Unreadable(str(path), reason)
-        return
-    except OSError as error:
-        yield Unreadable(str(path), f"cannot be read ({error.strerror})")
         return
     try:
         members = [info for info in shared.file.infolist() if not info.is_dir()]

@@ -1,0 +1,253 @@
+"""Commands: help, exit codes, and what is said to people and to programs."""
+
+import json
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+import pytest
+
+from leadglass.app import App
+from leadglass.doors.cli.main import leadglass, run
+from leadglass.errors import Kind, LeadglassError
+from tests.doors.cli.clihouse import Cli, cli_on, file_of, image, uid
+
+
+def _commands(group: click.Group, context: click.Context, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from _commands(command, context, (*path, name))
+        else:
+            yield (*path, name)
+
+
+COMMANDS = list(_commands(leadglass, click.Context(leadglass)))
+
+
+def _tomorrow() -> str:
+    return (datetime.now(UTC).date() + timedelta(days=1)).isoformat()
+
+
+# --- help and usage -------------------------------------------------------------
+
+
+def test_these_commands_exist() -> None:
+    assert {" ".join(path) for path in COMMANDS} == {
+        "demo", "init", "serve", "device add", "device enroll", "device list", "device remove", "import", "export",
+        "delete", "quarantine list", "quarantine accept", "quarantine discard", "fsck", "audit show", "audit verify",
+        "policy explain",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*path, "--help"], App) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"Usage: leadglass {' '.join(path)}")
+    assert "--data DIR" in said or path == ("demo",)
+
+
+def test_help_does_not_make_the_application(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"], lambda: pytest.fail("it was made")) == 0
+    assert run(["--version"], lambda: pytest.fail("it was made")) == 0
+    assert "leadglass 0." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["device"],
+        ["import"],
+        ["device", "add", "CT1"],
+        ["device", "add", "MUCH TOO LONG AE TITLE", "--address", "10.1.2.3"],
+        ["device", "add", "CT1", "--address", "nowhere"],
+        ["device", "add", "CT1", "--address", "0.0.0.0/0"],
+        ["device", "add", "CT1", "--address", "10.1.2.3", "--allow", "everything"],
+        ["device", "add", "CT1", "--address", "10.1.2.3", "--allow", "delete"],
+        ["device", "add", "CT1", "--address", "10.1.2.3", "--plaintext"],
+        ["device", "add", "CT1", "--address", "10.1.2.3", "--until", "2027-01-01"],
+        ["device", "add", "CT1", "--address", "10.1.2.3", "--plaintext", "--until", "soon"],
+        ["device", "add", "CT1", "--address", "10.1.2.3", "--host", "10.1.2.3"],
+        ["device", "enroll", "CT1"],
+        ["audit", "show", "--since", "yesterday"],
+        ["audit", "show", "--outcome", "nonsense"],
+        ["audit", "show", "--study", "not a uid"],
+        ["policy", "explain", "--caller", "device:CT1"],
+        ["policy", "explain", "--caller", "device:CT1", "--action", "nonsense"],
+        ["delete", "--study", "not a uid", "--yes"],
+        ["quarantine", "accept", "x"],
+        ["serve", "--http", "127.0.0.1:8443"],
+        ["demo", "--http", "127.0.0.1:8443"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_two_with_a_sentence(arguments: list[str], cli: Cli) -> None:
+    ended = cli(*arguments) if arguments[0] != "demo" else Cli(cli.data, cli.read)(*arguments)
+    assert ended.code == 2, ended
+    assert ended.err.startswith("leadglass: ") or "Usage:" in ended.err + ended.out
+    assert ended.out == "" or "Usage:" in ended.out
+
+
+@pytest.mark.parametrize("path", [path for path in COMMANDS if path[0] not in ("init", "serve", "demo")], ids=" ".join)
+def test_without_an_archive_every_command_says_how_to_make_one(
+    path: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needed = {
+        "device add": ["CT1", "--address", "10.1.2.3"],
+        "device enroll": ["CT1", "--out", str(tmp_path / "ct1")],
+        "device remove": ["CT1"],
+        "import": [str(tmp_path)],
+        "export": ["--study", "1.2.3", "--out", str(tmp_path / "out")],
+        "delete": ["--study", "1.2.3", "--yes"],
+        "quarantine accept": ["1"],
+        "quarantine discard": ["1"],
+        "policy explain": ["--caller", "cli", "--action", "find"],
+    }
+    ended = cli_on(tmp_path / "data", capsys)(*path, *needed.get(" ".join(path), []))
+    assert ended.code == 1
+    assert "leadglass init" in ended.err
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("kind", LeadglassError.__subclasses__(), ids=lambda kind: kind.kind.value)
+def test_every_kind_of_error_is_one_sentence_and_exit_one(
+    kind: type[LeadglassError], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert {each.kind for each in LeadglassError.__subclasses__()} == set(Kind)
+
+    def fail() -> App:
+        raise kind("What was wrong. What to do.")
+
+    assert run(["fsck"], fail) == 1
+    captured = capsys.readouterr()
+    assert captured.err == "leadglass: What was wrong. What to do.\n"
+    assert captured.out == ""
+
+
+def test_a_defect_is_a_sentence_too_and_shows_no_text_of_the_exception(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LEADGLASS_DEBUG", raising=False)
+
+    def fail() -> App:
+        raise ZeroDivisionError("Doe^John")
+
+    assert run(["fsck"], fail) == 1
+    said = capsys.readouterr().err
+    assert "ZeroDivisionError" in said
+    assert "Doe" not in said
+    assert "Traceback" not in said
+
+
+def test_the_folder_can_be_named_by_the_environment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEADGLASS_DATA", str(tmp_path / "data"))
+    assert run(["init"], App) == 0
+    assert (tmp_path / "data/ca.pem").is_file()
+    assert run(["init", "--json"], App) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert json.loads(said)["initialised"] is False
+
+
+# --- devices --------------------------------------------------------------------
+
+
+def test_a_device_is_added_enrolled_listed_and_removed(cli: Cli, tmp_path: Path) -> None:
+    cli.do("device", "add", "CT1", "--address", "10.1.2.3", "--address", "fd00::/64", "--allow", "echo,store")
+    cli.do("device", "enroll", "CT1", "--out", tmp_path / "ct1")
+    assert sorted(path.name for path in (tmp_path / "ct1").iterdir()) == ["ca.pem", "cert.pem", "key.pem"]
+    assert stat.S_IMODE((tmp_path / "ct1/key.pem").stat().st_mode) == 0o600
+    assert (tmp_path / "ct1/ca.pem").read_bytes() == (cli.data / "ca.pem").read_bytes()
+    (device,) = cli.do("device", "list", "--json").json
+    assert device["ae"] == "CT1"
+    assert device["addresses"] == ["10.1.2.3/32", "fd00::/64"]
+    assert device["allow"] == ["echo", "store"]
+    assert device["fingerprint"]
+    assert "CT1" in cli.do("device", "list").out
+    assert cli("device", "add", "CT1", "--address", "10.1.2.4").code == 1
+    cli.do("device", "add", "CT1", "--address", "10.1.2.4", "--replace")
+    assert cli.do("device", "list", "--json").json[0]["fingerprint"] == device["fingerprint"]
+    cli.do("device", "remove", "CT1")
+    assert cli.do("device", "list", "--json").json == []
+    assert cli("device", "remove", "CT1").code == 1
+
+
+def test_credentials_are_not_written_over(cli: Cli, tmp_path: Path) -> None:
+    cli.do("device", "add", "CT1", "--address", "10.1.2.3")
+    cli.do("device", "enroll", "CT1", "--out", tmp_path / "ct1")
+    before = (tmp_path / "ct1/key.pem").read_bytes()
+    assert cli("device", "enroll", "CT1", "--out", tmp_path / "ct1").code == 1
+    assert (tmp_path / "ct1/key.pem").read_bytes() == before
+
+
+def test_a_plaintext_lane_has_an_end_and_warns(cli: Cli) -> None:
+    ended = cli.do(
+        "device", "add", "OLD", "--address", "10.1.2.9", "--allow", "store", "--plaintext", "--until", _tomorrow()
+    )
+    assert "without encryption" in ended.err
+    (device,) = cli.do("device", "list", "--json").json
+    assert (device["plaintext"], device["until"]) == (True, _tomorrow())
+    past = cli("device", "add", "OLDER", "--address", "10.1.2.8", "--plaintext", "--until", "2020-01-01")
+    assert past.code == 1
+
+
+# --- audit and policy -------------------------------------------------------------
+
+
+def test_the_log_can_be_asked_and_verified(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(file_of(image()))
+    cli.do("import", tmp_path / "x")
+    about = cli.do("audit", "show", "--json", "--study", uid(1)).json
+    assert [record["action"] for record in about] == ["store", "store"]
+    assert cli.do("audit", "show", "--json", "--outcome", "refused").json == []
+    assert len(cli.do("audit", "show", "--json", "--limit", "1").json) == 1
+    assert cli.do("audit", "show", "--json", "--since", "1h", "--action", "init").json
+    assert not cli.do("audit", "show", "--json", "--since", "2099-01-01").json
+    assert "init" in cli.do("audit", "show").out
+    found = cli.do("audit", "verify", "--json").json
+    assert found["ok"]
+    assert found["records"] == len(cli.do("audit", "show", "--json").json) - 1
+
+
+def test_reading_the_log_is_on_record(cli: Cli) -> None:
+    cli.do("audit", "show")
+    (record,) = cli.do("audit", "show", "--json", "--action", "audit", "--limit", "1").json
+    assert record["outcome"] == "permitted"
+    assert record["caller"].startswith("cli:")
+
+
+def test_a_head_kept_elsewhere_shows_a_log_that_was_put_back(cli: Cli, tmp_path: Path) -> None:
+    earlier = {name: (cli.data / name).read_bytes() for name in ("audit.db", "audit.checkpoint")}
+    cli.do("device", "add", "CT1", "--address", "10.1.2.3")
+    kept = tmp_path / "kept"
+    kept.write_bytes((cli.data / "audit.checkpoint").read_bytes())
+    cli.do("audit", "verify", "--against", kept)
+    for name, content in earlier.items():
+        (cli.data / name).write_bytes(content)
+    cli.do("audit", "verify")
+    assert cli("audit", "verify", "--against", kept).code == 1
+
+
+def test_a_decision_is_explained(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(file_of(image()))
+    cli.do("import", tmp_path / "x")
+    cli.do("device", "add", "CT1", "--address", "10.1.2.3", "--allow", "store")
+    ask = ("policy", "explain", "--caller", "device:CT1", "--study", uid(1), "--action")
+    yes, no = cli(*ask, "store"), cli(*ask, "find")
+    assert (yes.code, no.code) == (0, 1)
+    assert yes.out.startswith("yes: ")
+    assert no.out.startswith("no: ")
+    assert cli("policy", "explain", "--caller", "device:CT2", "--action", "find").code == 1
+    assert cli("policy", "explain", "--caller", "CT1", "--action", "store", "--study", "1.2.3").code == 1
+    said = cli("policy", "explain", "--caller", "cli", "--action", "delete", "--json")
+    assert said.json["allowed"] is True
+
+
+def test_fsck_of_an_empty_archive_is_well(cli: Cli) -> None:
+    assert "all is well" in cli.do("fsck").out
+    assert cli.do("quarantine", "list").out == ""
