@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -180,6 +181,10 @@ def test_what_is_too_large_is_refused_before_it_is_decoded(manifest: tuple[Corpu
         file = stored(_row(manifest, "pydicom/SC_rgb_jpeg_gdcm.dcm"))
         with pytest.raises(Full):
             Transcoder(max_bytes=file.source.size + 10).transcode(file.source, file.syntax, EXPLICIT)
+        bomb = zlib.compressobj(wbits=-15)
+        deflated = bomb.compress(element(tags.PixelData, "OB", bytes(200_000))) + bomb.flush()
+        with pytest.raises(Full):
+            small.transcode(Bytes(deflated), uids.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT)
     finally:
         small.close()
 

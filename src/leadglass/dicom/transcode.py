@@ -22,7 +22,7 @@ from leadglass.dicom.frames import FrameTable
 from leadglass.dicom.limits import Limits
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.reader import read
-from leadglass.dicom.recode import RawDataSet, recode, without_compressed_icons, write_raw
+from leadglass.dicom.recode import RawDataSet, without_compressed_icons, write_raw
 from leadglass.dicom.source import ReadAt
 from leadglass.dicom.vocabulary import encoding_of
 from leadglass.errors import BadInput, Busy, Full, Unsupported
@@ -207,9 +207,11 @@ class Transcoder:
             raise Full(f"The instance is larger than {self._max_bytes >> 20} MiB, the most that is transcoded.")
         if from_ts == to_ts:
             return source.read_at(0, source.size)
-        if from_ts in uids.UNCOMPRESSED:
-            return recode(source, from_ts, to_ts, self._limits)
         data_set = RawDataSet(source, from_ts, self._limits)
+        if data_set.source.size > self._max_bytes:
+            raise Full(f"The instance is larger than {self._max_bytes >> 20} MiB once inflated.")
+        if from_ts in uids.UNCOMPRESSED:
+            return write_raw(data_set, data_set.reading.attributes, to_ts)
         attributes = without_compressed_icons(data_set.reading.attributes)
         if data_set.reading.pixels is not None:
             attributes = self._decompressed(data_set, attributes, from_ts)
