@@ -4,6 +4,7 @@ In by C-STORE and by import; back by C-GET, C-MOVE and export. pynetdicom
 carries the bytes, an independent splitter finds the data set in each file.
 """
 
+import json
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -47,6 +48,12 @@ Pair = tuple[str, str]
 def _pairs(load: Iterable[Entry]) -> list[Pair]:
     """Give what has to be negotiated: SOP class and transfer syntax."""
     return sorted({(one.instance.sop_class_uid, one.instance.transfer_syntax_uid) for one in load})
+
+
+def _list_private_classes(lead: Leadglass, load: Iterable[Entry]) -> None:
+    """List the private storage classes of a load, as an operator does who has such modalities."""
+    private = sorted({sop_class for sop_class, _ in _pairs(load) if not sop_class.startswith("1.2.840.10008.")})
+    (lead.data / "leadglass.toml").write_text(f"[ingest]\nprivate_sop_classes = {json.dumps(private)}\n")
 
 
 def _contexts(pairs: Iterable[Pair]) -> list[tuple[str, tuple[str, ...]]]:
@@ -115,6 +122,7 @@ def test_what_goes_in_by_store_comes_back_by_get_and_move(corpus: Path, number: 
     load = rounds(corpus)[number]
     lead = Leadglass(tmp_path)
     lead.do("init")
+    _list_private_classes(lead, load)
     port = free_port()
     lead.device("OLDSTATION", plaintext=True)
     lead.device("OLDDEST", plaintext=True, port=port)

@@ -1,9 +1,11 @@
 """The SOP classes that the archive knows, by UID.
 
-Rule: the storage classes are derived from the Standard's own list at first use.
+Rule: the storage classes are derived from the Standard's own list at first use, and
+those that came later are named here.
 """
 
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from leadglass.dicom import dictionary
@@ -22,6 +24,14 @@ STUDY_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
 STUDY_ROOT_MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
 STUDY_ROOT_GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
 
+_NEWER: Final = MappingProxyType(
+    {
+        "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage",
+        "1.2.840.10008.5.1.4.1.1.66.8": "Height Map Segmentation Storage",
+    }
+)
+"""Storage classes that came into the Standard after pydicom's list was made."""
+
 FIND: Final = frozenset({PATIENT_ROOT_FIND, STUDY_ROOT_FIND})
 MOVE: Final = frozenset({PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE})
 GET: Final = frozenset({PATIENT_ROOT_GET, STUDY_ROOT_GET})
@@ -36,7 +46,7 @@ def storage() -> frozenset[str]:
         uid
         for uid, (name, kind, _, _, _) in dictionary.uids().items()
         if kind == "SOP Class" and uid.startswith("1.2.840.10008.5.") and "Storage" in name
-    )
+    ) | frozenset(_NEWER)
 
 
 def __getattr__(name: str) -> frozenset[str]:
@@ -48,4 +58,4 @@ def __getattr__(name: str) -> frozenset[str]:
 
 def name_of(uid: str) -> str:
     """Give the name of a SOP class of the Standard; the UID itself for others."""
-    return dictionary.uid_name(uid)
+    return _NEWER.get(uid) or dictionary.uid_name(uid)
