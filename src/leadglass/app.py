@@ -57,6 +57,12 @@ LOG: Final = logging.getLogger(__name__)
 _GRACE: Final = 8.0
 """Seconds that running associations get to end by themselves when the server stops."""
 
+_TIDY: Final = 300.0
+"""Seconds after which what is on record is signed, even when nothing more comes."""
+
+_SWEEP_EVERY: Final = 12
+"""Rounds of tidying between two sweeps of the objects: an hour."""
+
 _RENEWAL: Final = 6 * 3_600.0
 """Seconds between two looks at the age of the archive's own certificate."""
 
@@ -233,10 +239,15 @@ async def _serve(
         parts.record(Outcome.PERMITTED, "start", f"{ae_title} opens its doors", **said)
         try:
             opened = [await _listen(server, listener, context) for listener in listeners]
-            renewal = asyncio.create_task(_keep_certificate(parts, listeners, context))
+            chores = [
+                asyncio.create_task(_keep_certificate(parts, listeners, context)),
+                asyncio.create_task(_keep_tidy(parts)),
+                asyncio.create_task(door.keep_watch()),
+            ]
             ready(tuple(opened))
             await stop.wait()
-            renewal.cancel()
+            for chore in chores:
+                chore.cancel()
             LOG.info("stopping", extra={"associations": server.associations})
             door.stop()
         finally:
@@ -288,6 +299,20 @@ async def _keep_certificate(parts: _Parts, listeners: tuple[Listener, ...], cont
             context.load_cert_chain(certificate)
         except (LeadglassError, OSError, ssl.SSLError) as error:
             LOG.warning("certificate not renewed", extra={"error": type(error).__name__})
+
+
+async def _keep_tidy(parts: _Parts) -> None:
+    """Sign what is on record, and remove what crashed or ended processes left behind."""
+    rounds = 0
+    while True:
+        await asyncio.sleep(_TIDY)
+        rounds += 1
+        try:
+            await asyncio.to_thread(parts.audit.checkpoint)
+            if rounds % _SWEEP_EVERY == 0:
+                await asyncio.to_thread(parts.vault.sweep)
+        except LeadglassError as error:
+            LOG.warning("not tidied", extra={"kind": error.kind.value, "reason": error.message})
 
 
 # --- keys and settings ------------------------------------------------------------

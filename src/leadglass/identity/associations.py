@@ -42,6 +42,7 @@ class Why(StrEnum):
     PLAINTEXT_ENDED = "plaintext lane ended"
     OTHER_ADDRESS = "address not enrolled"
     OTHER_ARCHIVE = "called by another name"
+    NO_LONGER = "no longer enrolled like this"
 
 
 class Refused(Denied):
@@ -186,6 +187,39 @@ class Associations:
             )
         )
         return caller
+
+    def enrolments(self) -> tuple[int, int]:
+        """Give numbers of which one changes whenever an enrolment does."""
+        return self._devices.version
+
+    def still_stands(self, caller: Caller, evidence: AssociationEvidence) -> bool:
+        """Say whether an identified caller would be let in now with the same rights; a no goes on record.
+
+        Raises
+        ------
+        Busy, Full, Corrupt, Misconfigured
+        """
+        try:
+            device, _ = self._prove(evidence)
+        except Refused as refused:
+            reason = refused.message
+        else:
+            if grants_of(device) == caller.grants:
+                return True
+            reason = f"The rights of {device.ae_title} were changed; it may associate anew."
+        self._audit.append(
+            Event(
+                outcome=Outcome.REFUSED,
+                action="associate",
+                caller=str(caller),
+                peer=caller.peer,
+                door=DOOR,
+                reason=f"An open association was ended. {reason}",
+                session=caller.session,
+                detail={"why": Why.NO_LONGER},
+            )
+        )
+        return False
 
     def _prove(self, evidence: AssociationEvidence) -> tuple[Device, str]:
         """Find the device, and what proves that it is the one."""

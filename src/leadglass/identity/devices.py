@@ -209,6 +209,12 @@ class Devices:
             ).fetchone()
         return None if row is None else Certificate(row[0], row[1])
 
+    @property
+    def version(self) -> tuple[int, int]:
+        """Two numbers of which one changes whenever an enrolment does: by others, and through this object."""
+        with self._lock, translating(self._path.name):
+            return self._connection.execute("PRAGMA data_version").fetchone()[0], self._connection.total_changes
+
     # --- changing -------------------------------------------------------------
 
     def add(self, caller: Caller, device: Device, *, replace: bool = False) -> None:

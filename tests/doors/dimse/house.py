@@ -146,11 +146,16 @@ def build(folder: Path, *, settings: DimseSettings | None = None, limits: WireLi
             _, tls_port = await server.listen("127.0.0.1", 0, server_context(certificate, folder / "ca.pem"))
             return server, port, tls_port
 
+        async def end() -> None:
+            watch.cancel()
+            await server.close(2.0)
+
+        watch = asyncio.run_coroutine_threadsafe(door.keep_watch(), loop)
         server, port, tls_port = asyncio.run_coroutine_threadsafe(begin(), loop).result(20)
         try:
             yield House(folder, port, tls_port, archive, vault, audit, devices, door, loop, server)
         finally:
-            asyncio.run_coroutine_threadsafe(server.close(2.0), loop).result(30)
+            asyncio.run_coroutine_threadsafe(end(), loop).result(30)
             loop.call_soon_threadsafe(loop.stop)
             thread.join(20)
             loop.close()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from pydicom.uid import UID
 
+from leadglass.identity.device import Device
 from tests.doors.dimse.house import House
 from tests.doors.dimse.peer import associate
 from tests.peers.dcmtk import Dcmtk, tls_options
@@ -133,6 +134,30 @@ def test_the_right_to_ask_is_looked_at_again_with_every_association(house: House
         assert assoc.accepted_contexts == []
     house.devices.remove(house.operator, "WS1")
     assert rejection(way) == (1, 1, 3)
+
+
+@pytest.mark.parametrize("change", ["removed", "less", "moved", "enrolled anew"])
+def test_an_open_association_ends_when_its_device_would_not_be_let_in_like_this_any_more(
+    house: House, change: str
+) -> None:
+    way = house.enrol("WS1", "echo", "find")
+    other = house.lane("CT1", "echo")
+    with associate(other, ECHO) as untouched, associate(way, ECHO) as assoc:
+        assert assoc.send_c_echo().Status == 0x0000
+        match change:
+            case "removed":
+                house.devices.remove(house.operator, "WS1")
+            case "less":
+                house.devices.add(house.operator, Device.parse("WS1", ["127.0.0.1"], ["echo"]), replace=True)
+            case "moved":
+                house.devices.add(house.operator, Device.parse("WS1", ["127.0.0.9"], ["echo", "find"]), replace=True)
+            case _:
+                house.enrol("WS1", "echo", "find")
+        wait_until(lambda: assoc.is_aborted, "the association to be ended")
+        assert untouched.send_c_echo().Status == 0x0000
+    (event,) = [e for e in house.refusals() if e.detail.get("why") == "no longer enrolled like this"]
+    assert event.caller == "device:WS1"
+    assert event.reason.startswith("An open association was ended.")
 
 
 def test_a_certificate_opens_its_own_lane_from_its_own_address_only(house: House) -> None:

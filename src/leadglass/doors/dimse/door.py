@@ -7,6 +7,7 @@ While stopping, what runs may end and nothing new begins.
 """
 
 import logging
+from time import monotonic
 from typing import Final
 
 from leadglass.archive.archive import Archive
@@ -16,6 +17,7 @@ from leadglass.doors.dimse.parcel import Transcodes
 from leadglass.doors.dimse.session import DimseSession, Rooms
 from leadglass.doors.dimse.settings import DimseSettings
 from leadglass.doors.dimse.threads import Threads
+from leadglass.doors.dimse.watch import Watch
 from leadglass.errors import Denied, LeadglassError
 from leadglass.identity.associations import AssociationEvidence, Associations, CalledAETitleNotRecognized
 from leadglass.identity.peers import IpAddress
@@ -66,7 +68,12 @@ class DimseDoor:
         self._threads = threads
         self._services = Services(settings.private_storage)
         self._rooms = Rooms(archive, destinations, transcoder, threads, settings, self._services)
+        self._watch = Watch(associations, threads, monotonic)
         self._stopping = False
+
+    async def keep_watch(self) -> None:
+        """End associations that would not be let in any more; runs until cancelled."""
+        await self._watch.run()
 
     def stop(self) -> None:
         """Begin no more associations: requests are answered with a transient rejection."""
@@ -114,7 +121,9 @@ class DimseDoor:
                 "implementation": request.implementation_class_uid,
             },
         )
-        return acceptance, DimseSession(caller, self._rooms)
+        session = DimseSession(caller, self._rooms, self._watch.remove)
+        self._watch.add(caller, evidence, session)
+        return acceptance, session
 
     def _decide(self, evidence: AssociationEvidence, request: AssociateRequest) -> tuple[Caller, Acceptance]:
         """Identify and negotiate, in one hop."""

@@ -6,6 +6,7 @@ association is not answered. Rule 3. Nothing of a request's content is logged.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,6 +44,8 @@ from leadglass.wire.messages import (
 
 LOG: Final = logging.getLogger(__name__)
 
+REVOKED: Final = "the caller's rights ended"
+
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
@@ -76,15 +79,30 @@ class DimseSession:
         Who asks, proven.
     rooms : Rooms
         What the door works with.
+    leave : callable
+        Told the caller when the association has ended.
     """
 
-    def __init__(self, caller: Caller, rooms: Rooms) -> None:
+    def __init__(self, caller: Caller, rooms: Rooms, leave: Callable[[Caller], None]) -> None:
         self._caller = caller
         self._rooms = rooms
+        self._leave = leave
         self._counts = Counts()
+        self._association: ServerAssociation | None = None
+        self._revoked = False
+
+    async def revoke(self) -> None:
+        """End the association: its caller would not be let in any more."""
+        self._revoked = True
+        if self._association is not None:
+            await self._association.abort(REVOKED)
 
     async def message(self, association: ServerAssociation, message: Message) -> None:
         """Answer one request."""
+        self._association = association
+        if self._revoked:
+            await association.abort(REVOKED)
+            return
         uid = message.context.abstract_syntax
         match message.command:
             case CEchoRq() as request if uid == sop_classes.VERIFICATION:
@@ -105,6 +123,7 @@ class DimseSession:
 
     async def ended(self, how: str) -> None:
         """Close the books of the association."""
+        self._leave(self._caller)
         await self._rooms.threads.run(self._rooms.archive.end, self._caller)
         counts = self._counts
         LOG.info(
