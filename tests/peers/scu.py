@@ -18,6 +18,8 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context, build_role
+from pynetdicom.service_class import StorageServiceClass
+from pynetdicom.sop_class import register_uid, uid_to_service_class
 
 from tests.peers.running import Credentials
 from tests.peers.tunnel import client_context
@@ -135,6 +137,12 @@ def association(
         ae.shutdown()
 
 
+def _teach(sop_class_uid: str) -> None:
+    """Tell pynetdicom that a class it does not know (retired, new or private) is stored like any other."""
+    if uid_to_service_class(sop_class_uid) is not StorageServiceClass:
+        register_uid(sop_class_uid, f"Storage{sop_class_uid.replace('.', '_')}", StorageServiceClass)
+
+
 @contextmanager
 def acceptor(
     ae_title: str, contexts: Iterable[tuple[str, tuple[str, ...]]], *, port: int, tls: ssl.SSLContext | None = None
@@ -143,6 +151,7 @@ def acceptor(
     ae: Any = AE(ae_title=ae_title)
     ae.maximum_pdu_size = 0x10000
     for abstract, syntaxes in contexts:
+        _teach(abstract)
         ae.add_supported_context(UID(abstract), [UID(one) for one in syntaxes])
     ae.add_supported_context(UID(VERIFICATION))
     collected = Collected()
