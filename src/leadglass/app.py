@@ -232,7 +232,11 @@ async def _serve(
             ),
             transcoder=transcoder,
             threads=threads,
-            settings=DimseSettings(ae_title=ae_title, private_storage=frozenset(config.ingest.private_sop_classes)),
+            settings=DimseSettings(
+                ae_title=ae_title,
+                private_storage=frozenset(config.ingest.private_sop_classes),
+                private_syntaxes=frozenset(config.ingest.private_transfer_syntaxes),
+            ),
         )
         server = DicomServer(door, limits, _IMPLEMENTATION)
         said = {listener.door.value: str(listener.endpoint) for listener in listeners}
@@ -360,6 +364,7 @@ def _vault_settings(config: Config) -> VaultSettings:
             depth=ingest.depth,
             inflated_bytes=ingest.inflated_bytes,
             inflation_ratio=ingest.inflation_ratio,
+            private_transfer_syntaxes=frozenset(ingest.private_transfer_syntaxes),
         ),
         max_instance_bytes=ingest.instance_bytes,
         min_free_bytes=ingest.min_free_bytes,

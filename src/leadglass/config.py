@@ -135,6 +135,10 @@ class Ingest:
     """UIDs of private storage SOP classes to take in. None: each is a format
     that only its maker reads; list those of your modalities."""
 
+    private_transfer_syntaxes: tuple[str, ...] = ()
+    """UIDs of private transfer syntaxes to take in, kept as they come. None:
+    nobody but their maker's programs can show what is in them."""
+
     min_free_bytes: int = _limit(1024 * MIB, 0, 1024 * 1024 * MIB)
     """Bytes that stay free on the disk; below it nothing more is taken in. 1 GiB:
     room to commit, to record and to delete."""

@@ -16,6 +16,7 @@ from leadglass.dicom import dictionary, tags, uids
 from leadglass.dicom.inflate import plain
 from leadglass.dicom.ingest import Description, describe
 from leadglass.dicom.model import Attributes, bulk_location, is_encapsulated_bulk
+from leadglass.dicom.recode import recode
 from leadglass.dicom.source import Bytes
 from leadglass.errors import BadInput
 from tests.corpus import CorpusFile
@@ -74,6 +75,15 @@ def test_a_wrong_transfer_syntax_is_named() -> None:
         _describe(UIDS, uids.IMPLICIT_VR_LITTLE_ENDIAN)
     with pytest.raises(BadInput, match="not one of the Standard"):
         _describe(UIDS, "1.2.3.4.5.6")
+
+
+def test_a_private_transfer_syntax_is_read_by_its_look_when_it_was_listed() -> None:
+    limits = replace(LIMITS, private_transfer_syntaxes=frozenset({"1.2.3.4.5.6"}))
+    implicit = recode(Bytes(UIDS), uids.EXPLICIT_VR_LITTLE_ENDIAN, uids.IMPLICIT_VR_LITTLE_ENDIAN, LIMITS)
+    for data in (UIDS, implicit):
+        said = describe(Bytes(data), "1.2.3.4.5.6", limits)
+        assert said.patient_id == "4711"
+        assert said.warnings == ("the transfer syntax is private: no frame can be told apart",)
 
 
 # --- the corpus ---------------------------------------------------------------

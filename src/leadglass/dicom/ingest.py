@@ -17,7 +17,7 @@ from leadglass.dicom.reader import Reading, read
 from leadglass.dicom.source import ReadAt
 from leadglass.dicom.uids import UID, parse_uid
 from leadglass.dicom.values import VRS
-from leadglass.dicom.vocabulary import encoding_of
+from leadglass.dicom.vocabulary import EXPLICIT, IMPLICIT, encoding_of
 from leadglass.errors import BadInput
 
 __all__ = ["Description", "Limits", "describe"]
@@ -74,10 +74,14 @@ def describe(source: ReadAt, transfer_syntax_uid: str, limits: Limits) -> Descri
     BadInput
         Naming what was wrong, never a value.
     """
-    if not uids.is_transfer_syntax(transfer_syntax_uid):
-        raise BadInput("The transfer syntax is not one of the Standard: the data set cannot be read.")
+    is_private = transfer_syntax_uid in limits.private_transfer_syntaxes
+    if not is_private and not uids.is_transfer_syntax(transfer_syntax_uid):
+        raise BadInput(
+            "The transfer syntax is not one of the Standard and not listed as a private one to take in "
+            "(private_transfer_syntaxes): the data set cannot be read."
+        )
     elements = plain(source, transfer_syntax_uid, limits)
-    reading = _read(elements, transfer_syntax_uid, limits)
+    reading = _read_private(elements, limits) if is_private else _read(elements, transfer_syntax_uid, limits)
     attributes = reading.attributes
     if tags.key(tags.DirectoryRecordSequence) in attributes:
         raise BadInput("This is a media directory (DICOMDIR), not an instance; import the files it lists.")
@@ -87,8 +91,10 @@ def describe(source: ReadAt, transfer_syntax_uid: str, limits: Limits) -> Descri
     patient_id = _text(attributes, tags.PatientID)
     if len(patient_id) > _LONGEST_PATIENT_ID:
         raise BadInput(f"Patient ID is longer than {_LONGEST_PATIENT_ID} characters.")
-    _check_pixel_form(reading, transfer_syntax_uid)
-    frames = find_frames(elements, reading, transfer_syntax_uid, limits)
+    frames = None
+    if not is_private:  # what its pixel data looks like is its maker's secret
+        _check_pixel_form(reading, transfer_syntax_uid)
+        frames = find_frames(elements, reading, transfer_syntax_uid, limits)
     return Description(
         sop_class_uid=sop_class_uid,
         sop_instance_uid=_uid(attributes, tags.SOPInstanceUID),
@@ -107,13 +113,24 @@ def _read(source: ReadAt, transfer_syntax_uid: str, limits: Limits) -> Reading:
     try:
         return read(source, encoding, limits)
     except BadInput as error:
-        head = source.read_at(0, 8)
-        looks_explicit = head[4:6].isalpha() and head[4:6].decode("ascii") in VRS
-        if len(head) == 8 and looks_explicit == encoding.is_implicit:
+        looks_explicit = _looks_explicit(source)
+        if source.size >= 8 and looks_explicit == encoding.is_implicit:
             looks = "Explicit" if looks_explicit else "Implicit"
             said = "Implicit" if encoding.is_implicit else "Explicit"
             raise BadInput(f"The data set looks like {looks} VR, but was sent as {said} VR. {error.message}") from None
         raise
+
+
+def _read_private(source: ReadAt, limits: Limits) -> Reading:
+    """Read a data set in a private transfer syntax by what it looks like."""
+    reading = read(source, EXPLICIT if _looks_explicit(source) else IMPLICIT, limits)
+    reading.warnings.append("the transfer syntax is private: no frame can be told apart")
+    return reading
+
+
+def _looks_explicit(source: ReadAt) -> bool:
+    vr = source.read_at(4, 2)
+    return vr.isalpha() and vr.decode("ascii", "replace") in VRS
 
 
 def _text(attributes: Attributes, tag: int) -> str:

@@ -34,6 +34,9 @@ class Limits:
         ``inflation_free``; images deflate about 2 to 20 times. 200.
     inflation_free : int
         Inflated bytes for which the ratio does not count. 16 MiB.
+    private_transfer_syntaxes : frozenset of str
+        Transfer syntaxes beyond the Standard's that are read all the same:
+        little endian, explicit or implicit VR, whatever their pixel data is.
     """
 
     header_bytes: int = 64 * _MIB
@@ -45,3 +48,4 @@ class Limits:
     inflated_bytes: int = 1024 * _MIB
     inflation_ratio: int = 200
     inflation_free: int = 16 * _MIB
+    private_transfer_syntaxes: frozenset[str] = frozenset()

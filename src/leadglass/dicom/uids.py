@@ -89,7 +89,7 @@ IMPLEMENTATION_VERSION_NAME: Final = "LEADGLASS_0_1"
 
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}", re.ASCII)
-_STANDARD_TRANSFER_SYNTAX = re.compile(r"1\.2\.840\.10008\.1\.2(\.[0-9.]+)?", re.ASCII)
+_STANDARD_TRANSFER_SYNTAX = re.compile(r"(?=.{1,64}\Z)1\.2\.840\.10008\.1\.2(\.[0-9]+)*", re.ASCII)
 
 
 def parse_uid(text: str) -> UID:

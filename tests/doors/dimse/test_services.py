@@ -17,9 +17,10 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID
 from pynetdicom import evt
 
+from leadglass.doors.dimse.settings import DimseSettings
 from leadglass.wire.client import connect, propose
 from leadglass.wire.messages import CStoreRq
-from tests.doors.dimse.house import House
+from tests.doors.dimse.house import House, build
 from tests.doors.dimse.peer import associate, receiver
 from tests.peers.dataset import instance, read_head, split
 from tests.peers.dcmtk import Dcmtk, tls_options
@@ -160,11 +161,14 @@ def test_explicit_vr_is_chosen_over_implicit_where_the_sender_has_both(house: Ho
     assert chosen == {CT_STORAGE: EXPLICIT, MR_STORAGE: RLE}
 
 
-def test_a_private_transfer_syntax_is_kept_as_it_is(house: House) -> None:
-    way = house.lane("WS1", "store,get")
-    private = "1.2.826.0.1.3680043.9.9999.1"
-    with association(way, [(CT_STORAGE, (private,))]) as assoc:
-        assert [context.transfer_syntax for context in assoc.accepted_contexts] == [[private]]
+def test_a_private_transfer_syntax_is_taken_when_the_operator_listed_it(tmp_path: Path) -> None:
+    listed, other = "1.2.826.0.1.3680043.9.9999.1", "1.2.826.0.1.3680043.9.9999.2"
+    settings = DimseSettings(private_syntaxes=frozenset({listed}))
+    with build(tmp_path / "house", settings=settings) as house:
+        way = house.lane("WS1", "store,get")
+        with association(way, [(CT_STORAGE, (other, listed)), (MR_STORAGE, (other,))]) as assoc:
+            assert [context.transfer_syntax for context in assoc.accepted_contexts] == [[listed]]
+            assert [context.result for context in assoc.rejected_contexts] == [0x04]
 
 
 def test_relational_queries_are_negotiated_and_then_answered(house: House) -> None:

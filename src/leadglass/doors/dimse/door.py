@@ -66,7 +66,7 @@ class DimseDoor:
     ) -> None:
         self._associations = associations
         self._threads = threads
-        self._services = Services(settings.private_storage)
+        self._services = Services(settings.private_storage, settings.private_syntaxes)
         self._rooms = Rooms(archive, destinations, transcoder, threads, settings, self._services)
         self._watch = Watch(associations, threads, monotonic)
         self._stopping = False

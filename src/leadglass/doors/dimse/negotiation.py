@@ -7,7 +7,6 @@ is left for one reason only, which ``for_storing`` gives. Rule 3. Extended
 negotiation is answered with what we do, byte for byte as asked.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,9 +16,8 @@ from leadglass.dicom.uids import (
     EXPLICIT_VR_BIG_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
-    parse_uid,
+    is_transfer_syntax,
 )
-from leadglass.errors import BadInput
 from leadglass.policy.action import Action
 from leadglass.wire.association import Acceptance
 from leadglass.wire.items import Role
@@ -53,13 +51,20 @@ class Services:
     ----------
     private_storage : frozenset of str
         Private storage SOP classes the operator listed.
+    private_syntaxes : frozenset of str
+        Private transfer syntaxes the operator listed.
     """
 
     private_storage: frozenset[str] = frozenset()
+    private_syntaxes: frozenset[str] = frozenset()
 
     def is_storage(self, sop_class_uid: str) -> bool:
         """Say whether instances of this class are taken in."""
         return sop_class_uid in sop_classes.storage() or sop_class_uid in self.private_storage
+
+    def can_keep(self, transfer_syntax_uid: str) -> bool:
+        """Say whether data sets in this transfer syntax are taken in."""
+        return is_transfer_syntax(transfer_syntax_uid) or transfer_syntax_uid in self.private_syntaxes
 
     def actions(self, context: ProposedContext, role: Role) -> frozenset[Action]:
         """Give what a proposed context asks for; nothing for a class that we do not serve."""
@@ -142,7 +147,7 @@ def _context(
     granted = asked & offered
     if not granted:
         return Refusal.USER_REJECTION
-    proposed = _well_formed(context.transfer_syntaxes)
+    proposed = tuple(uid for uid in context.transfer_syntaxes if services.can_keep(uid))
     if not services.is_storage(context.abstract_syntax):
         chosen = for_identifiers(proposed)
     elif Action.STORE in granted:
@@ -152,20 +157,8 @@ def _context(
     return chosen or Refusal.TRANSFER_SYNTAXES_NOT_SUPPORTED
 
 
-def _well_formed(uids: Iterable[str]) -> tuple[str, ...]:
-    """Leave out what is no UID: a transfer syntax we accept is written to the index and to files."""
-    good: list[str] = []
-    for uid in uids:
-        try:
-            if parse_uid(uid) == uid:
-                good.append(uid)
-        except BadInput:
-            continue
-    return tuple(good)
-
-
 def for_storing(proposed: tuple[str, ...]) -> str | None:
-    """Choose for a sender: the first it names, private ones too.
+    """Choose for a sender: the first it names that can be kept.
 
     Implicit VR, where the sender can also write Explicit VR Little Endian, is
     the exception: it would cost the VRs of private elements, and a sender that

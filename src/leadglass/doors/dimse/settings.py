@@ -15,6 +15,8 @@ class DimseSettings:
         The archive's own AE title.
     private_storage : frozenset of str
         Private storage SOP classes to take in besides those of the Standard.
+    private_syntaxes : frozenset of str
+        Private transfer syntaxes to take in besides those of the Standard.
     block : int
         Bytes moved between association and thread at a time. A hop costs about
         50 microseconds, which 512 KiB make negligible; more only costs memory
@@ -31,6 +33,7 @@ class DimseSettings:
 
     ae_title: str = "LEADGLASS"
     private_storage: frozenset[str] = frozenset()
+    private_syntaxes: frozenset[str] = frozenset()
     block: int = 512 * KIBI
     identifier: int = 1024 * KIBI
     matches: int = 64
