@@ -140,3 +140,11 @@ def test_a_folder_that_cannot_be_written_to_is_refused(made: Folder) -> None:
     made.objects.chmod(0o500)
     with pytest.raises(Misconfigured, match="cannot be written"):
         made.check_writable()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("name", ["", "keys", "keys/archive.key"])
+def test_what_belongs_to_another_user_is_refused(made: Folder, name: str) -> None:
+    os.chown(made.path / name, 65534, 65534)
+    with pytest.raises(Misconfigured, match="another user"):
+        made.require_ready()

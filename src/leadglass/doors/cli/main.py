@@ -5,7 +5,6 @@ sentence on stderr, never a traceback.
 """
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -100,7 +99,7 @@ def run(arguments: Sequence[str], application: Callable[[], Application]) -> int
     except BrokenPipeError:
         # Whoever read our output has left (`leadglass audit show | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return 1
     except Exception as error:  # noqa: BLE001 - the outermost border: a person gets a sentence, not a traceback
         terminal.tell(
             f"leadglass: a defect of Leadglass ({type(error).__name__}). "
