@@ -32,6 +32,8 @@ class CorpusFile:
         As the manifest's maker read them; empty where it could not.
     frames : int
         Number of Frames, 1 where the file does not say.
+    pixel_sha256 : str
+        First 32 hexadecimal digits of the SHA-256 of the decoded values; empty where pydicom could not decode.
     expected : str
         For malformed files, what a careful archive does.
     """
@@ -46,6 +48,7 @@ class CorpusFile:
     series_uid: str
     sop_instance_uid: str
     frames: int
+    pixel_sha256: str
     expected: str
 
     @property
@@ -75,6 +78,7 @@ def read_manifest(corpus: Path) -> tuple[CorpusFile, ...]:
                 series_uid=row["series_uid"],
                 sop_instance_uid=row["sop_instance_uid"],
                 frames=int(row["frames"]) if row["frames"].isdigit() else 1,
+                pixel_sha256=row["pydicom_pixel_sha256"],
                 expected=row["expected"],
             )
             for row in csv.DictReader(file)
