@@ -108,7 +108,9 @@ def test_no_permit_without_its_seal_for_the_type_checker_too(copy: Path) -> None
 
 
 def test_no_module_is_too_long_to_read_in_a_sitting() -> None:
-    long = {str(path.relative_to(ROOT)): n for path in _sources("src") if (n := len(path.read_text().splitlines())) > 600}
+    long = {
+        str(path.relative_to(ROOT)): n for path in _sources("src") if (n := len(path.read_text().splitlines())) > 600
+    }
     assert long == {}
 
 
