@@ -197,9 +197,9 @@ MATRIX: dict[str, Case] = {
     "plaintext off loopback, a lane that has ended": (
         _with_ended_lane, ("--dicom", OFF_LOOPBACK), 1, "--plaintext --until"),
     # the internet
-    "every IPv4 address": (_enrol, ("--dicom-tls", "0.0.0.0:0"), 1, "unsafe_listen_on_public_address"),
-    "every IPv6 address": (_enrol, ("--dicom-tls", "[::]:0"), 1, "unsafe_listen_on_public_address"),
-    "every address in plaintext": (_nothing, ("--dicom", "0.0.0.0:0"), 1, "unsafe_listen_on_public_address"),
+    "every IPv4 address, nobody enrolled": (_nothing, ("--dicom-tls", "0.0.0.0:0"), 1, "leadglass"),
+    "every IPv6 address, nobody enrolled": (_nothing, ("--dicom-tls", "[::]:0"), 1, "leadglass"),
+    "every address in plaintext, no lane": (_enrol, ("--dicom", "0.0.0.0:0"), 1, "leadglass"),
     "a public IPv4 address": (_enrol, ("--dicom-tls", "8.8.8.8:0"), 1, "unsafe_listen_on_public_address"),
     "a public IPv6 address": (_enrol, ("--dicom-tls", "[2606:4700::1]:0"), 1, "unsafe_listen_on_public_address"),
     "everybody's IPv4 network allowed": (
@@ -359,7 +359,7 @@ def test_nothing_of_the_data_folder_can_be_read_by_others(tmp_path: Path) -> Non
 def test_no_file_of_the_archive_holds_a_clear_name(tmp_path: Path) -> None:
     from leadglass.doors.cli.demo import prepare
 
-    made = prepare(App(), tmp_path)
+    made = prepare(App(), tmp_path, tmp_path / "data")
     for path in made.data.rglob("*"):
         if path.is_file():
             assert b"Phantom" not in path.read_bytes(), path

@@ -1,11 +1,12 @@
 """The start-up table, check by check; ``test_app`` runs the same with real servers."""
 
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
 from leadglass.errors import BadInput, Misconfigured
-from leadglass.startup import Door, Endpoint, Listener, Situation, addresses_of, check, parse_endpoint
+from leadglass.startup import Door, Endpoint, Listener, Situation, addresses_of, check, own_addresses, parse_endpoint
 
 
 def _listener(door: Door, host: str, port: int = 2762) -> Listener:
@@ -17,9 +18,17 @@ def _situation(
     ae_title: str = "LEADGLASS",
     certificate_devices: int = 0,
     plaintext_lanes: int = 0,
+    own_addresses: tuple[str, ...] | None = ("127.0.0.1", "8.8.8.8", "10.1.2.3"),
     unsafe_listen_on_public_address: bool = False,
 ) -> Situation:
-    return Situation(ae_title, listeners, certificate_devices, plaintext_lanes, unsafe_listen_on_public_address)
+    return Situation(
+        ae_title,
+        listeners,
+        certificate_devices,
+        plaintext_lanes,
+        None if own_addresses is None else tuple(map(ip_address, own_addresses)),
+        unsafe_listen_on_public_address,
+    )
 
 
 LOOPBACK = _listener(Door.DICOM_TLS, "127.0.0.1")
@@ -37,6 +46,34 @@ def test_a_public_or_wildcard_address_is_refused_unless_the_operator_says_so(hos
     with pytest.raises(Misconfigured, match="unsafe_listen_on_public_address"):
         check(_situation(listener, certificate_devices=1, plaintext_lanes=1))
     check(_situation(listener, certificate_devices=1, plaintext_lanes=1, unsafe_listen_on_public_address=True))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "::ffff:0.0.0.0"])
+def test_every_address_of_a_machine_without_a_public_one_is_no_public_address(host: str) -> None:
+    listener = _listener(Door.DICOM_TLS, host)
+    private = ("127.0.0.1", "::1", "10.1.2.3", "fd00::1", "fe80::1")
+    check(_situation(listener, certificate_devices=1, own_addresses=private))
+    with pytest.raises(Misconfigured, match="device enroll"):
+        check(_situation(listener, own_addresses=private))
+    for own in ((*private, "8.8.8.8"), (*private, "2606:4700::1111"), (*private, "::ffff:8.8.8.8"), None):
+        with pytest.raises(Misconfigured, match="unsafe_listen_on_public_address"):
+            check(_situation(listener, certificate_devices=1, own_addresses=own))
+
+
+def test_the_addresses_of_this_machine_are_read_from_the_system(tmp_path: Path) -> None:
+    own = own_addresses()
+    assert own is not None
+    assert ip_address("127.0.0.1") in own
+    (tmp_path / "fib_trie").write_text(
+        "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n"
+        "Local:\n     |-- 10.1.2.0\n        /24 link UNICAST\n     |-- 10.1.2.3\n        /32 host LOCAL\n"
+    )
+    assert own_addresses(tmp_path) == (ip_address("10.1.2.3"),)
+    (tmp_path / "if_inet6").write_text("fd000000000000000000000000000001 04 40 00 02     eth0\n")
+    assert own_addresses(tmp_path) == (ip_address("10.1.2.3"), ip_address("fd00::1"))
+    (tmp_path / "if_inet6").write_text("?")
+    assert own_addresses(tmp_path) is None
+    assert own_addresses(tmp_path / "nowhere") is None
 
 
 @pytest.mark.parametrize("host", ["10.1.2.3", "192.168.1.1", "fd00::1", "169.254.1.1"])

@@ -45,7 +45,7 @@ from leadglass.identity.associations import Associations
 from leadglass.identity.devices import Devices
 from leadglass.identity.named import caller_named
 from leadglass.identity.os_user import command_line_caller
-from leadglass.startup import Door, Endpoint, Listener, Situation, addresses_of, check, parse_endpoint
+from leadglass.startup import Door, Endpoint, Listener, Situation, addresses_of, check, own_addresses, parse_endpoint
 from leadglass.vault.settings import VaultSettings
 from leadglass.vault.vault import Vault, open_vault
 from leadglass.wire.association import Implementation
@@ -194,6 +194,7 @@ def _situation(parts: _Parts, listeners: tuple[Listener, ...], ae_title: str) ->
         listeners=listeners,
         certificate_devices=sum(d.certificate_until is not None and d.certificate_until > now for d in devices),
         plaintext_lanes=sum(d.speaks_plaintext(today) for d in devices),
+        own_addresses=own_addresses(),
         unsafe_listen_on_public_address=parts.config.network.unsafe_listen_on_public_address,
     )
 

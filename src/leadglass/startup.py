@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
 from typing import Final
 
 from leadglass.dicom.uids import parse_ae_title
@@ -79,6 +80,31 @@ def addresses_of(endpoint: Endpoint) -> tuple[IpAddress, ...]:
     return tuple(ip_address(str(entry[4][0]).partition("%")[0]) for entry in found)
 
 
+def own_addresses(net: Path = Path("/proc/net")) -> tuple[IpAddress, ...] | None:
+    """Give the addresses of this machine's interfaces; None when the system does not tell.
+
+    Parameters
+    ----------
+    net : Path
+        Where Linux shows its network.
+    """
+    found: list[IpAddress] = []
+    try:
+        leaf = ""
+        for line in (net / "fib_trie").read_text(encoding="ascii").splitlines():
+            words = line.split()
+            if words[:1] == ["|--"]:
+                leaf = words[1]
+            elif words[:1] == ["/32"] and words[-1:] == ["LOCAL"]:
+                found.append(ip_address(leaf))
+        inet6 = net / "if_inet6"  # not there where IPv6 is switched off
+        lines = inet6.read_text(encoding="ascii").splitlines() if inet6.exists() else []
+        found += [IPv6Address(bytes.fromhex(line.split()[0])) for line in lines]
+    except (OSError, ValueError, IndexError):
+        return None
+    return tuple(dict.fromkeys(found))
+
+
 @dataclass(frozen=True, slots=True)
 class Listener:
     """A listener that is about to open."""
@@ -107,6 +133,8 @@ class Situation:
         Devices enrolled with a certificate that is still valid.
     plaintext_lanes : int
         Devices in the plaintext lane that have not expired.
+    own_addresses : tuple of addresses or None
+        Those of this machine's interfaces; None when they are not known.
     unsafe_listen_on_public_address : bool
         As in the settings.
     """
@@ -115,6 +143,7 @@ class Situation:
     listeners: tuple[Listener, ...]
     certificate_devices: int = 0
     plaintext_lanes: int = 0
+    own_addresses: tuple[IpAddress, ...] | None = None
     unsafe_listen_on_public_address: bool = False
 
 
@@ -134,10 +163,16 @@ def _ae_title(situation: Situation) -> str | None:
 def _public_address(situation: Situation) -> str | None:
     if situation.unsafe_listen_on_public_address:
         return None
+    known = situation.own_addresses
     for listener in situation.listeners:
         for address in map(_plain, listener.addresses):
-            if address.is_unspecified:
-                what = "every address of this machine, public ones too"
+            if address.is_unspecified and known is None:
+                what = "every address of this machine, and whether a public one is among them cannot be seen"
+            elif address.is_unspecified:
+                public = next((own for own in map(_plain, known or ()) if own.is_global), None)
+                if public is None:
+                    continue
+                what = f"every address of this machine, and {public} is one that the whole internet can reach"
             elif address.is_global:
                 what = "an address that the whole internet can reach"
             else:

@@ -121,14 +121,25 @@ def test_a_day_that_is_none_is_refused(until: str) -> None:
         Device.parse("CT1", ["10.1.2.3"], plaintext=True, until=until)
 
 
-@pytest.mark.parametrize(("days", "taken"), [(-1, False), (0, False), (1, True), (366, True), (367, False)])
-def test_a_new_plaintext_lane_ends_in_the_future_and_within_a_year(days: int, *, taken: bool) -> None:
+@pytest.mark.parametrize(("days", "taken"), [(-1, False), (0, True), (366, True), (3_653, True), (3_654, False)])
+def test_a_new_plaintext_lane_ends_today_or_later_and_within_ten_years(days: int, *, taken: bool) -> None:
     device = Device.parse("CT1", ["10.1.2.3"], plaintext=True, until=TODAY + timedelta(days=days))
     if taken:
         device.check_new(TODAY)
     else:
-        with pytest.raises(BadInput, match="future" if days <= 0 else str(MAX_PLAINTEXT_DAYS)):
+        with pytest.raises(BadInput, match="already" if days < 0 else str(MAX_PLAINTEXT_DAYS)):
             device.check_new(TODAY)
+
+
+def test_a_lane_of_more_than_a_year_is_long() -> None:
+    for days, long in ((366, False), (367, True)):
+        device = Device.parse("CT1", ["10.1.2.3"], plaintext=True, until=TODAY + timedelta(days=days))
+        assert device.is_long(TODAY) is long
+
+
+def test_all_of_loopback_is_one_machine() -> None:
+    device = Device.parse("CT1", ["127.0.0.0/8"], plaintext=True, until=TODAY)
+    assert device.addresses[0].prefixlen == 8
 
 
 def test_a_plaintext_lane_is_open_to_the_end_of_its_last_day() -> None:

@@ -29,8 +29,11 @@ one host, at most the one segment a modality gets its address in by DHCP."""
 MAX_ADDRESSES: Final = 32
 """Networks of one device."""
 
-MAX_PLAINTEXT_DAYS: Final = 366
-"""Days ahead that a plaintext lane may end: somebody has to look at it once a year."""
+MAX_PLAINTEXT_DAYS: Final = 3_653
+"""Days ahead that a plaintext lane may end: ten years, longer than a modality lives."""
+
+LONG_PLAINTEXT_DAYS: Final = 366
+"""Days ahead from which the operator is told that the lane is long: somebody should look at it once a year."""
 
 TLS_ACTIONS: Final = frozenset({Action.ECHO, Action.STORE})
 PLAINTEXT_ACTIONS: Final = frozenset({Action.STORE})
@@ -153,13 +156,15 @@ class Device:
         """
         if self.until is None:
             return
-        if self.until <= today:
-            raise BadInput(
-                f"The plaintext lane would end on {self.until}, which is not in the future. Give a later day."
-            )
+        if self.until < today:
+            raise BadInput(f"The plaintext lane would have ended on {self.until} already. Give a later day.")
         if self.until > today + timedelta(days=MAX_PLAINTEXT_DAYS):
             latest = today + timedelta(days=MAX_PLAINTEXT_DAYS)
             raise BadInput(f"A plaintext lane ends within {MAX_PLAINTEXT_DAYS} days: give {latest} or an earlier day.")
+
+    def is_long(self, today: date) -> bool:
+        """Say whether its plaintext lane stays open so long that it will be forgotten."""
+        return self.until is not None and self.until > today + timedelta(days=LONG_PLAINTEXT_DAYS)
 
     def speaks_plaintext(self, today: date) -> bool:
         """Say whether its plaintext lane is open on a day (UTC), the last one included."""
@@ -220,7 +225,8 @@ def _check_plaintext(addresses: tuple[IpNetwork, ...], until: date | None) -> No
     if until is None:
         raise BadInput("A plaintext lane has a last day. Give --until YYYY-MM-DD, by which the device speaks TLS.")
     for network in addresses:
-        if network.prefixlen < WIDEST_PLAINTEXT[network.version]:
+        # Loopback is one machine, however wide.
+        if network.prefixlen < WIDEST_PLAINTEXT[network.version] and not network.is_loopback:
             raise BadInput(
                 f"{network} is too wide for the plaintext lane, where the address is all that tells devices apart. "
                 f"Give the device's own address; /{WIDEST_PLAINTEXT[network.version]} is the widest."

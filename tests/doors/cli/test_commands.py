@@ -158,6 +158,16 @@ def test_the_folder_can_be_named_by_the_environment(
     assert json.loads(said)["initialised"] is False
 
 
+def test_the_folder_can_be_named_before_the_command_and_what_stands_after_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEADGLASS_DATA", str(tmp_path / "environment"))
+    assert run(["--data", str(tmp_path / "before"), "init"], App) == 0
+    assert run(["--data", str(tmp_path / "before"), "device", "list"], App) == 0
+    assert run(["--data", str(tmp_path / "before"), "init", "--data", str(tmp_path / "after")], App) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["after", "before"]
+
+
 # --- devices --------------------------------------------------------------------
 
 

@@ -139,8 +139,30 @@ def test_the_demo_announces_its_doors_to_programs_and_leaves_nothing_behind(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_demo_can_be_kept_in_a_folder_of_ones_own_that_goes_too(tmp_path: Path) -> None:
+    data = tmp_path / "mine"
+    doors = ["--dicom-tls", "127.0.0.1:0", "--dicom", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "leadglass", "demo", "--json", *doors, "--data", str(data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        assert '"all"' in [process.stdout.readline() for _ in range(3)][-1]
+        assert (data / "index.db").is_file()
+        process.terminate()
+        assert process.wait(60) == 0
+    assert not data.exists()
+
+
+def test_the_demo_does_not_take_a_folder_that_holds_something(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    command = [sys.executable, "-m", "leadglass", "demo", "--data", str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 2
+    assert "not empty" in ran.stderr
+    assert (tmp_path / "thesis.txt").is_file()
+
+
 def test_the_demo_leaves_nothing_behind_when_it_cannot_start(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "leadglass", "demo", "--dicom-tls", "0.0.0.0:0"]
+    command = [sys.executable, "-m", "leadglass", "demo", "--dicom-tls", "8.8.8.8:0"]
     ran = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}, timeout=120, check=False
     )

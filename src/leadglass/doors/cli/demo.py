@@ -33,9 +33,9 @@ class Made:
     Parameters
     ----------
     folder : Path
-        Everything is below it.
+        Where the devices' certificates are, and what they fetch goes.
     data : Path
-        The data folder.
+        The data folder of the archive.
     studies : tuple of Sample
         One sample of each study in it.
     instances : int
@@ -56,9 +56,8 @@ class Made:
         return next(sample.study_uid for sample in self.studies if sample.modality == modality)
 
 
-def prepare(application: Application, folder: Path) -> Made:
-    """Make the archive, its two devices and its studies."""
-    data = folder / "data"
+def prepare(application: Application, folder: Path, data: Path) -> Made:
+    """Make the archive in ``data``, and what its two devices need in ``folder``."""
     application.initialise(data)
     tls_port, plain_port = free_port(11113), free_port(11114)
     with application.open(data) as opened:

@@ -10,11 +10,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final, cast
 
 import click
 
 from leadglass.doors.cli.application import Application
+from leadglass.doors.cli.options import remember_data
 from leadglass.doors.cli.terminal import Terminal
 from leadglass.errors import LeadglassError
 
@@ -58,6 +60,14 @@ class _Commands(click.Group):
     epilog="Try it: leadglass demo",
 )
 @click.version_option(version("leadglass"), prog_name="leadglass", message="%(prog)s %(version)s")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    expose_value=False,
+    callback=remember_data,
+    help="The folder that holds the archive; may stand after the command too.",
+)
 def leadglass() -> None:
     """Keep medical images (a PACS) without leaking them.
 

@@ -7,9 +7,10 @@ wrong with it is wrong usage (exit 2).
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from leadglass.dicom.uids import parse_ae_title, parse_uid
 from leadglass.doors.cli.application import Application
@@ -18,11 +19,28 @@ from leadglass.errors import BadInput
 F = TypeVar("F", bound=Callable[..., object])
 
 
+_BEFORE: Final = "leadglass.data"
+"""Where ``--data`` before the command is kept for it."""
+
+
+def remember_data(context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
+    """Keep the folder that was named before the command."""
+    context.meta[_BEFORE] = value
+
+
+def named_data(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Give the folder that was named: after the command, else before it, else by the environment or the default."""
+    before: Path | None = context.meta.get(_BEFORE)
+    is_typed = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+    return value if before is None or is_typed else before
+
+
 def data_option(command: F) -> F:
     """Add ``--data DIR``."""
     return click.option(
         "--data",
         type=click.Path(path_type=Path, file_okay=False),
+        callback=named_data,
         envvar="LEADGLASS_DATA",
         default=lambda: Path("~/.local/share/leadglass").expanduser(),
         show_default="~/.local/share/leadglass",

@@ -78,10 +78,13 @@ def device_add(
         raise click.UsageError(error.message) from error
     with application_of(context).open(data) as opened:
         opened.devices.add(opened.caller, device, replace=replace)
+        is_long = device.is_long(opened.devices.today)
     granted = ", ".join(sorted(device.allow))
     terminal.say(f"{device.ae_title} may {granted} from {', '.join(map(str, device.addresses))}.")
     if device.plaintext:
         terminal.tell(f"It speaks without encryption until {device.until}; serve needs --dicom HOST:PORT.", "red")
+        if is_long:
+            terminal.tell("That is more than a year. Whoever has its address can be it until then.", "red")
     else:
         terminal.tell(f"Next, its certificate: leadglass device enroll {device.ae_title} --out DIR")
 

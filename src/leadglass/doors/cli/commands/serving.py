@@ -15,7 +15,7 @@ from types import FrameType
 import click
 
 from leadglass.doors.cli.application import Ready, Wanted
-from leadglass.doors.cli.options import application_of, data_option, examples, json_option
+from leadglass.doors.cli.options import application_of, data_option, examples, json_option, named_data
 from leadglass.doors.cli.terminal import Terminal
 
 
@@ -133,29 +133,41 @@ def _warn(terminal: Terminal) -> Callable[[str], None]:
     "--dicom", metavar="HOST:PORT", help="DICOM without encryption.  [default: 127.0.0.1:11112, or any free port]"
 )
 @click.option("--http", metavar="HOST:PORT", callback=_http, expose_value=False, help="The web door (not built yet).")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    callback=named_data,
+    help="Keep the archive in this new or empty folder, which is removed at the end too.  [default: a temporary one]",
+)
 @json_option
 @click.pass_context
-def demo_command(context: click.Context, dicom_tls: str | None, dicom: str | None, *, as_json: bool) -> None:
+def demo_command(
+    context: click.Context, dicom_tls: str | None, dicom: str | None, data: Path | None, *, as_json: bool
+) -> None:
     """Bring up a throw-away archive with sample studies, and print what to try.
 
-    It lives in a temporary folder that is removed at the end (Ctrl-C or
-    SIGTERM). Its patients are phantoms; no real person's data is in it.
+    It is removed at the end (Ctrl-C or SIGTERM). Its patients are phantoms; no
+    real person's data is in it. With --json what to try goes to stderr.
     """
     from leadglass.doors.cli import demo
 
     terminal = Terminal()
     application = application_of(context)
     announce = _announce(terminal, as_json=as_json)
-    with _throw_away() as folder:
+    if data is not None and data.exists() and any(data.iterdir()):
+        # What is removed at the end must be nobody's.
+        raise click.UsageError(f"{data} is not empty, and a demo's folder is removed at the end. Name a new folder.")
+    with _throw_away(data) as (folder, data_folder):
         if not as_json:
             terminal.tell("Making an archive of phantoms …")
-        made = demo.prepare(application, folder)
+        made = demo.prepare(application, folder, data_folder)
 
         def ready(doors: tuple[Ready, ...]) -> None:
             announce(doors)
-            if not as_json:
-                terminal.say(demo.what_to_try(made, {door.door: door.address for door in doors}))
-                terminal.flush()
+            say = terminal.tell if as_json else terminal.say
+            say(demo.what_to_try(made, {door.door: door.address for door in doors}))
+            terminal.flush()
 
         wanted = Wanted(
             dicom_tls=dicom_tls or demo.free_endpoint(2762),
@@ -164,24 +176,26 @@ def demo_command(context: click.Context, dicom_tls: str | None, dicom: str | Non
         )
         application.serve(made.data, wanted, ready, _warn(terminal))
     if not as_json:
-        terminal.tell(f"Stopped; {folder} is removed.")
+        terminal.tell("Stopped; everything is removed.")
 
 
 @contextmanager
-def _throw_away() -> Generator[Path]:
-    """Give a folder that goes when the block ends, by SIGTERM too."""
+def _throw_away(data: Path | None) -> Generator[tuple[Path, Path]]:
+    """Give a folder, and one for the archive, that go when the block ends, by SIGTERM too."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, end)
     folder = Path(tempfile.mkdtemp(prefix="leadglass-demo-"))
+    data = folder / "data" if data is None else data
     try:
-        yield folder
+        yield folder, data
     finally:
         # A second signal must not leave half of it behind.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        shutil.rmtree(data, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
         signal.signal(signal.SIGTERM, before)
         signal.signal(signal.SIGINT, signal.default_int_handler)
