@@ -235,6 +235,7 @@ async def _serve(
             threads=threads,
             settings=DimseSettings(
                 ae_title=ae_title,
+                associations=config.work.associations_per_device,
                 private_storage=frozenset(config.ingest.private_sop_classes),
                 private_syntaxes=frozenset(config.ingest.private_transfer_syntaxes),
             ),

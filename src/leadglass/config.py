@@ -78,8 +78,8 @@ class Wire:
     associations: int = _limit(256, 1, 10_000)
     """Associations at one time. 256: a large radiology has about 60 devices."""
 
-    associations_per_address: int = _limit(64, 1, 10_000)
-    """Associations at one time from one address. 64: a gateway sends for a whole department."""
+    associations_per_address: int = _limit(128, 1, 10_000)
+    """Associations at one time from one address. 128: a gateway sends for a whole department."""
 
     pending: int = _limit(256, 1, 10_000)
     """Connections without an association at one time."""
@@ -147,6 +147,10 @@ class Ingest:
 @dataclass(frozen=True, slots=True)
 class Work:
     """What works at the same time, and for how long."""
+
+    associations_per_device: int = _limit(64, 1, 10_000)
+    """Associations at one time of one device. 64: half of what one address may have,
+    so that one device behind a gateway leaves room for the others."""
 
     threads: int = _limit(16, 1, 256)
     """Threads for the synchronous core. 16: they mostly wait for the disk, and a

@@ -162,14 +162,14 @@ def test_an_address_that_is_not_enrolled_is_refused(house: House) -> None:
 
 
 def test_a_public_address_is_refused_even_when_the_device_is_enrolled_for_it(house: House) -> None:
-    certificate = house.enrol("CT1", "203.0.113.0/24")
-    assert why(house, evidence(certificate, address="203.0.113.7")) is Why.NOT_LOCAL
+    certificate = house.enrol("CT1", "9.9.9.0/24")
+    assert why(house, evidence(certificate, address="9.9.9.7")) is Why.NOT_LOCAL
     listed = Associations(
-        house.devices, house.log, house.refusals, ae_title="LEADGLASS", allowed_networks=[ip_network("203.0.113.0/28")]
+        house.devices, house.log, house.refusals, ae_title="LEADGLASS", allowed_networks=[ip_network("9.9.9.0/28")]
     )
-    assert listed.identify(evidence(certificate, address="203.0.113.7")).name == "CT1"
+    assert listed.identify(evidence(certificate, address="9.9.9.7")).name == "CT1"
     with pytest.raises(Refused):
-        listed.identify(evidence(certificate, address="203.0.113.17"))
+        listed.identify(evidence(certificate, address="9.9.9.17"))
 
 
 def test_a_device_without_a_plaintext_lane_is_refused_without_tls(house: House) -> None:

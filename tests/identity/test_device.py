@@ -97,7 +97,7 @@ def test_a_device_that_is_allowed_nothing_is_refused() -> None:
     [
         ("10.1.2.0/23", "/24 is the widest"),
         ("fd00::/63", "/64 is the widest"),
-        ("203.0.113.7", "not a local network"),
+        ("9.9.9.9", "not a local network"),
         ("8.8.8.8", "not a local network"),
         ("2a00::1", "not a local network"),
         ("100.64.0.1", "not a local network"),
@@ -106,6 +106,19 @@ def test_a_device_that_is_allowed_nothing_is_refused() -> None:
 def test_a_plaintext_lane_is_small_and_local(address: str, says: str) -> None:
     with pytest.raises(BadInput, match=says):
         Device.parse("CT1", [address], plaintext=True, until="2027-01-31")
+
+
+def _sent_to(host: str) -> Device:
+    return Device.parse("CT1", ["10.1.2.0/24"], plaintext=True, until="2027-01-31", host=host, port=104)
+
+
+def test_what_is_sent_in_plaintext_stays_inside_the_devices_addresses() -> None:
+    assert _sent_to("10.1.2.9").receives
+    assert _sent_to("ct1.hospital").receives  # what it stands for is looked at with each connection
+    for host in ("10.1.3.9", "203.0.113.9", "9.9.9.9", "fd00::1"):
+        with pytest.raises(BadInput, match="inside the device's own addresses"):
+            _sent_to(host)
+    assert Device.parse("CT1", ["10.1.2.0/24"], host="10.1.3.9", port=104).receives
 
 
 def test_a_plaintext_lane_needs_a_last_day_and_a_last_day_needs_a_lane() -> None:

@@ -15,7 +15,7 @@ from typing import Final, Self
 from leadglass.audit.record import escape
 from leadglass.dicom.uids import parse_ae_title
 from leadglass.errors import BadInput
-from leadglass.identity.peers import IpNetwork, is_local
+from leadglass.identity.peers import IpNetwork, is_inside, is_local, plain
 from leadglass.policy.action import DEVICE_ACTIONS, Action
 
 WIDEST: Final = {4: 8, 6: 32}
@@ -100,6 +100,8 @@ class Device:
         elif self.until is not None:
             raise BadInput("--until is the last day of a plaintext lane; give it with --plaintext, or leave it out.")
         _check_destination(self.host, self.port)
+        if self.plaintext and not self.fingerprint:
+            _check_plaintext_destination(self.host, self.addresses)
 
     @classmethod
     def parse(
@@ -245,6 +247,19 @@ def _check_destination(host: str, port: int) -> None:
         raise BadInput(f"{_shown(host)} is no host name and no address. Give --host as in a URL, without the port.")
     if not 0 <= port <= 65_535:
         raise BadInput("A port is a number from 1 to 65535.")
+
+
+def _check_plaintext_destination(host: str, addresses: tuple[IpNetwork, ...]) -> None:
+    """Refuse an address elsewhere; what a name stands for is looked at with each connection."""
+    try:
+        address = plain(host)
+    except BadInput:
+        return
+    if not is_inside(address, addresses):
+        raise BadInput(
+            f"{host} is not inside the device's own addresses, and without TLS nothing is sent elsewhere. "
+            "Give --host inside --address, or enrol the device with a certificate."
+        )
 
 
 def _parse_action(word: str) -> Action:

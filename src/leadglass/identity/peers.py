@@ -5,11 +5,14 @@ networks is positive, so that whatever is assigned tomorrow is refused today.
 Rule 2. The operator may add networks, in the configuration, one by one. Rule 3.
 An IPv4 address in IPv6 clothes is the IPv4 address.
 
+Documentation and benchmarking networks count as local: no router of the internet
+carries them, so whoever speaks from one stands in the same laboratory.
+
 Not local, and so refused unless listed: everything globally routable; the
 shared space of carriers, 100.64.0.0/10 (RFC 6598: other customers of the same
 carrier are in it); 6to4, Teredo and NAT64 (they carry addresses of the
-internet); documentation and benchmarking networks; multicast, the unspecified
-address and everything reserved (no connection comes from there honestly).
+internet); multicast, the unspecified address and everything reserved (no
+connection comes from there honestly).
 """
 
 from collections.abc import Iterable
@@ -27,9 +30,14 @@ LOCAL: Final[tuple[IpNetwork, ...]] = (
     IPv4Network("172.16.0.0/12"),
     IPv4Network("192.168.0.0/16"),
     IPv4Network("169.254.0.0/16"),  # link-local, RFC 3927
+    IPv4Network("192.0.2.0/24"),  # documentation, RFC 5737
+    IPv4Network("198.51.100.0/24"),
+    IPv4Network("203.0.113.0/24"),
+    IPv4Network("198.18.0.0/15"),  # benchmarking, RFC 2544
     IPv6Network("::1/128"),  # loopback
     IPv6Network("fc00::/7"),  # unique local, RFC 4193
     IPv6Network("fe80::/10"),  # link-local
+    IPv6Network("2001:db8::/32"),  # documentation, RFC 3849
 )
 
 

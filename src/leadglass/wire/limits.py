@@ -75,7 +75,7 @@ class WireLimits:
     associations: int = 256
     """established associations in total; each may hold about 2.5 MB of buffers."""
 
-    associations_per_address: int = 64
+    associations_per_address: int = 128
     """established associations from one address; a gateway sends for a whole department."""
 
     pending: int = 256

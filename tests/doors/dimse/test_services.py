@@ -113,6 +113,22 @@ def test_dcmtk_verifies_stores_finds_gets_and_moves(lane: str, house: House, dcm
     assert split(kept.read_bytes())[1] == split(CT.read_bytes())[1]
 
 
+def test_one_device_leaves_associations_for_others_at_its_address(tmp_path: Path) -> None:
+    verification = [("1.2.840.10008.1.1", UNCOMPRESSED)]
+    with build(tmp_path / "house", settings=DimseSettings(associations=2)) as house:
+        greedy, other = house.lane("CT1", "echo"), house.lane("CT2", "echo")
+        with associate(greedy, verification) as first, associate(greedy, verification) as second:
+            assert first.is_established
+            assert second.is_established
+            with associate(greedy, verification) as third:
+                assert third.is_rejected
+            with associate(other, verification) as theirs:
+                assert theirs.send_c_echo().Status == 0
+        wait_until(lambda: not house.door.open_associations, "the associations to end")
+        with associate(greedy, verification) as again:
+            assert again.is_established
+
+
 def test_what_is_acknowledged_is_there_and_what_was_done_is_on_record(house: House) -> None:
     way = house.lane("WS1", EVERYTHING)
     with association(way, [(CT_STORAGE, (EXPLICIT,)), (STUDY_FIND, UNCOMPRESSED)]) as assoc:
@@ -472,6 +488,22 @@ def test_a_device_with_a_certificate_is_never_sent_to_in_plaintext(house: House)
         keys = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=study_of(CT))
         answer = last_status(assoc.send_c_move(keys, "DEST", UID(STUDY_MOVE)))
     assert answer.Status == 0xA702
+    assert collected.instances == {}
+
+
+def test_a_name_that_leads_out_of_the_devices_addresses_is_not_sent_to_in_plaintext(house: House) -> None:
+    port = free_port()
+    house.take([CT])
+    way = house.lane("WS1", "move")
+    house.lane("DEST", "store", address="127.0.0.9", host="localhost", port=port)
+    with (
+        receiver("DEST", [(CT_STORAGE, (EXPLICIT,))], port=port) as collected,
+        association(way, [(STUDY_MOVE, UNCOMPRESSED)]) as assoc,
+    ):
+        keys = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=study_of(CT))
+        answer = last_status(assoc.send_c_move(keys, "DEST", UID(STUDY_MOVE)))
+    assert answer.Status == 0xA702
+    assert "outside of the addresses" in str(answer.ErrorComment)
     assert collected.instances == {}
 
 

@@ -1,7 +1,8 @@
 """The devices that a C-MOVE may send to, and the associations to them.
 
 Rule 1. A device with a certificate is reached over TLS and has to show exactly
-that certificate; without one it needs an open plaintext lane. Rule 2. Neither
+that certificate; without one it needs an open plaintext lane, and is sent to
+inside of its own addresses only. Rule 2. Neither
 host nor port ever comes from a request.
 """
 
@@ -20,6 +21,7 @@ from leadglass.doors.dimse.transfer import Link
 from leadglass.errors import Denied
 from leadglass.identity.device import Device
 from leadglass.identity.devices import Devices
+from leadglass.identity.peers import is_inside, plain
 from leadglass.wire.association import Implementation
 from leadglass.wire.client import connect, propose
 from leadglass.wire.limits import WireLimits
@@ -64,6 +66,9 @@ class DeviceDestination:
             if self.tls is not None and (shown is None or fingerprint(shown) != device.fingerprint):
                 await association.abort()
                 raise Denied(f"{device.ae_title} did not show the certificate enrolled for it.")
+            if self.tls is None and not is_inside(plain(association.peer.address), device.addresses):
+                await association.abort()
+                raise Denied(f"{device.ae_title} is reached outside of the addresses it was enrolled with.")
             yield AssociationLink(association)
 
 

@@ -26,6 +26,7 @@ from leadglass.wire.association import Acceptance, Peer
 from leadglass.wire.pdu import (
     CALLED_AE_TITLE_NOT_RECOGNIZED,
     CALLING_AE_TITLE_NOT_RECOGNIZED,
+    LOCAL_LIMIT_EXCEEDED,
     TEMPORARY_CONGESTION,
     AssociateRequest,
     Refusal,
@@ -75,6 +76,11 @@ class DimseDoor:
         """End associations that would not be let in any more; runs until cancelled."""
         await self._watch.run()
 
+    @property
+    def open_associations(self) -> int:
+        """How many associations of identified callers there are."""
+        return len(self._watch)
+
     def stop(self) -> None:
         """Begin no more associations: requests are answered with a transient rejection."""
         self._stopping = True
@@ -109,6 +115,9 @@ class DimseDoor:
         except LeadglassError as error:
             LOG.warning("association refused", extra={"kind": error.kind.value, "reason": error.message})
             return TEMPORARY_CONGESTION
+        if self._watch.count(caller) >= self._rooms.settings.associations:
+            LOG.warning("association refused", extra={"caller": str(caller), "reason": "too many at one time"})
+            return LOCAL_LIMIT_EXCEEDED
         accepted = sum(not isinstance(result, Refusal) for result in acceptance.contexts.values())
         LOG.info(
             "association opened",

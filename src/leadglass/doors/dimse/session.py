@@ -107,7 +107,7 @@ class DimseSession:
         match message.command:
             case CEchoRq() as request if uid == sop_classes.VERIFICATION:
                 await self._echo(association, message.context, request)
-            case CStoreRq() as request if self._rooms.services.is_storage(uid):
+            case CStoreRq() as request if self._rooms.services.is_storage(uid) and message.context.as_scp:
                 await self._store(association, message, request)
             case CFindRq() as request if uid in sop_classes.FIND:
                 await self._find(association, message, request)

@@ -17,6 +17,9 @@ class DimseSettings:
         Private storage SOP classes to take in besides those of the Standard.
     private_syntaxes : frozenset of str
         Private transfer syntaxes to take in besides those of the Standard.
+    associations : int
+        Associations at one time of one device. Half of what an address may
+        have: one device behind a gateway leaves room for the others.
     block : int
         Bytes moved between association and thread at a time. A hop costs about
         50 microseconds, which 512 KiB make negligible; more only costs memory
@@ -34,6 +37,7 @@ class DimseSettings:
     ae_title: str = "LEADGLASS"
     private_storage: frozenset[str] = frozenset()
     private_syntaxes: frozenset[str] = frozenset()
+    associations: int = 64
     block: int = 512 * KIBI
     identifier: int = 1024 * KIBI
     matches: int = 64

@@ -61,6 +61,13 @@ class Watch:
         """Stop looking after one that ended."""
         self._open.pop(caller.session, None)
 
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def count(self, caller: Caller) -> int:
+        """Give how many associations a caller has open."""
+        return sum(str(each) == str(caller) for each, _, _ in self._open.values())
+
     async def run(self) -> None:
         """Look again and again, until cancelled."""
         while True:
