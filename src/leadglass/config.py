@@ -63,8 +63,9 @@ class Network:
     archives leak. At most a /8 (IPv4) or a /16 (IPv6) each."""
 
     unsafe_listen_on_public_address: bool = False
-    """Allows a listener on a wildcard or globally routable address. False: bind
-    to the address of the network the modalities are in."""
+    """Allows a listener on a globally routable address, or on every address of a
+    machine that has one. False: bind to the address of the network the
+    modalities are in."""
 
 
 @dataclass(frozen=True, slots=True)
