@@ -79,6 +79,7 @@ class MemoryRoom:
 
     def __init__(self, *instances: str) -> None:
         self.diary: list[str] = []
+        self.outcome = Stored.STORED
         self.instances: list[tuple[InstanceRecord, bytes]] = []
         for data in instances:
             self.take(data.encode(), "1.2.840.10008.1.2.1", "")
@@ -100,7 +101,7 @@ class MemoryRoom:
             digest=hashlib.sha256(data).digest(),
         )
         self.instances.append((record, data))
-        return Receipt(Stored.STORED, study, study + ".1", instance, "1.9", len(data))
+        return Receipt(self.outcome, study, study + ".1", instance, "1.9", len(data))
 
     def receive(self, permit: Permit, declared: Declared) -> Incoming:
         self.diary.append("receive")

@@ -1,17 +1,18 @@
 """The waist: decide, record, then act; tested over a back room that keeps a diary."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from leadglass.archive.archive import Archive
-from leadglass.archive.backroom import Declared, Resolution, Selection
+from leadglass.archive.backroom import Declared, Receipt, Resolution, Selection, Stored
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.dicom.matching import Key, Level, Query, Root, SequenceKey, Single, Universal
 from leadglass.dicom.tags import PatientName, ReferencedStudySequence, StudyInstanceUID, key
-from leadglass.errors import Busy, Conflict, Denied, NotHere, Unsupported
+from leadglass.errors import Busy, Conflict, Denied, Full, NotHere, Unsupported
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, CallerKind, Grant
 from leadglass.policy.scope import Field, Scope
@@ -154,6 +155,152 @@ def test_a_conflict_is_recorded_as_failed_and_counted(archive: Archive, audit: A
     assert events(audit)[-1].detail["failed"] == 1
 
 
+def test_a_damaged_copy_that_was_replaced_is_an_alert_and_names_no_patient(
+    archive: Archive, room: MemoryRoom, audit: AuditLog
+) -> None:
+    caller = device("CT1", Action.STORE)
+    room.outcome = Stored.HEALED
+    store(archive, caller, b"1.7 1.7.1 x")
+    alert = events(audit)[-1]
+    assert (alert.outcome, alert.action, alert.study_uid) == (Outcome.ALERT, "store", "1.7")
+    assert alert.detail == {"instance": "1.7.1"}
+    assert "damaged" in alert.reason
+
+
+# --- a log that cannot be written for a while ---------------------------------
+
+
+class Failing(AuditLog):
+    """A log that cannot be written while it is told so."""
+
+    fails = False
+    attempts = 0
+
+    def append(self, event: Event) -> int:
+        self.attempts += 1
+        if self.fails:
+            raise Full("The audit log cannot be written.")
+        return super().append(event)
+
+
+@pytest.fixture
+def failing(tmp_path: Path) -> Iterator[Failing]:
+    with Failing(tmp_path / "failing.db", b"k" * 32, b"s" * 32) as log:
+        yield log
+
+
+def closings(audit: AuditLog) -> dict[str, object]:
+    return {event.study_uid: event.detail["instances"] for event in events(audit) if event.outcome is Outcome.DONE}
+
+
+def test_closing_records_that_cannot_be_written_are_written_with_the_next_record(
+    room: MemoryRoom, failing: Failing
+) -> None:
+    archive, caller = Archive(room, failing, door="test"), device("CT1", Action.STORE)
+    for study in range(20):
+        store(archive, caller, f"1.{study + 7} 1.7.{study} x".encode())
+    failing.fails = True
+    with pytest.raises(Full):
+        archive.end(caller)
+    assert closings(failing) == {}
+    failing.fails = False
+    archive.echo(everything())
+    assert len(closings(failing)) == 16  # the rest is not on that caller's time
+    archive.end(everything())
+    assert closings(failing) == {f"1.{study + 7}": 1 for study in range(20)}
+    assert all("recorded late" in event.reason for event in events(failing) if event.outcome is Outcome.DONE)
+
+
+def test_one_record_that_cannot_be_written_does_not_keep_back_the_others(
+    room: MemoryRoom, failing: Failing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, caller = Archive(room, failing, door="test"), device("CT1", Action.STORE)
+    for study in range(4):
+        store(archive, caller, f"1.{study + 7} 1.7.{study} x".encode())
+    append = failing.append
+
+    def picky(event: Event) -> int:
+        if event.study_uid == "1.7":
+            raise Busy("Not now.")
+        return append(event)
+
+    monkeypatch.setattr(failing, "append", picky)
+    with pytest.raises(Busy):
+        archive.end(caller)
+    assert closings(failing) == {"1.8": 1, "1.9": 1, "1.10": 1}
+    monkeypatch.undo()
+    archive.close()
+    assert closings(failing) == {"1.8": 1, "1.9": 1, "1.10": 1, "1.7": 1}
+
+
+def test_a_log_that_stays_unwritable_is_not_tried_for_each_record(room: MemoryRoom, failing: Failing) -> None:
+    archive, caller = Archive(room, failing, door="test"), device("CT1", Action.STORE)
+    for study in range(50):
+        store(archive, caller, f"1.{study + 7} 1.7.{study} x".encode())
+    failing.fails, failing.attempts = True, 0
+    with pytest.raises(Full):
+        archive.end(caller)
+    assert failing.attempts == 3
+
+
+def test_a_window_that_cannot_be_closed_keeps_its_count_until_it_can(
+    room: MemoryRoom, failing: Failing, clock: Clock
+) -> None:
+    archive, caller = Archive(room, failing, door="test", clock=clock), device("CT1", Action.STORE)
+    store(archive, caller, b"1.7 1.7.1 x")
+    clock.now = 301
+    failing.fails = True
+    with pytest.raises(Full):
+        store(archive, caller, b"1.7 1.7.2 x")
+    failing.fails = False
+    store(archive, caller, b"1.7 1.7.3 x")
+    archive.end(caller)
+    assert outcomes(failing) == [("permitted", "store"), ("permitted", "store"), ("done", "store"), ("done", "store")]
+    assert [event.detail["instances"] for event in events(failing) if event.outcome is Outcome.DONE] == [1, 1]
+
+
+def test_closing_the_archive_closes_the_sessions_that_are_left(archive: Archive, audit: AuditLog) -> None:
+    store(archive, device("CT1", Action.STORE), b"1.7 1.7.1 x")
+    store(archive, device("CT2", Action.STORE), b"1.8 1.8.1 x")
+    archive.close()
+    archive.close()
+    assert closings(audit) == {"1.7": 1, "1.8": 1}
+
+
+def test_an_alert_that_cannot_be_written_is_no_success_and_is_written_later(
+    room: MemoryRoom, failing: Failing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, caller = Archive(room, failing, door="test"), device("CT1", Action.STORE)
+    room.outcome = Stored.HEALED
+    take = room.take
+
+    def broken_meanwhile(data: bytes, transfer_syntax_uid: str, origin: str) -> Receipt:
+        failing.fails = True
+        return take(data, transfer_syntax_uid, origin)
+
+    monkeypatch.setattr(room, "take", broken_meanwhile)
+    with pytest.raises(Full):
+        store(archive, caller, b"1.7 1.7.1 x")
+    failing.fails = False
+    archive.end(caller)
+    assert ("alert", "store") in outcomes(failing)
+
+
+def test_threads_of_one_session_lose_no_count_when_the_window_ends_again_and_again(
+    room: MemoryRoom, audit: AuditLog
+) -> None:
+    archive, caller = Archive(room, audit, door="test", window=0.0), device("CT1", Action.STORE)
+
+    def some(thread: int) -> None:
+        for number in range(10):
+            store(archive, caller, f"1.7 1.7.{thread}.{number} x".encode())
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(some, range(4)))
+    archive.end(caller)
+    assert sum(int(event.detail["instances"]) for event in events(audit) if event.outcome is Outcome.DONE) == 40
+
+
 # --- query --------------------------------------------------------------------
 
 
@@ -216,6 +363,7 @@ def test_a_retrieval_is_recorded_study_by_study_before_anything_is_opened(
     for record in retrieval.records:
         with retrieval.open(record) as reader:
             assert reader.read_at(0, 3) == record.study_uid.encode()
+        retrieval.sent(record)
     archive.end(caller)
     closing = {event.study_uid: event.detail["instances"] for event in events(audit) if event.outcome is Outcome.DONE}
     assert closing == {"1.2": 2, "1.3": 1}
@@ -237,7 +385,20 @@ def test_a_masked_retrieval_is_refused_on_record_and_never_falls_back_to_a_full_
     assert outcomes(audit)[-1] == ("refused", "get")
 
 
-def test_an_instance_that_cannot_be_opened_is_counted_as_failed(
+def test_what_was_opened_is_counted_only_when_the_door_says_what_became_of_it(
+    archive: Archive, audit: AuditLog
+) -> None:
+    caller = device("WS1", Action.GET)
+    retrieval = archive.retrieve(caller, Action.GET, Level.STUDY, Selection(study_uids=("1.2",)))
+    first, second = retrieval.records
+    for record in (first, first, second):
+        retrieval.open(record).close()
+    retrieval.sent(first)
+    archive.end(caller)
+    assert events(audit)[-1].detail == {"instances": 1, "failed": 0, "octets": first.size}
+
+
+def test_an_instance_that_was_not_sent_is_counted_as_failed(
     archive: Archive, room: MemoryRoom, audit: AuditLog
 ) -> None:
     caller = device("WS1", Action.GET)
@@ -245,8 +406,10 @@ def test_an_instance_that_cannot_be_opened_is_counted_as_failed(
     room.instances.clear()
     with pytest.raises(NotHere):
         retrieval.open(retrieval.records[0])
+    retrieval.failed(retrieval.records[0])
     archive.end(caller)
     assert events(audit)[-1].outcome is Outcome.FAILED
+    assert events(audit)[-1].detail == {"instances": 0, "failed": 1, "octets": 0}
 
 
 # --- delete, explain, and what doors refuse -----------------------------------

@@ -22,11 +22,16 @@ def nothing(shelves: Collection[bytes]) -> None:
     """Sync nothing."""
 
 
+def sound(place: Place, key: bytes, size: int) -> bool:
+    """Find nothing damaged."""
+    return True
+
+
 @pytest.fixture
 def committer(tmp_path: Path) -> Iterator[Committer]:
     connection = open_sealed(tmp_path / "index.db", KEY, create=True)
     migrate(connection)
-    made = Committer(Filing(connection, Keys(ArchiveKey(new_key())), Caps(10, 10_000)), nothing, limit=8)
+    made = Committer(Filing(connection, Keys(ArchiveKey(new_key())), Caps(10, 10_000), sound), nothing, limit=8)
     yield made
     made.close()
 

@@ -10,7 +10,7 @@ study within a window, and closed with a record that counts what was done: one
 record for each instance would cost a disk write each and tell nobody more.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from time import monotonic
@@ -28,7 +28,9 @@ from leadglass.archive.backroom import (
     Receipt,
     Resolution,
     Selection,
+    Stored,
 )
+from leadglass.archive.ledger import Ledger
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.dicom.matching import Level, Query
@@ -91,11 +93,15 @@ class Archive:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._room = room
-        self._audit = audit
+        self._ledger = Ledger(audit, door=door)
         self._door = door
         self._tallies = _Tallies(window, clock)
 
     # --- asking ---------------------------------------------------------------
+
+    def _record(self, event: Event) -> None:
+        """Put an event on record, or raise: then what it is about must not happen."""
+        self._ledger.record(event)
 
     def _event(
         self,
@@ -123,10 +129,10 @@ class Archive:
         try:
             permit = decide(caller, action)
         except Denied as error:
-            self._audit.append(self._event(caller, Outcome.REFUSED, action, error.message, detail=detail))
+            self._record(self._event(caller, Outcome.REFUSED, action, error.message, detail=detail))
             raise
         if record:
-            self._audit.append(self._event(caller, Outcome.PERMITTED, action, permit.reason, detail=detail))
+            self._record(self._event(caller, Outcome.PERMITTED, action, permit.reason, detail=detail))
         return permit
 
     def _open_window(self, caller: Caller, permit: Permit, study_uid: str) -> None:
@@ -138,43 +144,61 @@ class Archive:
             if tally is not None and now - tally.opened < self._tallies.window:
                 return
         if tally is not None:
-            self._close_window(window)
-        self._audit.append(self._event(caller, Outcome.PERMITTED, permit.action, permit.reason, study_uid))
+            self._close_windows([window])
+        self._record(self._event(caller, Outcome.PERMITTED, permit.action, permit.reason, study_uid))
         with self._tallies.lock:
-            self._tallies.open[window] = _Tally(caller, now)
+            # Another thread of the session may have opened it meanwhile, and counted.
+            tally = self._tallies.open.setdefault(window, _Tally(caller, now))
+            tally.opened = max(tally.opened, now)
 
     def _count(self, caller: Caller, action: Action, study_uid: str, octets: int, *, failed: bool = False) -> None:
         with self._tallies.lock:
-            tally = self._tallies.open.get((caller.session, action, study_uid))
-            if tally is not None:
-                tally.done += not failed
-                tally.failed += failed
-                tally.octets += octets
+            # What was begun in a window that another thread has closed goes into one that is over at once.
+            over = _Tally(caller, self._tallies.clock() - self._tallies.window)
+            tally = self._tallies.open.setdefault((caller.session, action, study_uid), over)
+            tally.done += not failed
+            tally.failed += failed
+            tally.octets += octets
 
-    def _close_window(self, window: tuple[str, Action, str]) -> None:
+    def _close_windows(self, windows: Iterable[tuple[str, Action, str]]) -> LeadglassError | None:
+        """Write the closing records of some windows, or owe them; gives why they could not be written now."""
         with self._tallies.lock:
-            tally = self._tallies.open.pop(window, None)
-        if tally is None:
-            return
-        _, action, study_uid = window
-        outcome = Outcome.DONE if not tally.failed else Outcome.FAILED
-        self._audit.append(
+            tallies = [(window, self._tallies.open.pop(window, None)) for window in windows]
+        return self._ledger.owe(
             self._event(
                 tally.caller,
-                outcome,
+                Outcome.DONE if not tally.failed else Outcome.FAILED,
                 action,
                 "closed",
                 study_uid,
                 {"instances": tally.done, "failed": tally.failed, "octets": tally.octets},
             )
+            for (_, action, study_uid), tally in tallies
+            if tally is not None
         )
 
     def end(self, caller: Caller) -> None:
-        """Close the caller's session: write what it came to, study by study."""
+        """Close the caller's session: write what it came to, study by study.
+
+        Raises
+        ------
+        Busy, Full, Corrupt, Misconfigured
+            When the audit log could not be written. What it lacks is owed to it
+            and written with what is recorded next.
+        """
         with self._tallies.lock:
             mine = [window for window in self._tallies.open if window[0] == caller.session]
-        for window in mine:
-            self._close_window(window)
+        error = self._close_windows(mine)
+        if error is not None:
+            raise error
+
+    def close(self) -> None:
+        """Close the sessions that are left and write what is owed, before the audit log closes; raises as ``end``."""
+        with self._tallies.lock:
+            left = list(self._tallies.open)
+        error = self._close_windows(left)
+        if error is not None:
+            raise error
 
     # --- refusing -------------------------------------------------------------
 
@@ -188,7 +212,7 @@ class Archive:
             try:
                 decide(caller, action)
             except Denied as error:
-                self._audit.append(
+                self._record(
                     self._event(caller, Outcome.REFUSED, action, error.message, detail={"asked": "negotiation"})
                 )
             else:
@@ -205,7 +229,7 @@ class Archive:
             the door must not tell its own.
         """
         self._permit(caller, action, record=False, **detail)
-        self._audit.append(self._event(caller, Outcome.REFUSED, action, reason, detail=detail))
+        self._record(self._event(caller, Outcome.REFUSED, action, reason, detail=detail))
 
     # --- verification ---------------------------------------------------------
 
@@ -231,27 +255,40 @@ class Archive:
         try:
             facts = incoming.examine()
         except LeadglassError as error:
-            self._audit.append(self._event(caller, Outcome.FAILED, Action.STORE, error.message))
+            self._record(self._event(caller, Outcome.FAILED, Action.STORE, error.message))
             raise
         try:
             permit = decide(caller, Action.STORE, facts)
         except Denied as error:
-            self._audit.append(self._event(caller, Outcome.REFUSED, Action.STORE, error.message, facts.study_uid))
+            self._record(self._event(caller, Outcome.REFUSED, Action.STORE, error.message, facts.study_uid))
             raise
         self._open_window(caller, permit, facts.study_uid)
         try:
             receipt = incoming.commit(permit)
         except LeadglassError as error:
             self._count(caller, Action.STORE, facts.study_uid, 0, failed=True)
-            self._audit.append(self._event(caller, Outcome.FAILED, Action.STORE, error.message, facts.study_uid))
+            self._record(self._event(caller, Outcome.FAILED, Action.STORE, error.message, facts.study_uid))
             raise
         self._count(caller, Action.STORE, receipt.study_uid, receipt.size)
+        if receipt.outcome is Stored.HEALED:
+            self._tell_of_damage(caller, receipt)
         return receipt
+
+    def _tell_of_damage(self, caller: Caller, receipt: Receipt) -> None:
+        """Put on record that a stored copy was damaged; when that cannot be written now, nobody hears of success."""
+        reason = "A stored object was damaged and is replaced by what was sent. Check the disk; run: leadglass fsck"
+        detail = {"instance": receipt.sop_instance_uid}
+        error = self._ledger.owe([self._event(caller, Outcome.ALERT, Action.STORE, reason, receipt.study_uid, detail)])
+        if error is not None:
+            raise error
 
     # --- query ----------------------------------------------------------------
 
     def find(self, caller: Caller, query: Query) -> Iterator[Attributes]:
         """Answer a query: what the caller may see of what matches.
+
+        Gives ``matching.NO_MATCH`` for each row that was looked at and is no
+        match: who asks can stop at any of them.
 
         Raises
         ------
@@ -266,13 +303,16 @@ class Archive:
         strictest = views.strictest(caller, Action.FIND)
         if views.asks_about(query, strictest):
             reason = "The query asks about an attribute that is masked for the caller."
-            self._audit.append(self._event(caller, Outcome.REFUSED, Action.FIND, reason, detail={"keys": keys}))
+            self._record(self._event(caller, Outcome.REFUSED, Action.FIND, reason, detail={"keys": keys}))
             raise Denied(reason)
         return self._seen(permit, strictest, self._room.find(permit, query))
 
     def _seen(self, permit: Permit, strictest: View, matches: Iterator[Attributes]) -> Iterator[Attributes]:
         """Apply the permit's view to each match; the strictest to a patient, who may have studies of several views."""
         for match in matches:
+            if not match:
+                yield match
+                continue
             study_uid = match.get(key(StudyInstanceUID), JsonElement(vr="UI")).get("Value", [""])[0]
             if not study_uid:
                 yield views.apply(strictest, match)
@@ -312,20 +352,18 @@ class Archive:
         for facts in {record.study_uid: record.facts for record in records}.values():
             if not permit.view_of(facts).is_full:
                 reason = "This caller sees the study with attributes masked, and a masked retrieval is not built yet."
-                self._audit.append(self._event(caller, Outcome.REFUSED, action, reason, facts.study_uid))
+                self._record(self._event(caller, Outcome.REFUSED, action, reason, facts.study_uid))
                 raise Unsupported(reason)
             self._open_window(caller, permit, facts.study_uid)
         return Retrieval(self, caller, permit, records)
 
-    def open(self, caller: Caller, permit: Permit, record: InstanceRecord) -> Reader:
+    def open(self, permit: Permit, record: InstanceRecord) -> Reader:
         """Open one located instance; ``Retrieval.open`` is the way here."""
-        try:
-            reader = self._room.open(permit, record)
-        except LeadglassError:
-            self._count(caller, permit.action, record.study_uid, 0, failed=True)
-            raise
-        self._count(caller, permit.action, record.study_uid, record.size)
-        return reader
+        return self._room.open(permit, record)
+
+    def count(self, caller: Caller, permit: Permit, record: InstanceRecord, *, failed: bool) -> None:
+        """Count one located instance; ``Retrieval.sent`` and ``Retrieval.failed`` are the way here."""
+        self._count(caller, permit.action, record.study_uid, 0 if failed else record.size, failed=failed)
 
     def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:
         """Give the JSON metadata of one located instance."""
@@ -341,9 +379,9 @@ class Archive:
         Denied, NotHere
         """
         permit = self._decide_over_study(caller, Action.DELETE, study_uid)
-        self._audit.append(self._event(caller, Outcome.PERMITTED, Action.DELETE, permit.reason, study_uid))
+        self._record(self._event(caller, Outcome.PERMITTED, Action.DELETE, permit.reason, study_uid))
         deleted = self._room.delete(permit, study_uid)
-        self._audit.append(
+        self._record(
             self._event(
                 caller,
                 Outcome.DONE,
@@ -359,12 +397,12 @@ class Archive:
         permit = self._permit(caller, action, record=False)
         facts = self._room.facts(permit, study_uid)
         if facts is None:
-            self._audit.append(self._event(caller, Outcome.REFUSED, action, "no such study", study_uid))
+            self._record(self._event(caller, Outcome.REFUSED, action, "no such study", study_uid))
             raise NotHere("There is no such study here.")
         try:
             return decide(caller, action, facts)
         except Denied as error:
-            self._audit.append(self._event(caller, Outcome.REFUSED, action, error.message, study_uid))
+            self._record(self._event(caller, Outcome.REFUSED, action, error.message, study_uid))
             raise NotHere("There is no such study here.") from None
 
     def explain(self, asker: Caller, caller: Caller, action: Action, study_uid: str) -> tuple[bool, str]:
@@ -398,7 +436,7 @@ class Archive:
         permit = self._permit(caller, Action.VERIFY)
         report = self._room.fsck(permit, progress)
         outcome = Outcome.DONE if not report.faults else Outcome.ALERT
-        self._audit.append(
+        self._record(
             self._event(
                 caller,
                 outcome,
@@ -442,7 +480,12 @@ class Receiving:
 
 
 class Retrieval:
-    """Located instances, permitted and on record, for a door to send one by one."""
+    """Located instances, permitted and on record, for a door to send one by one.
+
+    The door says of each what became of it, once: ``sent`` or ``failed``. That
+    is what the closing record counts; an instance may be opened and not sent,
+    or be opened twice.
+    """
 
     __slots__ = ("_archive", "_caller", "_permit", "records")
 
@@ -453,8 +496,16 @@ class Retrieval:
         self.records = records
 
     def open(self, record: InstanceRecord) -> Reader:
-        """Open one of ``records``; raises ``Corrupt``, ``NotHere``."""
-        return self._archive.open(self._caller, self._permit, record)
+        """Open one of ``records``; raises ``Corrupt``, ``NotHere``, ``Busy``."""
+        return self._archive.open(self._permit, record)
+
+    def sent(self, record: InstanceRecord) -> None:
+        """Count one of ``records`` whose receiver has it."""
+        self._archive.count(self._caller, self._permit, record, failed=False)
+
+    def failed(self, record: InstanceRecord) -> None:
+        """Count one of ``records`` whose receiver does not have it, though it was tried."""
+        self._archive.count(self._caller, self._permit, record, failed=True)
 
     def metadata(self, record: InstanceRecord) -> Attributes:
         """Give the JSON metadata of one of ``records``."""

@@ -21,6 +21,8 @@ class Stored(StrEnum):
 
     STORED = "stored"
     ALREADY_HERE = "already here"
+    HEALED = "healed"
+    """It was here, its copy was damaged, and this one replaces it."""
 
 
 class NotAsDeclared(BadInput):
@@ -111,6 +113,8 @@ class Incoming(Protocol):
             When the permit does not cover the study.
         Conflict
             When it contradicts what is stored. It is then kept in quarantine.
+        Corrupt
+            When it is here already, damaged, and this one cannot stand for it.
         """
         ...
 
@@ -273,7 +277,10 @@ class BackRoom(Protocol):
         ...
 
     def find(self, permit: Permit, query: Query) -> Iterator[Attributes]:
-        """Give the matches of a query at its level, in a stable order, a page at a time."""
+        """Give the matches of a query at its level, in a stable order, a page at a time.
+
+        Gives ``matching.NO_MATCH`` for each row that was looked at and is none.
+        """
         ...
 
     def locate(self, permit: Permit, level: Level, selection: Selection) -> list[InstanceRecord]:

@@ -1,18 +1,21 @@
 """Aside: what is kept in quarantine, inside of the transaction that ``filing`` holds.
 
 Rule 1. It belongs to no study: its key is wrapped for itself alone. Rule 2. The
-same content is there once. Rule 3. What arrives can fill it only up to its caps.
+same content is there once, and a copy that cannot be opened gives way to one
+that can. Rule 3. What arrives can fill it only up to its caps.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 from leadglass.archive.backroom import Kept
 from leadglass.crypto.database import driver
-from leadglass.errors import Full, NotHere
+from leadglass.errors import Corrupt, Full, NotHere
 from leadglass.vault.keys import Keys, object_identity
-from leadglass.vault.objects import Place
+from leadglass.vault.objects import Place, place_of
 from leadglass.vault.records import Arrived, Caps, Standing
+from leadglass.vault.soundness import IsSound
 
 Execute = Callable[..., "driver.Cursor"]
 
@@ -20,6 +23,16 @@ Execute = Callable[..., "driver.Cursor"]
 def doom(execute: Execute, place: Place) -> None:
     """Put an object on the list of those whose file is to be removed: a crash before leaves none behind."""
     execute("INSERT OR IGNORE INTO doomed VALUES (?, ?)", (place.shelf, place.name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Twin:
+    """The same content, in quarantine already."""
+
+    number: int
+    place: Place
+    key: bytes
+    size: int
 
 
 class Aside:
@@ -33,25 +46,29 @@ class Aside:
         The archive's.
     caps : Caps
         How much it may hold.
+    is_sound : callable
+        Says whether an object can be opened.
     """
 
-    __slots__ = ("_caps", "_execute", "_keys")
+    __slots__ = ("_caps", "_execute", "_is_sound", "_keys")
 
-    def __init__(self, execute: Execute, keys: Keys, caps: Caps) -> None:
+    def __init__(self, execute: Execute, keys: Keys, caps: Caps, is_sound: IsSound) -> None:
         self._execute = execute
         self._keys = keys
         self._caps = caps
+        self._is_sound = is_sound
 
     def keep(self, arrived: Arrived, reason: str) -> bool:
-        """Put an instance into quarantine; gives whether it is new there.
+        """Put an instance into quarantine; gives whether its object is the one that is kept there.
 
         Raises
         ------
         Full
             When quarantine holds as much as it may.
         """
-        if self._twin(arrived.sop_instance_uid, arrived.digest) is not None:
-            return False
+        twin = self._twin(arrived.sop_instance_uid, arrived.digest)
+        if twin is not None:
+            return self._heal(twin, arrived.sop_instance_uid, arrived.place, arrived.key)
         count, octets = self._execute("SELECT count(*), coalesce(sum(size), 0) FROM quarantine").fetchone()
         if count >= self._caps.instances or octets + arrived.size > self._caps.octets:
             raise Full("Quarantine is full. Resolve what is in it, then send this again.")
@@ -88,8 +105,9 @@ class Aside:
         """
         twin = self._twin(standing.sop_instance_uid, standing.digest)
         if twin is not None:
-            doom(self._execute, standing.place)
-            return twin
+            if not self._heal(twin, standing.sop_instance_uid, standing.place, standing.key):
+                doom(self._execute, standing.place)
+            return twin.number
         row = self._execute(
             "SELECT i.sop_class_uid, t.patient_id, t.issuer_of_patient_id, i.origin, i.received"
             " FROM instance i JOIN series s ON s.id = i.series_id JOIN study t ON t.id = s.study_id WHERE i.id = ?",
@@ -133,8 +151,30 @@ class Aside:
         if doomed is not None:
             doom(self._execute, doomed)
 
-    def _twin(self, sop_instance_uid: str, digest: bytes) -> int | None:
+    def _twin(self, sop_instance_uid: str, digest: bytes) -> _Twin | None:
         row = self._execute(
-            "SELECT number FROM quarantine WHERE sop_instance_uid = ? AND digest = ?", (sop_instance_uid, digest)
+            "SELECT number, shelf, object, key, size FROM quarantine WHERE sop_instance_uid = ? AND digest = ?",
+            (sop_instance_uid, digest),
         ).fetchone()
-        return row[0] if row is not None else None
+        return _Twin(row[0], place_of(row[1], row[2]), row[3], row[4]) if row is not None else None
+
+    def _heal(self, twin: _Twin, sop_instance_uid: str, place: Place, key: bytes) -> bool:
+        """Let another object of the same content stand for a twin that cannot be opened; gives whether it does."""
+        try:
+            opens = self._keys.quarantine.unwrap(twin.key, object_identity(twin.place, sop_instance_uid))
+        except Corrupt:
+            pass
+        else:
+            if self._is_sound(twin.place, opens, twin.size):
+                return False
+        self._execute(
+            "UPDATE quarantine SET shelf = ?, object = ?, key = ? WHERE number = ?",
+            (
+                place.shelf,
+                place.name,
+                self._keys.quarantine.wrap(key, object_identity(place, sop_instance_uid)),
+                twin.number,
+            ),
+        )
+        doom(self._execute, twin.place)
+        return True

@@ -124,6 +124,7 @@ def _check_kept(parts: Parts, item: KeptWhole) -> list[Fault]:
 def _check_shelves(parts: Parts) -> list[Fault]:
     """Find objects without a row; those of a shelf in use are looked at by the sweep when its process ended."""
     faults: list[Fault] = []
+    doomed = set(parts.reading.doomed())  # known, and about to be removed
     for shelf, names, is_open in parts.objects.listed():
         if is_open or not names:
             continue
@@ -134,6 +135,7 @@ def _check_shelves(parts: Parts) -> list[Fault]:
                 "No row and no key belongs to it. Delete the file.",
             )
             for name in sorted(parts.reading.unknown(shelf, names))
+            if Place(shelf, name) not in doomed
         ]
     return faults
 

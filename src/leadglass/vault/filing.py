@@ -14,14 +14,15 @@ from typing import Final, cast
 from leadglass.crypto.database import driver
 from leadglass.crypto.wrap import KeyWrap
 from leadglass.dicom import tags
-from leadglass.errors import Denied, NotHere
+from leadglass.errors import Corrupt, Denied, NotHere
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
 from leadglass.vault.aside import Aside, doom
 from leadglass.vault.index import levels, normal, packed
 from leadglass.vault.keys import Keys, object_identity
 from leadglass.vault.objects import Place, place_of
-from leadglass.vault.records import Arrived, Caps, Filed, OtherPatient, Outcome, Standing
+from leadglass.vault.records import Arrived, Caps, Filed, Healed, OtherPatient, Outcome, Standing
+from leadglass.vault.soundness import IsSound
 
 _REMEMBERED: Final = 2_000
 """Studies whose rows are remembered; a modality sends few at a time."""
@@ -62,6 +63,8 @@ class Filing:
         The archive's.
     caps : Caps
         Of quarantine.
+    is_sound : callable
+        Says whether an object can be opened.
 
     Attributes
     ----------
@@ -69,11 +72,12 @@ class Filing:
         The quarantine, in the same transaction.
     """
 
-    def __init__(self, connection: "driver.Connection", keys: Keys, caps: Caps) -> None:
+    def __init__(self, connection: "driver.Connection", keys: Keys, caps: Caps, is_sound: IsSound) -> None:
         self._connection = connection
         self._execute = connection.cursor().execute
         self._keys = keys
-        self.aside = Aside(self._execute, keys, caps)
+        self._is_sound = is_sound
+        self.aside = Aside(self._execute, keys, caps, is_sound)
         self._studies: dict[str, _Study] = {}
         self._added: Counter[int] = Counter()
         self._since_mark: list[int] = []
@@ -182,6 +186,45 @@ class Filing:
                 study.sources.add(arrived.origin)
         self._insert(study, self._series(study, arrived), arrived)
         return Filed()
+
+    def file_or_heal(self, arrived: Arrived, permit: Permit) -> Outcome | Healed:
+        """File an instance; where the same one stands and its object is damaged, let this one take its place.
+
+        Everything is looked at again: another may have healed or deleted it meanwhile.
+
+        Raises
+        ------
+        Denied
+            As ``file``.
+        Corrupt
+            When the key of the study does not open: then nothing heals it.
+        """
+        outcome = self.file(arrived, permit)
+        if not isinstance(outcome, Standing) or not outcome.is_same_as(arrived) or self.is_sound(outcome):
+            return outcome
+        return self.heal(outcome, arrived)
+
+    def is_sound(self, standing: Standing) -> bool:
+        """Say whether a stored instance can be opened."""
+        return self._is_sound(standing.place, standing.key, standing.size)
+
+    def heal(self, standing: Standing, arrived: Arrived) -> Healed:
+        """Let another object of the same bytes stand for a stored instance; its own is doomed."""
+        study = self._study(standing.study_uid)
+        if study is None or not standing.is_same_as(arrived):
+            raise Corrupt("A stored object is damaged, and this instance cannot stand for it. Run: leadglass fsck")
+        place = arrived.place
+        self._execute(
+            "UPDATE instance SET shelf = ?, object = ?, key = ? WHERE id = ?",
+            (
+                place.shelf,
+                place.name,
+                study.key.wrap(arrived.key, object_identity(place, standing.sop_instance_uid)),
+                standing.row,
+            ),
+        )
+        doom(self._execute, standing.place)
+        return Healed(standing.place)
 
     def facts(self, study_uid: str) -> StudyFacts | None:
         """Give the facts of a study as they are now; None when it is not here."""

@@ -3,7 +3,8 @@
 Rule 1. SQL narrows, ``Query.matches`` judges. Rule 2. What is counted is what
 the permit covers: a study outside of its scope is in no number. Rule 3. Ids are
 gathered first, rows a page at a time, so that no read transaction lasts while
-an asker is slow; what was deleted meanwhile is passed over.
+an asker is slow; what was deleted meanwhile is passed over. Rule 4. Each row
+that was judged is told of, so that who asks can stop at any of them.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any, Final, TypeVar, assert_never
 from sqlalchemy import Column, ColumnElement, Connection, Select, select
 
 from leadglass.dicom import tags
-from leadglass.dicom.matching import Level, Query
+from leadglass.dicom.matching import NO_MATCH, Level, Query
 from leadglass.dicom.model import Attributes
 from leadglass.policy.permit import Permit
 from leadglass.vault import counting
@@ -37,7 +38,10 @@ _IN_COLUMNS: Final = frozenset({_SOP_INSTANCE, _SOP_CLASS, _INSTANCE_NUMBER})
 
 
 def find(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
-    """Give the matches of a query at its level, in the order in which they came to be stored."""
+    """Give the matches of a query at its level, in the order in which they came to be stored.
+
+    Gives ``NO_MATCH`` for each row that was looked at and is none.
+    """
     match query.level:
         case Level.PATIENT:
             return _patients(reading, permit, query)
@@ -49,7 +53,7 @@ def find(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]
             found = _instances(reading, permit, query)
         case _ as never:
             assert_never(never)
-    return (query.project(attributes) for attributes in found if query.matches(attributes))
+    return (query.project(attributes) if query.matches(attributes) else NO_MATCH for attributes in found)
 
 
 # --- levels -------------------------------------------------------------------
@@ -75,6 +79,8 @@ def _patients(reading: Reading, permit: Permit, query: Query) -> Iterator[Attrib
             if query.matches(merged):
                 answered = patient
                 yield query.project(merged)
+            else:
+                yield NO_MATCH
 
 
 def _studies(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:

@@ -3,11 +3,13 @@
 Rule 1. Its bytes reach the disk only sealed, under a key that is in memory alone
 until the row is written. Rule 2. Object first, row last. Rule 3. What is not
 committed leaves nothing on the disk. Rule 4. What contradicts what is stored is
-kept aside, and nothing is overwritten.
+kept aside, and nothing is overwritten. Rule 5. It is let go as already here only
+after what is here was opened; when that is damaged, this takes its place.
 """
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import Enum
 from hashlib import sha256
@@ -19,7 +21,7 @@ from leadglass.crypto.wrap import new_key
 from leadglass.dicom import compare
 from leadglass.dicom.ingest import Description, describe
 from leadglass.dicom.source import Bytes, ReadAt
-from leadglass.errors import BadInput, Conflict, Corrupt, Full, LeadglassError
+from leadglass.errors import BadInput, Busy, Conflict, Corrupt, Full, LeadglassError
 from leadglass.policy.action import Action
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
@@ -28,13 +30,16 @@ from leadglass.vault.index import packed
 from leadglass.vault.index.normal import PADDING
 from leadglass.vault.objects import disk_error
 from leadglass.vault.parts import Parts, demand
-from leadglass.vault.records import Arrived, Filed, OtherPatient, Standing
+from leadglass.vault.records import Arrived, Filed, Healed, OtherPatient, Outcome, Standing
+from leadglass.vault.soundness import is_sound
 
 T = TypeVar("T")
 
 HEAD: Final = 1 << 20
 """Bytes of the beginning that are kept in memory until it is described: most
 instances are whole in it, and most headers of the others. 1 MiB."""
+
+HEALED: Final = "The stored copy was damaged and is replaced by this one."
 
 _ROOM: Final = 64 << 20
 """Bytes between two looks at the disk's free space."""
@@ -132,7 +137,7 @@ class Incoming:
         )
 
     def commit(self, permit: Permit) -> Receipt:
-        """Put object and row on stable storage; raises ``Denied``, ``Conflict``, ``Full``, ``Busy``."""
+        """Put object and row on stable storage; raises ``Denied``, ``Conflict``, ``Corrupt``, ``Full``, ``Busy``."""
         demand(permit, Action.STORE)
         description = self._described
         if self._state is not _State.EXAMINED or description is None:
@@ -142,11 +147,18 @@ class Incoming:
         except OSError as error:
             raise disk_error(error) from error
         arrived = self._arrived(description)
-        outcome = self._run(lambda filing: filing.file(arrived, permit))
+        outcome: Outcome | Healed = self._run(lambda filing: filing.file(arrived, permit))
+        if isinstance(outcome, Standing) and outcome.is_same_as(arrived) and not self._is_sound(outcome):
+            outcome = self._run(lambda filing: filing.file_or_heal(arrived, permit))
         match outcome:
             case Filed():
                 self._settle(keep=True)
                 return self._receipt(Stored.STORED, description)
+            case Healed(damaged):
+                self._settle(keep=True)
+                with suppress(OSError):  # it is doomed: the next sweep removes it
+                    self._parts.objects.remove(damaged)
+                return self._receipt(Stored.HEALED, description, HEALED)
             case Standing():
                 reason = self._contradiction(outcome, arrived)
             case OtherPatient(what):
@@ -179,9 +191,12 @@ class Incoming:
             frames=description.frames.to_bytes() if description.frames is not None else None,
         )
 
+    def _is_sound(self, standing: Standing) -> bool:
+        return is_sound(self._parts.objects, standing.place, standing.key, standing.size)
+
     def _contradiction(self, standing: Standing, arrived: Arrived) -> str | None:
         """Say in what an instance contradicts the one that is stored under its UID; None when it does not."""
-        if standing.digest == arrived.digest and standing.transfer_syntax_uid == arrived.transfer_syntax_uid:
+        if standing.is_same_as(arrived):
             return None
         here = "another instance with this SOP Instance UID is stored"
         if standing.study_uid != arrived.study_uid:
@@ -202,6 +217,8 @@ class Incoming:
                 )
         except Corrupt:
             return f"{here}, and cannot be read to compare (run fsck)"
+        except Busy:
+            raise
         except LeadglassError:
             return f"{here}, and cannot be compared"
         return f"{here}; first difference at {keyword}" if keyword is not None else None
@@ -220,7 +237,7 @@ class Incoming:
     def _run(self, work: Callable[[Filing], T]) -> T:
         return self._parts.committer.run(work, {self._place.shelf}, self._doubt)
 
-    def _receipt(self, outcome: Stored, description: Description) -> Receipt:
+    def _receipt(self, outcome: Stored, description: Description, *warnings: str) -> Receipt:
         return Receipt(
             outcome,
             description.study_uid,
@@ -228,7 +245,7 @@ class Incoming:
             description.sop_instance_uid,
             description.sop_class_uid,
             self._size,
-            description.warnings,
+            description.warnings + warnings,
         )
 
     def abort(self) -> None:

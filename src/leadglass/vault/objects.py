@@ -20,7 +20,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from leadglass.errors import BadInput, Corrupt, Full, LeadglassError, Misconfigured
+from leadglass.errors import BadInput, Busy, Corrupt, Full, LeadglassError, Misconfigured
 
 _SHELF: Final = 6
 _OBJECT: Final = 16
@@ -200,12 +200,16 @@ class Objects:
         ------
         Corrupt
             When it is not there.
+        Busy
+            When the system lets nobody open anything: that says nothing of the object.
         """
         try:
             return os.open(self._folder / str(place), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise Corrupt("A stored object is missing from the disk. Restore it from a backup.") from error
         except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM}:
+                raise Busy(f"A stored object cannot be opened now: {error.strerror}. Try again later.") from error
             raise Corrupt(f"A stored object cannot be opened: {error.strerror}.") from error
 
     def remove(self, place: Place) -> None:

@@ -56,6 +56,10 @@ class Standing:
     digest: bytes
     size: int
 
+    def is_same_as(self, arrived: Arrived) -> bool:
+        """Say whether it was received as these very bytes, in this transfer syntax."""
+        return self.digest == arrived.digest and self.transfer_syntax_uid == arrived.transfer_syntax_uid
+
 
 @dataclass(frozen=True, slots=True)
 class Filed:
@@ -67,6 +71,19 @@ class OtherPatient:
     """Its study is stored, of another patient."""
 
     what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """It took the place of the same instance, whose object was damaged.
+
+    Parameters
+    ----------
+    place : Place
+        Of the damaged object, which is doomed.
+    """
+
+    place: Place
 
 
 Outcome = Filed | Standing | OtherPatient

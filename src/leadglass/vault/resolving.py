@@ -1,9 +1,8 @@
 """Resolving: what becomes of an instance in quarantine.
 
-Rule: nothing is lost by accepting; what stood in its place changes places with it.
+Rule: nothing is lost by accepting; what stood in its place changes places with
+it, and its copy is let go as the same only after the other was opened.
 """
-
-from dataclasses import dataclass
 
 from leadglass.archive.backroom import Resolution
 from leadglass.crypto.sealed import SealedReader
@@ -16,13 +15,6 @@ from leadglass.vault.keys import object_identity
 from leadglass.vault.parts import Parts
 from leadglass.vault.reading import KeptWhole
 from leadglass.vault.records import Arrived, Filed, Standing
-
-
-@dataclass(frozen=True, slots=True)
-class _Swapped:
-    """The number in quarantine of what stood in its place."""
-
-    number: int
 
 
 def resolve(parts: Parts, permit: Permit, number: int, resolution: Resolution) -> str:
@@ -45,10 +37,7 @@ def resolve(parts: Parts, permit: Permit, number: int, resolution: Resolution) -
             return f"Number {number} was deleted, and the key that opened it."
         case Resolution.ACCEPT:
             arrived = _read_again(parts, item)
-            swapped = parts.committer.run(lambda filing: _accept(filing, item, arrived, permit))
-            if swapped is None:
-                return f"Number {number} was filed."
-            return f"Number {number} was filed; the instance it replaces is now number {swapped.number} in quarantine."
+            return parts.committer.run(lambda filing: _accept(filing, item, arrived, permit))
 
 
 def _read_again(parts: Parts, item: KeptWhole) -> Arrived:
@@ -77,22 +66,33 @@ def _read_again(parts: Parts, item: KeptWhole) -> Arrived:
     )
 
 
-def _accept(filing: Filing, item: KeptWhole, arrived: Arrived, permit: Permit) -> _Swapped | None:
-    """File it in one transaction; what has its UID goes into quarantine, unless it is the same."""
+def _accept(filing: Filing, item: KeptWhole, arrived: Arrived, permit: Permit) -> str:
+    """File it in one transaction; what has its UID goes into quarantine, unless it is the same. Says what was done."""
+    filed = f"Number {item.kept.number} was filed"
     standing = filing.standing(arrived.sop_instance_uid)
-    is_same = standing is not None and standing.digest == arrived.digest
-    filing.aside.release(item.kept, doomed=item.place if is_same else None)
-    if is_same:
-        return None
-    swapped: _Swapped | None = None
+    if standing is not None and standing.is_same_as(arrived):
+        if filing.is_sound(standing):
+            filing.aside.release(item.kept, doomed=item.place)
+            return f"{filed}."
+        _demand_study(filing, standing, permit)
+        filing.aside.release(item.kept)
+        filing.heal(standing, arrived)
+        return f"{filed}; the stored copy was damaged and is replaced by it."
+    filing.aside.release(item.kept)
     if standing is not None:
-        there = filing.facts(standing.study_uid)
-        if there is None or not permit.scope.covers(there):
-            raise NotHere("There is no such instance in quarantine.")
-        swapped = _Swapped(filing.aside.put(standing, f"replaced by number {item.kept.number} of the quarantine"))
+        _demand_study(filing, standing, permit)
+        swapped = filing.aside.put(standing, f"replaced by number {item.kept.number} of the quarantine")
+        filed += f"; the instance it replaces is now number {swapped} in quarantine"
         filing.forget_instance(standing)
     match filing.file(arrived, permit, whatever_patient=True):
         case Filed():
-            return swapped
+            return f"{filed}."
         case Standing() | _:
             raise Conflict("Something else was stored under this UID meanwhile. Try again.")
+
+
+def _demand_study(filing: Filing, standing: Standing, permit: Permit) -> None:
+    """Raise ``NotHere`` when the permit does not cover the study of what is stored."""
+    there = filing.facts(standing.study_uid)
+    if there is None or not permit.scope.covers(there):
+        raise NotHere("There is no such instance in quarantine.")

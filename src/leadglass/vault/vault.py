@@ -6,6 +6,7 @@ applies its scope. Rule 2. Nothing here decides who may do what.
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -38,6 +39,7 @@ from leadglass.vault.objects import Objects, Place
 from leadglass.vault.parts import Parts, demand
 from leadglass.vault.reading import Reading
 from leadglass.vault.settings import VaultSettings
+from leadglass.vault.soundness import is_sound
 
 INDEX_FILE = "index.db"
 OBJECTS_FOLDER = "objects"
@@ -76,7 +78,7 @@ def open_vault(folder: Path, key: ArchiveKey, settings: VaultSettings | None = N
     except BaseException:
         connection.close()
         raise
-    filing = Filing(connection, keys, settings.quarantine)
+    filing = Filing(connection, keys, settings.quarantine, partial(is_sound, objects))
     committer = Committer(filing, objects.sync, limit=settings.batch, linger=settings.linger)
     vault = Vault(Parts(objects, keys, committer, Reading(engine, keys), settings))
     try:
@@ -129,7 +131,7 @@ class Vault:
         return self._parts.reading.facts(study_uid)
 
     def find(self, permit: Permit, query: Query) -> Iterator[Attributes]:
-        """Give the matches of a query, a page at a time."""
+        """Give the matches of a query, a page at a time, and ``NO_MATCH`` for each row that is none."""
         demand(permit, Action.FIND, Action.EXPORT)
         return finding.find(self._parts.reading, permit, query)
 

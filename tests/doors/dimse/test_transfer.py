@@ -108,13 +108,13 @@ class Bench:
 
     room: WatchedRoom
     archive: Archive
+    audit: AuditLog
     threads: Threads
     cancel_after: int = 99
 
     def run(self, link: FakeLink) -> tuple[Progress, deque[InstanceRecord], BaseException | None]:
-        retrieval = self.archive.retrieve(
-            device("WS1", Action.GET), Action.GET, Level.STUDY, Selection(study_uids=("1.2",))
-        )
+        caller = device("WS1", Action.GET)
+        retrieval = self.archive.retrieve(caller, Action.GET, Level.STUDY, Selection(study_uids=("1.2",)))
         progress = Progress(len(retrieval.records))
         queue = deque(retrieval.records)
 
@@ -139,14 +139,22 @@ class Bench:
                 return error
             return None
 
-        return progress, queue, asyncio.run(go())
+        error = asyncio.run(go())
+        self.archive.end(caller)
+        return progress, queue, error
+
+    @property
+    def recorded(self) -> tuple[object, ...]:
+        """What the closing record says: instances sent, failed, and bytes sent."""
+        *_, last = self.audit.records()
+        return tuple(last.event.detail[each] for each in ("instances", "failed", "octets"))
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     room = WatchedRoom(*(f"1.2 1.2.{n} {'x' * n * 10}" for n in range(1, 5)))
     with AuditLog(tmp_path / "audit.db", b"k" * 32, b"s" * 32) as audit, ThreadPoolExecutor(2) as executor:
-        yield Bench(room, Archive(room, audit, door="test"), Threads(executor))
+        yield Bench(room, Archive(room, audit, door="test"), audit, Threads(executor))
     assert all(reader.closed for reader in room.readers), "a reader was left open"
 
 
@@ -156,6 +164,7 @@ def test_everything_arrives_in_order_and_whole(bench: Bench) -> None:
     assert error is None
     assert not queue
     assert link.received == [data for _, data in bench.room.instances]
+    assert bench.recorded == (4, 0, sum(map(len, link.received)))
     assert progress.final_status() is Status.SUCCESS
     assert progress.failed_identifier() is None
 
@@ -164,6 +173,7 @@ def test_a_receiver_that_refuses_one_instance_fails_that_one_only(bench: Bench) 
     progress, _, error = bench.run(FakeLink(answers=lambda n: 0xA700 if n == 2 else 0))
     assert error is None
     assert (progress.completed, progress.failed) == (3, 1)
+    assert bench.recorded[:2] == (3, 1)
     assert progress.final_status() is Status.SUB_OPERATIONS_WARNING
     assert progress.failed_identifier() == {key(FailedSOPInstanceUIDList): {"vr": "UI", "Value": ["1.2.2"]}}
     assert "A700" in progress.reason
@@ -172,6 +182,7 @@ def test_a_receiver_that_refuses_one_instance_fails_that_one_only(bench: Bench) 
 def test_a_warning_of_the_receiver_is_counted_as_one(bench: Bench) -> None:
     progress, _, _ = bench.run(FakeLink(answers=lambda n: 0xB000 if n == 2 else 0))
     assert (progress.completed, progress.warning, progress.failed) == (3, 1, 0)
+    assert bench.recorded[:2] == (4, 0)
     assert progress.final_status() is Status.SUB_OPERATIONS_WARNING
 
 
@@ -185,6 +196,7 @@ def test_a_broken_link_costs_the_instance_on_its_way_and_leaves_the_rest(bench: 
     progress, queue, error = bench.run(FakeLink(breaks_at=2))
     assert isinstance(error, AssociationAborted)
     assert (progress.completed, progress.failed, progress.remaining) == (1, 1, 2)
+    assert bench.recorded[:2] == (1, 1)
     assert [record.sop_instance_uid for record in queue] == ["1.2.3", "1.2.4"]
 
 
@@ -203,6 +215,14 @@ def test_a_cancel_stops_between_two_instances_and_says_what_remains(bench: Bench
     assert error is None
     assert progress.final_status() is Status.CANCEL
     assert progress.counts(Status.CANCEL).remaining == len(queue) == 2
+
+
+def test_the_record_after_a_cancel_counts_what_was_sent_and_not_what_was_opened_ahead(bench: Bench) -> None:
+    bench.cancel_after = 2
+    link = FakeLink()
+    bench.run(link)
+    assert len(bench.room.readers) == 3
+    assert bench.recorded == (2, 0, sum(map(len, link.received)))
 
 
 def test_an_instance_is_changed_only_for_a_receiver_that_does_not_take_it(bench: Bench) -> None:

@@ -197,8 +197,10 @@ def _write(sink: _Sink, retrievals: list[Retrieval], done: Callable[[int, int, i
                 attributes = retrieval.metadata(record)
                 sink.add("/".join(file_id), _Blocks(retrieval, record))
             except LeadglassError as error:
+                retrieval.failed(record)
                 result.missing.append(Missing(record.sop_instance_uid, error.message))
             else:
+                retrieval.sent(record)
                 entries.append(
                     Entry(
                         file_id, record.sop_class_uid, record.sop_instance_uid, record.transfer_syntax_uid, attributes

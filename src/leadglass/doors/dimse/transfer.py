@@ -229,11 +229,14 @@ class Transfer:
                     await self._send(current.parcel, link)
                 except LeadglassError as error:
                     failure = error
+                except BaseException:
+                    self._retrieval.failed(current.parcel.record)
+                    raise
                 finally:
                     await current.close()
                 record = queue.popleft()
                 if failure is not None:
-                    self._progress.fail(record, comment_of(failure))
+                    self._fail(record, comment_of(failure))
                 if link.ended is not None:
                     raise AssociationAborted(f"The association to the receiver is over: {link.ended}.")
                 await self._between()
@@ -272,10 +275,16 @@ class Transfer:
         status = response.status
         if status == Status.SUCCESS:
             self._progress.succeed()
+            self._retrieval.sent(record)
         elif is_warning(status):
             self._progress.warn()
+            self._retrieval.sent(record)
         else:
-            self._progress.fail(record, comment(f"The receiver answered with status {status:04X}."))
+            self._fail(record, comment(f"The receiver answered with status {status:04X}."))
+
+    def _fail(self, record: InstanceRecord, reason: str) -> None:
+        self._progress.fail(record, reason)
+        self._retrieval.failed(record)
 
     async def _blocks(self, parcel: Parcel) -> AsyncGenerator[bytes, None]:
         """Give the data set block by block, reading one ahead."""
