@@ -6,6 +6,7 @@ association is not answered. Rule 3. Nothing of a request's content is logged.
 """
 
 import logging
+from asyncio import Semaphore
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +17,7 @@ from leadglass.dicom import sop_classes
 from leadglass.dicom.codec_io import encode_identifier
 from leadglass.dicom.matching import Root
 from leadglass.doors.dimse.echo import echo
-from leadglass.doors.dimse.find import Question, find
+from leadglass.doors.dimse.find import Pace, Question, find
 from leadglass.doors.dimse.get import get
 from leadglass.doors.dimse.link import AssociationLink
 from leadglass.doors.dimse.move import Destinations, DestinationUnknown, move
@@ -55,6 +56,10 @@ class Rooms:
     destinations: Destinations
     transcoder: Transcodes
     threads: Threads
+    desk: Threads
+    """For what must not wait for the work of others."""
+    turns: Semaphore
+    """As many as there are C-FINDs that may work at one time."""
     settings: DimseSettings
     services: Services
 
@@ -124,27 +129,29 @@ class DimseSession:
     async def ended(self, how: str) -> None:
         """Close the books of the association."""
         self._leave(self._caller)
-        await self._rooms.threads.run(self._rooms.archive.end, self._caller)
-        counts = self._counts
-        LOG.info(
-            "association closed",
-            extra={
-                "caller": str(self._caller),
-                "session": self._caller.session,
-                "how": how,
-                "stored": counts.stored,
-                "refused": counts.refused,
-                "matches": counts.matches,
-                "sent": counts.sent,
-                "failed": counts.failed,
-            },
-        )
+        try:
+            await self._rooms.threads.run(self._rooms.archive.end, self._caller)
+        finally:
+            counts = self._counts
+            LOG.info(
+                "association closed",
+                extra={
+                    "caller": str(self._caller),
+                    "session": self._caller.session,
+                    "how": how,
+                    "stored": counts.stored,
+                    "refused": counts.refused,
+                    "matches": counts.matches,
+                    "sent": counts.sent,
+                    "failed": counts.failed,
+                },
+            )
 
     # --- verification ---------------------------------------------------------
 
     async def _echo(self, association: ServerAssociation, context: AcceptedContext, request: CEchoRq) -> None:
         try:
-            await echo(self._rooms.archive, self._caller, self._rooms.threads)
+            await echo(self._rooms.archive, self._caller, self._rooms.desk)
         except LeadglassError as error:
             response = request.response(self._refused(Service.ECHO, error), comment_of(error))
         else:
@@ -204,7 +211,8 @@ class DimseSession:
                 self._caller,
                 question,
                 threads=self._rooms.threads,
-                page=settings.matches,
+                turns=self._rooms.turns,
+                pace=Pace(settings.matches, settings.slice, settings.patience),
                 ae_title=settings.ae_title,
                 cancelled=lambda: association.cancelled(request.message_id),
             )
