@@ -75,7 +75,7 @@ def wire() -> Generator[Wire]:
 
 
 def _archive(folder: Path) -> Leadglass:
-    """An archive with a device in the plaintext lane and one with a certificate that is enrolled for a public address."""
+    """An archive with a lane, and a device with a certificate that is enrolled for a public address too."""
     leadglass = Leadglass(folder)
     leadglass.do("init")
     leadglass.device("LANE", address=f"{PRIVATE[1]}/32", allow="echo", plaintext=True)
