@@ -12,7 +12,6 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +37,7 @@ from leadglass.doors.cli.application import Opened, Ready, Wanted
 from leadglass.doors.dimse.destinations import DeviceDestinations
 from leadglass.doors.dimse.door import DimseDoor
 from leadglass.doors.dimse.settings import DimseSettings
-from leadglass.doors.dimse.threads import Threads
+from leadglass.doors.dimse.threads import Pool, Threads
 from leadglass.errors import BadInput, LeadglassError, Misconfigured
 from leadglass.folder import Folder
 from leadglass.identity.associations import Associations
@@ -56,6 +55,12 @@ LOG: Final = logging.getLogger(__name__)
 
 _GRACE: Final = 8.0
 """Seconds that running associations get to end by themselves when the server stops."""
+
+_LAST: Final = 5.0
+"""Seconds that threads get to come to an end after that; then the process ends without them."""
+
+_DESK: Final = 4
+"""Threads that decide who may come in: each decision takes some milliseconds."""
 
 _TIDY: Final = 300.0
 """Seconds after which what is on record is signed, even when nothing more comes."""
@@ -212,10 +217,14 @@ async def _serve(
     certificate = _own_certificate(parts, listeners)
     context = tls.server_context(certificate, parts.folder.ca_certificate)
     with ExitStack() as stack:
-        executor = stack.enter_context(ThreadPoolExecutor(config.work.threads, thread_name_prefix="core"))
+        core = Pool(config.work.threads, "core")
+        stack.callback(core.close, 0.0)
+        desk = Pool(_DESK, "desk")
+        stack.callback(desk.close, 0.0)
         transcoder = stack.enter_context(closing(_transcoder(config)))
         refusals = stack.enter_context(closing(Refusals(parts.audit)))
-        threads = Threads(executor)
+        threads = Threads(core)
+        admission = Threads(desk)
         door = DimseDoor(
             archive=Archive(parts.vault, parts.audit, door="dimse", window=config.audit.window),
             associations=Associations(
@@ -233,11 +242,14 @@ async def _serve(
             ),
             transcoder=transcoder,
             threads=threads,
+            desk=admission,
             settings=DimseSettings(
                 ae_title=ae_title,
                 associations=config.work.associations_per_device,
                 private_storage=frozenset(config.ingest.private_sop_classes),
                 private_syntaxes=frozenset(config.ingest.private_transfer_syntaxes),
+                queries=max(1, config.work.threads // 4),
+                patience=config.work.query_seconds,
             ),
         )
         server = DicomServer(door, limits, _IMPLEMENTATION)
@@ -258,6 +270,11 @@ async def _serve(
             door.stop()
         finally:
             await server.close(_GRACE)
+            left = await asyncio.to_thread(core.close, _LAST) + await asyncio.to_thread(desk.close, 1.0)
+            if left:
+                LOG.warning("stopped in the middle of work", extra={"threads": left})
+            threads.give_up()
+            admission.give_up()
         await asyncio.to_thread(parts.record, Outcome.DONE, "stop", f"{ae_title} closed its doors")
 
 

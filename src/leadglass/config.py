@@ -153,9 +153,13 @@ class Work:
     """Associations at one time of one device. 64: half of what one address may have,
     so that one device behind a gateway leaves room for the others."""
 
-    threads: int = _limit(16, 1, 256)
-    """Threads for the synchronous core. 16: they mostly wait for the disk, and a
-    slow query must not hold up storage."""
+    threads: int = _limit(16, 2, 256)
+    """Threads for the synchronous core. 16: they mostly wait for the disk. A
+    quarter of them may work on queries at one time, so that storing goes on."""
+
+    query_seconds: float = _seconds(120.0, 1, 3_600)
+    """Seconds for which a query may work without a match before it is answered as
+    out of resources. 120: clients lose patience earlier."""
 
     commit_instances: int = _limit(64, 1, 10_000)
     """Instances that may share one transaction. 64: a commit of 16 costs each a

@@ -4,12 +4,14 @@ Rule: one reading of a key, here and in ``keys``; a back room may narrow by SQL
 first, but what it gives has passed ``Query.matches``.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from leadglass.dicom import dictionary, tags
 from leadglass.dicom.keys import (
     DateTimeRange,
+    Effort,
     Empty,
     Key,
     Name,
@@ -34,6 +36,7 @@ from leadglass.dicom.vocabulary import is_text
 from leadglass.errors import BadInput
 
 __all__ = [
+    "NO_MATCH",
     "DateTimeRange",
     "Empty",
     "Key",
@@ -56,11 +59,28 @@ __all__ = [
 
 _WILD_VRS: Final = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 """VRs in which ``*`` and ``?`` are wild (C.2.2.2.4)."""
-_LONGEST_KEY: Final = 1024
-"""Characters of one matching key; the longest text VR one would match by has 64 for each component group."""
+_LONGEST: Final = {
+    "AE": 2 * 16, "CS": 2 * 16, "DA": 64, "DT": 128, "LO": 2 * 64, "LT": 2 * 10_240, "PN": 2 * (3 * 64 + 8),
+    "SH": 2 * 16, "ST": 2 * 1_024, "TM": 64, "UI": 2 * 64,
+}  # fmt: skip
+"""Characters of one value of a key by its VR: twice what PS3.5 section 6.2 allows, since what is stored may be longer.
+
+A person name counts with its three component groups and their delimiters.
+"""
+_LONGEST_OTHER: Final = 2 * 1_024
+"""The same of any other VR."""
 _MOST_VALUES: Final = 100_000
 """Values of one key: a UID list of a large study."""
+_MOST_KEYS: Final = 1_000
+"""Keys of one identifier, those in sequences included; clients ask for some dozens."""
+_MOST_PATTERNS: Final = 32
+"""Values of one key that is a person name or has wild cards."""
+_ALL_PATTERNS: Final = 100
+"""The same of all keys of an identifier."""
+_ALL_CHARACTERS: Final = 32_768
+"""Characters of all these values."""
 _EMPTY_VALUE: Final = '""'
+_STARS: Final = re.compile(r"\*{2,}")
 _NOT_KEYS: Final = frozenset({tags.SpecificCharacterSet, tags.QueryRetrieveLevel, tags.TimezoneOffsetFromUTC})
 _ALWAYS_UNIVERSAL: Final = frozenset({tags.RetrieveAETitle, tags.InstanceAvailability})
 """Said by the archive of itself, so never matched against."""
@@ -72,6 +92,10 @@ _PAIRS: Final = (
     (tags.PatientBirthDate, tags.PatientBirthTime),
     (tags.PerformedProcedureStepStartDate, tags.PerformedProcedureStepStartTime),
 )
+
+
+NO_MATCH: Final[Attributes] = {}
+"""What a search gives for a row that was looked at and is no match: whoever asks may stop there. No match is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +127,13 @@ class Query:
     ignored: frozenset[str] = frozenset()
 
     def matches(self, attributes: Attributes) -> bool:
-        """Say whether attributes (those of the level and of all above) answer the question."""
-        return all(holds(key, attributes.get(tag)) for tag, key in self.keys.items()) and all(
-            pair.holds(attributes) for pair in self.combined
+        """Say whether attributes (those of the level and of all above) answer the question.
+
+        Takes bounded time: what ``keys.Effort`` does not reach does not match.
+        """
+        effort = Effort()
+        return all(holds(key, attributes.get(tag), effort) for tag, key in self.keys.items()) and all(
+            pair.holds(attributes, effort) for pair in self.combined
         )
 
     def project(self, attributes: Attributes) -> Attributes:
@@ -141,6 +169,33 @@ def _vr(tag: int) -> str:
     return dictionary.vr(tag).split(" ")[0]
 
 
+@dataclass(slots=True)
+class _Reading:
+    """One identifier being read: what was negotiated, and what its keys come to so far."""
+
+    empty_value: bool
+    keys: int = 0
+    patterns: int = 0
+    characters: int = 0
+
+    def count_key(self) -> None:
+        self.keys += 1
+        if self.keys > _MOST_KEYS:
+            raise BadInput(f"More than {_MOST_KEYS:,} keys. Ask for fewer attributes.")
+
+    def count_patterns(self, tag: int, count: int, characters: int) -> None:
+        """Count the values of a key that is compared by pattern."""
+        keyword = dictionary.keyword(tag)
+        if count > _MOST_PATTERNS:
+            raise BadInput(f"{keyword} has {count} patterns, more than {_MOST_PATTERNS}.")
+        self.patterns += count
+        self.characters += characters
+        if self.patterns > _ALL_PATTERNS:
+            raise BadInput(f"{keyword}: more than {_ALL_PATTERNS} patterns in all keys.")
+        if self.characters > _ALL_CHARACTERS:
+            raise BadInput(f"{keyword}: over {_ALL_CHARACTERS:,} characters of patterns in all.")
+
+
 def query_from_identifier(
     identifier: Attributes,
     *,
@@ -163,9 +218,11 @@ def query_from_identifier(
     Raises
     ------
     BadInput
-        When it breaks the rules of PS3.4 sections C.4.1.2 and C.4.1.3.
+        When it breaks the rules of PS3.4 sections C.4.1.2 and C.4.1.3, or has
+        more or longer keys than are compared here.
     """
     level = _level(identifier, root)
+    reading = _Reading(empty_value)
     keys: dict[str, Key] = {}
     vrs: dict[str, str] = {}
     ignored: set[str] = set()
@@ -173,7 +230,7 @@ def query_from_identifier(
         tag = int(name, 16)
         if tag in _NOT_KEYS or tags.is_group_length(tag):
             continue
-        key = Universal() if tag in _ALWAYS_UNIVERSAL else _key(tag, element, empty_value=empty_value)
+        key = Universal() if tag in _ALWAYS_UNIVERSAL else _key(tag, element, reading)
         if key is None or is_below(tag, level):
             ignored.add(name)
             continue
@@ -212,11 +269,12 @@ def _check_hierarchy(keys: dict[str, Key], root: Root, level: Level) -> None:
                 )
 
 
-def _key(tag: int, element: JsonElement, *, empty_value: bool) -> Key | None:
+def _key(tag: int, element: JsonElement, reading: _Reading) -> Key | None:
     """Read one key; None when its VR cannot be matched."""
+    reading.count_key()
     vr = element["vr"]
     if vr == "SQ":
-        return _sequence_key(tag, element, empty_value=empty_value)
+        return _sequence_key(tag, element, reading)
     values = values_of(element)
     known = _vr(tag)
     if known != vr and is_text(known) and is_text(vr):
@@ -226,12 +284,12 @@ def _key(tag: int, element: JsonElement, *, empty_value: bool) -> Key | None:
     if vr in BINARY:
         return None
     if len(values) > _MOST_VALUES:
-        raise BadInput(f"{dictionary.keyword(tag)} has more than {_MOST_VALUES} values.")
+        raise BadInput(f"{dictionary.keyword(tag)} has more than {_MOST_VALUES:,} values.")
     if vr == "PN":
-        return _name_key(tag, values, empty_value=empty_value)
+        return _name_key(tag, values, reading)
     if (vr in NUMBERS and vr != "AT") or vr in ("DS", "IS"):
         return Universal() if values == ["*"] else Number(tuple(values))
-    return _text_key(tag, vr, [str(value).strip(" ") for value in values], empty_value=empty_value)
+    return _text_key(tag, vr, [str(value).strip(" ") for value in values], reading)
 
 
 def _reread(vr: str, values: list[Any]) -> list[Any]:
@@ -243,35 +301,48 @@ def _reread(vr: str, values: list[Any]) -> list[Any]:
     return [" ".join(cast("dict[str, str]", v).values()) if isinstance(v, dict) else v for v in values]
 
 
-def _text_key(tag: int, vr: str, texts: list[str], *, empty_value: bool) -> Key:
-    if max(map(len, texts)) > _LONGEST_KEY:
-        raise BadInput(f"{dictionary.keyword(tag)} is longer than {_LONGEST_KEY} characters.")
-    if empty_value and texts == [_EMPTY_VALUE]:
+def _check_length(tag: int, vr: str, length: int) -> None:
+    longest = _LONGEST.get(vr, _LONGEST_OTHER)
+    if length > longest:
+        raise BadInput(f"{dictionary.keyword(tag)} is longer than {longest:,} characters.")
+
+
+def _collapse(pattern: str) -> str:
+    """Make several ``*`` in a row one: they mean the same."""
+    return _STARS.sub("*", pattern)
+
+
+def _text_key(tag: int, vr: str, texts: list[str], reading: _Reading) -> Key:
+    if reading.empty_value and texts == [_EMPTY_VALUE]:
         return Empty()
     if all(text and not text.strip("*") for text in texts):
         return Universal()
+    _check_length(tag, vr, max(map(len, texts)))
     if vr in ("DA", "TM", "DT"):
         return _range_key(tag, vr, texts)
     if vr == "UI":
         return UidList(tuple(dict.fromkeys(text.strip("\0") for text in texts)))
     if vr in _WILD_VRS and any("*" in text or "?" in text for text in texts):
-        return Wild(tuple(texts))
+        reading.count_patterns(tag, len(texts), sum(map(len, texts)))
+        return Wild(tuple(map(_collapse, texts)))
     return Single(tuple(texts))
 
 
-def _name_key(tag: int, values: list[Any], *, empty_value: bool) -> Key:
+def _name_key(tag: int, values: list[Any], reading: _Reading) -> Key:
     patterns: list[tuple[str, ...]] = []
+    characters = 0
     for value in values:
         groups = cast("dict[str, str]", value) if isinstance(value, dict) else {"Alphabetic": str(value)}
         pattern = tuple(groups.get(name, "") for name in ("Alphabetic", "Ideographic", "Phonetic"))
-        if max(map(len, pattern)) > _LONGEST_KEY:
-            raise BadInput(f"{dictionary.keyword(tag)} is longer than {_LONGEST_KEY} characters.")
-        if empty_value and pattern == (_EMPTY_VALUE, "", ""):
+        if reading.empty_value and pattern == (_EMPTY_VALUE, "", ""):
             return Empty()
         if not "".join(pattern).strip("*"):
             return Universal()
-        tidy = tuple(tidy_name(group) for group in pattern)
+        _check_length(tag, "PN", sum(map(len, pattern)))
+        characters += sum(map(len, pattern))
+        tidy = tuple(tidy_name(_collapse(group)) for group in pattern)
         patterns.append(tidy[:1] if not any(tidy[1:]) else tidy)
+    reading.count_patterns(tag, len(patterns), characters)
     return Name(tuple(patterns))
 
 
@@ -292,14 +363,14 @@ def _range_key(tag: int, vr: str, texts: list[str]) -> Key:
     raise wrong
 
 
-def _sequence_key(tag: int, element: JsonElement, *, empty_value: bool) -> Key:
+def _sequence_key(tag: int, element: JsonElement, reading: _Reading) -> Key:
     items = values_of(element)
     if len(items) > 1:
         raise BadInput(f"{dictionary.keyword(tag)} has several items; a sequence key has one (PS3.4 C.2.2.2.6).")
     inner: dict[str, Key] = {}
     for item in cast("list[Attributes]", items):
         for name, each in item.items():
-            key = _key(int(name, 16), each, empty_value=empty_value)
+            key = _key(int(name, 16), each, reading)
             if key is not None and int(name, 16) not in _NOT_KEYS:
                 inner[name] = key
     return SequenceKey(inner)

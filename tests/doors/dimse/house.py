@@ -6,7 +6,6 @@ Rule: every part is the real one; only the composition is the test's own.
 import asyncio
 import threading
 from collections.abc import Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,7 +23,7 @@ from leadglass.dicom.transcode import Transcoder
 from leadglass.doors.dimse.destinations import IMPLEMENTATION, DeviceDestinations
 from leadglass.doors.dimse.door import DimseDoor
 from leadglass.doors.dimse.settings import DimseSettings
-from leadglass.doors.dimse.threads import Threads
+from leadglass.doors.dimse.threads import Pool, Threads
 from leadglass.identity.associations import Associations
 from leadglass.identity.device import Device
 from leadglass.identity.devices import Devices
@@ -121,7 +120,8 @@ def build(folder: Path, *, settings: DimseSettings | None = None, limits: WireLi
         archive = Archive(vault, audit, door="dimse")
         transcoder = Transcoder()
         stack.callback(transcoder.close)
-        executor = stack.enter_context(ThreadPoolExecutor(8, thread_name_prefix="core"))
+        core = stack.enter_context(Pool(8, "core"))
+        desk = stack.enter_context(Pool(2, "desk"))
         limits = limits or WireLimits()
         door = DimseDoor(
             archive=archive,
@@ -133,7 +133,8 @@ def build(folder: Path, *, settings: DimseSettings | None = None, limits: WireLi
                 limits=limits,
             ),
             transcoder=transcoder,
-            threads=Threads(executor),
+            threads=Threads(core),
+            desk=Threads(desk),
             settings=settings,
         )
         loop = asyncio.new_event_loop()

@@ -7,6 +7,7 @@ While stopping, what runs may end and nothing new begins.
 """
 
 import logging
+from asyncio import Semaphore
 from time import monotonic
 from typing import Final
 
@@ -51,6 +52,9 @@ class DimseDoor:
         For receivers that did not accept a stored transfer syntax.
     threads : Threads
         Where all of these are called.
+    desk : Threads
+        Where it is decided who may come in, and C-ECHO answered: apart, so
+        that work at hand keeps nobody out.
     settings : DimseSettings
         What the operator set.
     """
@@ -63,13 +67,16 @@ class DimseDoor:
         destinations: Destinations,
         transcoder: Transcodes,
         threads: Threads,
+        desk: Threads,
         settings: DimseSettings,
     ) -> None:
         self._associations = associations
-        self._threads = threads
+        self._desk = desk
         self._services = Services(settings.private_storage, settings.private_syntaxes)
-        self._rooms = Rooms(archive, destinations, transcoder, threads, settings, self._services)
-        self._watch = Watch(associations, threads, monotonic)
+        self._rooms = Rooms(
+            archive, destinations, transcoder, threads, desk, Semaphore(settings.queries), settings, self._services
+        )
+        self._watch = Watch(associations, desk, monotonic)
         self._stopping = False
 
     async def keep_watch(self) -> None:
@@ -87,11 +94,11 @@ class DimseDoor:
 
     async def peer_connected(self, address: IpAddress) -> str | None:
         """Say why a connection is closed before any protocol; None when it may go on."""
-        return await self._threads.run(self._associations.refuse_peer, address)
+        return await self._desk.run(self._associations.refuse_peer, address)
 
     async def connection_failed(self, peer: Peer, reason: str) -> None:
         """Put a connection that came to nothing on record."""
-        await self._threads.run(self._associations.connection_failed, peer.address, reason)
+        await self._desk.run(self._associations.connection_failed, peer.address, reason)
 
     async def association_requested(
         self, peer: Peer, request: AssociateRequest
@@ -107,7 +114,7 @@ class DimseDoor:
             called_ae_title=request.called_ae_title,
         )
         try:
-            caller, acceptance = await self._threads.run(self._decide, evidence, request)
+            caller, acceptance = await self._desk.run(self._decide, evidence, request)
         except CalledAETitleNotRecognized:
             return CALLED_AE_TITLE_NOT_RECOGNIZED
         except Denied:

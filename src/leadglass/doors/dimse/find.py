@@ -1,17 +1,20 @@
 """C-FIND as SCP (PS3.4 C.4.1, PS3.7 9.1.2).
 
 Rule 1. Matches are fetched and encoded a page at a time, in a thread, and the
-next page is fetched only when the last one is on its way. Rule 2. A C-CANCEL is
-seen between any two matches.
+next page is fetched only when the last one is on its way. Rule 2. A C-CANCEL,
+and the loss of the association, is seen between any two rows. Rule 3. Only a
+few queries work at one time, each for a slice and then the next: the others
+wait without a thread. One that works long without a match is ended.
 
 Status: FF00 match · FF01 match, an optional key is not supported · 0000 done ·
 FE00 cancelled · 0124 not authorized · A700 out of resources · A900 identifier
 does not match · C001 unable to process.
 """
 
+from asyncio import Semaphore
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from time import monotonic
 from typing import cast
 
 from leadglass.archive.archive import Archive
@@ -28,6 +31,7 @@ from leadglass.dicom.tags import (
 from leadglass.doors.dimse.negotiation import Extras
 from leadglass.doors.dimse.status import Status
 from leadglass.doors.dimse.threads import Threads
+from leadglass.errors import Busy
 from leadglass.policy.caller import Caller
 
 
@@ -53,15 +57,72 @@ class Question:
     extras: Extras
 
 
-class _Answers:
-    """The answers to one question, encoded page by page in a thread."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much a query may do before others get their turn, and before it is ended.
 
-    __slots__ = ("_archive", "_caller", "_charset", "_fixed", "_matches", "_question", "pending")
+    Parameters
+    ----------
+    page : int
+        Matches of one hop.
+    slice : float
+        Seconds of one hop.
+    patience : float
+        Seconds of work without a match.
+    clock : callable
+        Monotonic seconds.
+    """
 
-    def __init__(self, archive: Archive, caller: Caller, question: Question) -> None:
+    page: int = 64
+    slice: float = 0.25
+    patience: float = 120.0
+    clock: Callable[[], float] = monotonic
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some answers, encoded, and whether they are the last."""
+
+    answers: list[bytes]
+    is_last: bool
+
+
+class Answers:
+    """The answers to one question, encoded page by page in a thread.
+
+    Parameters
+    ----------
+    archive, caller, question
+        Who asks what.
+    pace : Pace
+        How much to do in one hop.
+    cancelled : callable
+        Whether nobody waits for the answers any more; asked between rows, in
+        the thread.
+    """
+
+    __slots__ = (
+        "_archive",
+        "_caller",
+        "_cancelled",
+        "_charset",
+        "_fixed",
+        "_fruitless",
+        "_matches",
+        "_pace",
+        "_question",
+        "pending",
+    )
+
+    def __init__(
+        self, archive: Archive, caller: Caller, question: Question, pace: Pace, cancelled: Callable[[], bool]
+    ) -> None:
         self._archive = archive
         self._caller = caller
         self._question = question
+        self._pace = pace
+        self._cancelled = cancelled
+        self._fruitless = 0.0
         self._matches: Iterator[Attributes] | None = None
         self._charset: tuple[str, ...] = ()
         self._fixed: Attributes = {}
@@ -89,14 +150,32 @@ class _Answers:
             self.pending = Status.PENDING_OPTIONAL_KEYS
         return self._archive.find(self._caller, query)
 
-    def page(self, count: int, ae_title: str) -> list[bytes]:
-        """Give up to ``count`` further answers, encoded; none when there are no more."""
+    def page(self, ae_title: str) -> Page:
+        """Give some further answers, encoded: none when the slice was over or the request cancelled before the next.
+
+        Raises
+        ------
+        Busy
+            When the work since the last match took longer than the pace allows.
+        """
+        pace = self._pace
+        began = since = pace.clock()
         if self._matches is None:
             self._matches = self._ask(ae_title)
-        return [
-            encode_identifier(match | self._fixed, self._question.transfer_syntax_uid, self._charset)
-            for match in islice(self._matches, count)
-        ]
+        encoded: list[bytes] = []
+        for match in self._matches:
+            now = pace.clock()
+            if match:
+                encoded.append(
+                    encode_identifier(match | self._fixed, self._question.transfer_syntax_uid, self._charset)
+                )
+                self._fruitless, since = 0.0, now
+            elif self._fruitless + now - since > pace.patience:
+                raise Busy("The query takes too long without a match. Ask for less.")
+            if len(encoded) >= pace.page or now - began >= pace.slice or self._cancelled():
+                self._fruitless += now - since
+                return Page(encoded, is_last=False)
+        return Page(encoded, is_last=True)
 
 
 async def find(
@@ -105,7 +184,8 @@ async def find(
     question: Question,
     *,
     threads: Threads,
-    page: int,
+    turns: Semaphore,
+    pace: Pace,
     ae_title: str,
     cancelled: Callable[[], bool],
 ) -> AsyncIterator[tuple[Status, bytes | None]]:
@@ -117,29 +197,33 @@ async def find(
         Who asks what.
     threads : Threads
         Where the archive is called.
-    page : int
-        Matches to fetch in one hop.
+    turns : Semaphore
+        As many as there are queries that may work at one time.
+    pace : Pace
+        How much to do in one turn.
     ae_title : str
         Our own, as Retrieve AE Title (0008,0054).
     cancelled : callable
-        Whether a C-CANCEL-RQ has arrived.
+        Whether a C-CANCEL-RQ has arrived or the association is over; asked in
+        threads too.
 
     Raises
     ------
     LeadglassError
         When the question cannot be answered.
     """
-    answers = _Answers(archive, caller, question)
+    answers = Answers(archive, caller, question, pace, cancelled)
     while True:
-        if cancelled():
-            yield Status.CANCEL, None
-            return
-        encoded = await threads.run(answers.page, page, ae_title)
-        for identifier in encoded:
+        async with turns:
+            if cancelled():
+                yield Status.CANCEL, None
+                return
+            page = await threads.run(answers.page, ae_title)
+        for identifier in page.answers:
             if cancelled():
                 break
             yield answers.pending, identifier
         else:
-            if len(encoded) < page:
+            if page.is_last:
                 yield Status.SUCCESS, None
                 return

@@ -29,6 +29,14 @@ class DimseSettings:
         list of 10,000 UIDs has 650 kB.
     matches : int
         Matches fetched and encoded in one hop of a C-FIND.
+    slice : float
+        Seconds of one such hop: then other queries get their turn.
+    queries : int
+        C-FINDs that work at one time; less than there are threads, so that
+        storing goes on.
+    patience : float
+        Seconds for which a C-FIND may work without a match before it is
+        answered as out of resources.
     pending : float
         Seconds between pending responses of a C-MOVE or C-GET. Short beside
         the 30 s after which common clients lose patience, long beside a slice.
@@ -41,4 +49,7 @@ class DimseSettings:
     block: int = 512 * KIBI
     identifier: int = 1024 * KIBI
     matches: int = 64
+    slice: float = 0.25
+    queries: int = 4
+    patience: float = 120.0
     pending: float = 1.0

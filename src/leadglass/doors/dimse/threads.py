@@ -1,19 +1,102 @@
 """Hops: how the asyncio side of the door calls the synchronous core.
 
-Rule: a hop is never abandoned. When the association is lost meanwhile, the hop
-is waited for before the loss is passed on, so that whoever cleans up does not
-do so under the feet of a running thread.
+Rule 1. A hop is not abandoned while the archive runs. When the association is
+lost meanwhile, the hop is waited for before the loss is passed on, so that
+whoever cleans up does not do so under the feet of a running thread. Rule 2. When
+the archive stops, nothing waits for a thread longer than it was told to: what is
+committed is durable, whatever becomes of the rest.
 """
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from time import monotonic
 from typing import ParamSpec, TypeVar
 
 from leadglass.errors import Busy
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Pool(Executor):
+    """A number of threads that do not keep the process from ending.
+
+    Those of the standard library's pool are waited for when the process exits,
+    however long they take.
+
+    Parameters
+    ----------
+    size : int
+        How many threads.
+    name : str
+        What their names begin with.
+    """
+
+    def __init__(self, size: int, name: str) -> None:
+        self._jobs: SimpleQueue[tuple[Future[object], Callable[[], object]] | None] = SimpleQueue()
+        self._lock = Lock()
+        self._is_closed = False
+        self._threads = [Thread(target=self._work, name=f"{name}-{number}", daemon=True) for number in range(size)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have ``fn`` called in a thread.
+
+        Raises
+        ------
+        RuntimeError
+            When the pool is closed.
+        """
+        future: Future[T] = Future()
+        with self._lock:
+            if self._is_closed:
+                raise RuntimeError("The pool is closed.")
+            self._jobs.put((future, lambda: fn(*args, **kwargs)))  # pyright: ignore[reportArgumentType]
+        return future
+
+    def close(self, seconds: float) -> int:
+        """Take nothing more, drop what has not begun, wait for the rest; gives how many threads still work then."""
+        with self._lock:
+            self._is_closed = True
+        try:
+            while True:
+                job = self._jobs.get_nowait()
+                if job is not None:
+                    job[0].cancel()
+                    job[0].set_running_or_notify_cancel()
+        except Empty:
+            pass
+        for _ in self._threads:
+            self._jobs.put(None)
+        until = monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - monotonic()))
+        return sum(thread.is_alive() for thread in self._threads)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002, ARG002 - as the base class has it
+        """Close; what has not begun is dropped in any case."""
+        self.close(_EVER if wait else 0.0)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            future, call = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = call()
+            except BaseException as error:  # noqa: BLE001 - the border: whoever waits gets it
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+            del job, future, call
+
+
+_EVER = 365 * 86_400.0
+"""Seconds: longer than anybody waits."""
 
 
 class Threads:
@@ -25,10 +108,11 @@ class Threads:
         Made, bounded and shut down by the composition root.
     """
 
-    __slots__ = ("_executor",)
+    __slots__ = ("_executor", "_hops")
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+        self._hops: set[asyncio.Future[object]] = set()
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` in a thread and give what it gives.
@@ -42,11 +126,20 @@ class Threads:
             hop = asyncio.wrap_future(self._executor.submit(function, *args, **kwargs))
         except RuntimeError:
             raise Busy("The archive is stopping. Send again later.") from None
+        self._hops.add(hop)  # pyright: ignore[reportArgumentType]
+        hop.add_done_callback(self._hops.discard)
         try:
             return await asyncio.shield(hop)
         except asyncio.CancelledError:
             await _settle(hop)
             raise
+
+    def give_up(self) -> int:
+        """Wait for no running hop any more, now that the process is about to end; gives how many there were."""
+        left = list(self._hops)
+        for hop in left:
+            hop.cancel()
+        return len(left)
 
 
 async def _settle(hop: "asyncio.Future[T]") -> None:
