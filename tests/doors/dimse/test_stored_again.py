@@ -47,7 +47,7 @@ def test_the_end_of_an_association_is_logged_when_its_records_cannot_be_written(
     with associate(house.lane("CT1", "store"), STORE) as assoc:
         assert send(assoc, IMAGE) == 0x0000
         monkeypatch.setattr(house.audit, "append", unwritable)
-    wait_until(lambda: "association closed" in caplog.messages)
+    wait_until(lambda: "association closed" in caplog.messages, "the end of the association in the log")
     monkeypatch.undo()
     assert with_outcome(house, "done") == []
     house.archive.close()
