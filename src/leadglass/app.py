@@ -141,15 +141,16 @@ class App:
         config = settings_file.load(folder.path)
         with _opened(folder, config) as parts:
             caller = command_line_caller()
-            yield Opened(
-                folder=folder.path,
-                config=config,
-                caller=caller,
-                archive=Archive(parts.vault, parts.audit, door="cli", window=config.audit.window),
-                audit=parts.audit,
-                devices=parts.devices,
-                caller_named=lambda name: caller_named(name, parts.devices),
-            )
+            with closing(Archive(parts.vault, parts.audit, door="cli", window=config.audit.window)) as archive:
+                yield Opened(
+                    folder=folder.path,
+                    config=config,
+                    caller=caller,
+                    archive=archive,
+                    audit=parts.audit,
+                    devices=parts.devices,
+                    caller_named=lambda name: caller_named(name, parts.devices),
+                )
 
     def serve(
         self, data: Path, wanted: Wanted, ready: Callable[[tuple[Ready, ...]], None], warn: Callable[[str], None]
@@ -225,8 +226,11 @@ async def _serve(
         refusals = stack.enter_context(closing(Refusals(parts.audit)))
         threads = Threads(core)
         admission = Threads(desk)
+        archive = stack.enter_context(
+            closing(Archive(parts.vault, parts.audit, door="dimse", window=config.audit.window))
+        )
         door = DimseDoor(
-            archive=Archive(parts.vault, parts.audit, door="dimse", window=config.audit.window),
+            archive=archive,
             associations=Associations(
                 parts.devices,
                 parts.audit,

@@ -54,6 +54,12 @@ def flip_the_last_byte(path: Path) -> None:
     path.write_bytes(data)
 
 
+def flip_a_byte_in_the_middle(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
 def seal_with_another_key(path: Path) -> None:
     file = os.open(path, os.O_WRONLY | os.O_TRUNC)
     writer = SealedWriter(file, new_key(), bytes.fromhex(path.name))
@@ -74,6 +80,7 @@ DAMAGES: list[Callable[[Path], None]] = [
     cut_by_a_chunk,
     grow,
     flip_the_last_byte,
+    flip_a_byte_in_the_middle,
     seal_with_another_key,
 ]
 

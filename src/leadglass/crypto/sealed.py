@@ -143,7 +143,7 @@ class SealedReader:
     def _measure(self) -> tuple[int, int]:
         """Give the number of chunks and the size that the file's length and header claim."""
         on_disk = os.fstat(self._file).st_size
-        if os.pread(self._file, _HEADER, 0) != self._header or on_disk < _HEADER + TAG:
+        if _read_all(self._file, _HEADER, 0) != self._header or on_disk < _HEADER + TAG:
             raise Corrupt("A stored object is not the one its name says. Restore it from a backup.")
         chunks = -(-(on_disk - _HEADER) // _SEALED)
         size = on_disk - _HEADER - chunks * TAG
