@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from leadglass.crypto.wrap import ArchiveKey
 from leadglass.doors.cli.application import Ready, Wanted
 from leadglass.identity.device import Device
 from leadglass.startup import parse_endpoint
+from tests.peers.scu import UNCOMPRESSED, VERIFICATION, Way, association
 
 Prepare = Callable[[Path], object]
 """What is done to a good data folder before it is served."""
@@ -299,6 +301,51 @@ def test_a_good_start_announces_its_doors_and_ends_cleanly(tmp_path: Path) -> No
     with App().open(data) as opened:
         actions = [record.event.action for record in opened.audit.records() if record.event.door == "system"]
         assert actions == ["init", "start", "stop"]
+        assert opened.audit.verify().ok
+
+
+STUCK = """
+import threading
+from leadglass import __main__, app
+from leadglass.archive.archive import Archive
+
+def echo(*_):
+    print('{"ready": "stuck"}', flush=True)
+    threading.Event().wait()
+
+app._GRACE = app._LAST = 0.1
+Archive.echo = echo
+__main__.main()
+"""
+"""A server in which a C-ECHO never comes back from the archive."""
+
+
+def test_a_thread_that_never_ends_does_not_keep_the_server_from_ending(data: Path) -> None:
+    with App().open(data) as opened:
+        tomorrow = opened.devices.today.fromordinal(opened.devices.today.toordinal() + 1)
+        lane = Device.parse("CT1", ["127.0.0.1"], ["echo"], plaintext=True, until=tomorrow)
+        opened.devices.add(opened.caller, lane)
+    command = [sys.executable, "-c", STUCK, *_command(data, "--dicom-tls", "127.0.0.1:0", "--dicom", "127.0.0.1:0")[3:]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            said = {"ready": ""}
+            while said["ready"] != "dicom":
+                said = json.loads(process.stdout.readline())
+            way = Way(parse_endpoint(said["address"]).port, "CT1")
+            with association(way, [(VERIFICATION, UNCOMPRESSED)]) as assoc, ThreadPoolExecutor(1) as client:
+                assert assoc.is_established
+                asked = client.submit(assoc.send_c_echo)
+                while said["ready"] != "stuck":
+                    said = json.loads(process.stdout.readline())
+                process.terminate()
+                assert process.wait(60) == 0
+                assert "Status" not in asked.result(60)
+        finally:
+            process.kill()
+    with App().open(data) as opened:
+        actions = [record.event.action for record in opened.audit.records() if record.event.door == "system"]
+        assert actions[-1] == "stop"
         assert opened.audit.verify().ok
 
 

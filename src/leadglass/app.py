@@ -57,7 +57,7 @@ _GRACE: Final = 8.0
 """Seconds that running associations get to end by themselves when the server stops."""
 
 _LAST: Final = 5.0
-"""Seconds that threads get to come to an end after that; then the process ends without them."""
+"""Seconds that work in threads gets after that, its association aborted; then the process ends without it."""
 
 _DESK: Final = 4
 """Threads that decide who may come in: each decision takes some milliseconds."""
@@ -219,9 +219,9 @@ async def _serve(
     context = tls.server_context(certificate, parts.folder.ca_certificate)
     with ExitStack() as stack:
         core = Pool(config.work.threads, "core")
-        stack.callback(core.close, 0.0)
+        stack.callback(core.close, 1.0)
         desk = Pool(_DESK, "desk")
-        stack.callback(desk.close, 0.0)
+        stack.callback(desk.close, 1.0)
         transcoder = stack.enter_context(closing(_transcoder(config)))
         refusals = stack.enter_context(closing(Refusals(parts.audit)))
         threads = Threads(core)
@@ -273,12 +273,11 @@ async def _serve(
             LOG.info("stopping", extra={"associations": server.associations})
             door.stop()
         finally:
-            await server.close(_GRACE)
-            left = await asyncio.to_thread(core.close, _LAST) + await asyncio.to_thread(desk.close, 1.0)
-            if left:
-                LOG.warning("stopped in the middle of work", extra={"threads": left})
-            threads.give_up()
-            admission.give_up()
+            ending = asyncio.ensure_future(server.close(_GRACE))
+            await asyncio.wait([ending], timeout=_GRACE + _LAST)
+            if left := threads.give_up() + admission.give_up():
+                LOG.warning("stopped in the middle of work", extra={"hops": left})
+            await ending
         await asyncio.to_thread(parts.record, Outcome.DONE, "stop", f"{ae_title} closed its doors")
 
 

@@ -1,12 +1,12 @@
 import re
-from typing import Any
+from typing import Any, SupportsIndex
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from leadglass.dicom import tags
-from leadglass.dicom.keys import is_like
+from leadglass.dicom.keys import Effort, holds, is_like
 from leadglass.dicom.matching import (
     Empty,
     Level,
@@ -142,8 +142,116 @@ def test_wild_cards_agree_with_regular_expressions(pattern: str, text: str) -> N
     assert is_like(text, pattern) == (re.fullmatch(reference, text, re.DOTALL) is not None)
 
 
-def test_a_hostile_pattern_costs_no_more_than_a_plain_one() -> None:
-    assert not is_like("a" * 20_000, "*a" * 500 + "b")
+class Watched(str):
+    """A text that counts how often one of its characters, or a piece of it, is looked at."""
+
+    __slots__ = ("looks",)
+    looks: int
+
+    def __getitem__(self, at: SupportsIndex | slice) -> str:
+        self.looks += 1
+        return super().__getitem__(at)
+
+
+@given(st.text("aé", min_size=50, max_size=400), st.text("aé?*", max_size=400))
+def test_no_pattern_has_a_text_looked_at_more_than_once(text: str, pattern: str) -> None:
+    watched = Watched(text)
+    watched.looks = 0
+    is_like(watched, f"*{pattern}b*")
+    assert watched.looks <= len(text) + 2
+
+
+@given(st.text("ab", max_size=60), st.text("ab?", min_size=1, max_size=8))
+def test_a_part_with_question_marks_is_found_where_it_is_first(text: str, part: str) -> None:
+    found = re.search(part.replace("?", "."), text)
+    assert is_like(text, f"*{part}*") is (found is not None)
+
+
+def test_of_a_long_stored_text_only_its_beginning_is_compared() -> None:
+    query = _study(PatientName=_element("PN", _name("*end")))
+    assert _has(query, PatientName=_element("PN", _name("x" * 1_000 + "end")))
+    assert not _has(query, PatientName=_element("PN", _name("x" * 2_000 + "end")))
+    assert _has(_study(PatientName=_element("PN", _name("xx*"))), PatientName=_element("PN", _name("x" * 2_000)))
+    query = _study(StudyDescription=_element("LO", "*end"))
+    assert _has(query, StudyDescription=_element("LO", "x" * 10_000 + "end"))
+    assert not _has(query, StudyDescription=_element("LO", "x" * 11_000 + "end"))
+
+
+def test_a_name_is_not_written_out_beyond_five_components() -> None:
+    assert _has(_study(PatientName=_element("PN", _name("Doe^*^*^*^*"))), PatientName=_element("PN", _name("Doe")))
+    assert not _has(
+        _study(PatientName=_element("PN", _name("Doe" + "^*" * 60))), PatientName=_element("PN", _name("Doe"))
+    )
+
+
+def test_what_a_row_may_cost_is_bounded_and_what_is_beyond_does_not_match() -> None:
+    names = _element("PN", *[_name("x" * 1_000)] * 100, _name("Doe"))
+    key = Name((("*y*",),))
+    assert holds(Name((("Doe",),)), names, Effort())
+    effort = Effort(100_000)
+    assert not holds(key, names, effort)
+    assert effort.left < 0
+    assert not holds(Name((("Doe",),)), names, Effort(100_000))
+
+
+def test_a_sequence_is_looked_at_as_far_as_the_effort_reaches() -> None:
+    items = [{tags.key(tags.StudyDescription): _element("LO", "x")}] * 50
+    wanted = SequenceKey({tags.key(tags.StudyDescription): Wild(("x*",))})
+    nobody = SequenceKey({tags.key(tags.StudyDescription): Wild(("y*",))})
+    assert holds(wanted, _element("SQ", *items), Effort(100))
+    effort = Effort(100)
+    assert not holds(nobody, _element("SQ", *items), effort)
+    assert effort.left < 0
+
+
+def test_many_uids_are_compared_with_many_without_one_by_one() -> None:
+    wanted = tuple(f"1.2.{n}" for n in range(50_000))
+    stored = _element("UI", *(f"1.3.{n}" for n in range(50_000)))
+    assert not holds(UidList(wanted), stored, Effort())
+    assert holds(UidList((*wanted, "1.3.49999")), stored, Effort())
+
+
+@pytest.mark.parametrize(
+    ("keyword", "element", "says"),
+    [
+        ("PatientName", _element("PN", _name("*" + "a?" * 250 + "*")), "PatientName is longer than 400 characters."),
+        ("PatientName", _element("PN", *[_name("a*")] * 33), "PatientName has 33 patterns, more than 32."),
+        ("StudyDescription", _element("LO", "?" * 129), "StudyDescription is longer than 128 characters."),
+        ("StudyDescription", _element("LO", "x", *["a*"] * 32), "StudyDescription has 33 patterns, more than 32."),
+        ("StudyID", _element("SH", "x" * 33), "StudyID is longer than 32 characters."),
+    ],
+)
+def test_a_key_beyond_what_is_compared_is_refused_by_name(keyword: str, element: JsonElement, says: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        _study(**{keyword: element})
+    assert refused.value.message == says
+
+
+def test_a_key_at_the_limits_is_answered() -> None:
+    query = _study(PatientName=_element("PN", *[_name("D" * 396 + "*")] * 31, _name("Doe*")))
+    assert _has(query, PatientName=_element("PN", _name("Doe^Jane")))
+    assert _study(PatientName=_element("PN", _name("*" * 5_000))).keys["00100010"] == Universal()
+    assert _study(StudyID=_element("SH", "a" + "*" * 20 + "b")).keys["00200010"] == Wild(("a*b",))
+
+
+def test_the_patterns_of_an_identifier_are_limited_together() -> None:
+    def private(count: int, text: str) -> Attributes:
+        keys = {f"0021{0x1000 + n:04X}": _element("LT", *[text] * 20) for n in range(count)}
+        return _identifier("STUDY") | keys
+
+    query_from_identifier(private(5, "a*"), root=Root.STUDY, relational=False)
+    with pytest.raises(BadInput, match="more than 100 patterns in all keys"):
+        query_from_identifier(private(6, "a*"), root=Root.STUDY, relational=False)
+    with pytest.raises(BadInput, match="over 32,768 characters of patterns in all"):
+        query_from_identifier(private(2, "a" * 1_000 + "*"), root=Root.STUDY, relational=False)
+
+
+def test_the_keys_of_an_identifier_are_limited_those_in_sequences_too() -> None:
+    inner: Attributes = {f"0021{0x1000 + n:04X}": _element("LO") for n in range(600)}
+    outer = _identifier("STUDY") | {tags.key(tags.ReferencedStudySequence): _element("SQ", inner)}
+    query_from_identifier(outer, root=Root.STUDY, relational=False)
+    with pytest.raises(BadInput, match="More than 1,000 keys"):
+        query_from_identifier(outer | inner, root=Root.STUDY, relational=False)
 
 
 def test_wild_cards_count_only_where_the_vr_has_them() -> None:

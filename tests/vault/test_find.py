@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from leadglass.dicom import dictionary, tags
-from leadglass.dicom.matching import Level, Query, Root, query_from_identifier
+from leadglass.dicom.matching import NO_MATCH, Level, Query, Root, query_from_identifier
 from leadglass.dicom.model import Attributes
 from leadglass.errors import Denied
 from leadglass.policy.action import Action
@@ -51,7 +51,12 @@ def values(answer: Attributes, keyword: str) -> list[Any]:
 
 def found(vault: Vault, query: Query, keyword: str, may: Permit = FIND) -> list[Any]:
     """Find, and give one attribute's first value of each answer."""
-    return [next(iter(values(answer, keyword)), None) for answer in vault.find(may, query)]
+    return [next(iter(values(answer, keyword)), None) for answer in matches(vault, query, may)]
+
+
+def matches(vault: Vault, query: Query, may: Permit = FIND) -> list[Attributes]:
+    """Find, without what is said of rows that are no match."""
+    return [answer for answer in vault.find(may, query) if answer != NO_MATCH]
 
 
 @pytest.fixture
@@ -138,7 +143,7 @@ def test_what_is_counted_of_a_study(three: Vault) -> None:
         NumberOfPatientRelatedInstances=None,
         InstanceAvailability=None,
     )
-    (answer,) = three.find(FIND, query)
+    (answer,) = matches(three, query)
     assert values(answer, "ModalitiesInStudy") == ["CT", "SR"]
     assert values(answer, "SOPClassesInStudy") == [CT, "1.2.840.10008.5.1.4.1.1.88.11"]
     assert values(answer, "NumberOfStudyRelatedSeries") == [2]
@@ -153,7 +158,7 @@ def test_series_are_found_with_their_count(three: Vault) -> None:
     query = asked(Level.SERIES, StudyInstanceUID="1.1", Modality=None, NumberOfSeriesRelatedInstances=None)
     answers = [
         (values(each, "SeriesInstanceUID"), values(each, "Modality"), values(each, "NumberOfSeriesRelatedInstances"))
-        for each in three.find(FIND, query)
+        for each in matches(three, query)
     ]
     assert answers == [(["1.1.1"], ["CT"], [2]), (["1.1.2"], ["SR"], [1])]
 
@@ -187,7 +192,7 @@ def test_patients_are_found_once_with_their_counts(three: Vault) -> None:
     query = asked(Level.PATIENT, root=Root.PATIENT, PatientName=None, NumberOfPatientRelatedStudies=None)
     answers = [
         (values(each, "PatientID"), values(each, "PatientName"), values(each, "NumberOfPatientRelatedStudies"))
-        for each in three.find(FIND, query)
+        for each in matches(three, query)
     ]
     assert answers == [
         (["0815"], [{"Alphabetic": "Müller^Jörg"}], [1]),
@@ -268,6 +273,14 @@ def test_an_asker_who_is_slow_holds_nothing_up_and_misses_what_was_deleted(
     three.delete(permit(Action.DELETE), "1.2")
     store(three, instance(StudyInstanceUID="1.9"))
     assert [values(answer, "StudyInstanceUID") for answer in answers] == [["1.3"]]
+
+
+@pytest.mark.parametrize(("level", "rows"), [(Level.PATIENT, 3), (Level.STUDY, 3), (Level.SERIES, 4), (Level.IMAGE, 5)])
+def test_each_row_that_is_no_match_is_told_of_so_that_an_asker_can_stop_there(
+    three: Vault, level: Level, rows: int
+) -> None:
+    query = asked(level, root=Root.PATIENT, PatientName="*nobody*")
+    assert list(three.find(FIND, query)) == [NO_MATCH] * rows
 
 
 # --- SQL narrows, the judge decides -------------------------------------------
@@ -377,7 +390,7 @@ KEYS = st.fixed_dictionaries(
 @given(level=st.sampled_from(Level), keys=KEYS, combined=st.booleans())
 def test_narrowing_by_sql_loses_no_match(mixed: Vault, level: Level, keys: dict[str, object], combined: bool) -> None:
     query = asking(level, keys, root=Root.PATIENT, combined=combined)
-    narrowed = list(mixed.find(FIND, query))
+    narrowed = matches(mixed, query)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(finding, "narrow", not_narrowed)
-        assert narrowed == list(mixed.find(FIND, query))
+        assert narrowed == matches(mixed, query)

@@ -37,6 +37,9 @@ from tests.peers.dataset import split, transfer_syntax
 from tests.peers.running import Credentials
 from tests.peers.scu import Way
 
+CORE = 8
+"""Threads of the core."""
+
 
 @dataclass(slots=True)
 class House:
@@ -60,6 +63,7 @@ class House:
     door: DimseDoor
     loop: asyncio.AbstractEventLoop
     server: DicomServer
+    core: Pool
     operator: Caller = field(default_factory=everything)
 
     def lane(
@@ -120,7 +124,7 @@ def build(folder: Path, *, settings: DimseSettings | None = None, limits: WireLi
         archive = Archive(vault, audit, door="dimse")
         transcoder = Transcoder()
         stack.callback(transcoder.close)
-        core = stack.enter_context(Pool(8, "core"))
+        core = stack.enter_context(Pool(CORE, "core"))
         desk = stack.enter_context(Pool(2, "desk"))
         limits = limits or WireLimits()
         door = DimseDoor(
@@ -154,7 +158,7 @@ def build(folder: Path, *, settings: DimseSettings | None = None, limits: WireLi
         watch = asyncio.run_coroutine_threadsafe(door.keep_watch(), loop)
         server, port, tls_port = asyncio.run_coroutine_threadsafe(begin(), loop).result(20)
         try:
-            yield House(folder, port, tls_port, archive, vault, audit, devices, door, loop, server)
+            yield House(folder, port, tls_port, archive, vault, audit, devices, door, loop, server, core)
         finally:
             asyncio.run_coroutine_threadsafe(end(), loop).result(30)
             loop.call_soon_threadsafe(loop.stop)

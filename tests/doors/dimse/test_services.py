@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from threading import Event, Semaphore
 from typing import Any, cast
 
 import pydicom
@@ -20,7 +21,7 @@ from pynetdicom import evt
 from leadglass.doors.dimse.settings import DimseSettings
 from leadglass.wire.client import connect, propose
 from leadglass.wire.messages import CStoreRq
-from tests.doors.dimse.house import House, build
+from tests.doors.dimse.house import CORE, House, build
 from tests.doors.dimse.peer import associate, receiver
 from tests.peers.dataset import instance, read_head, split
 from tests.peers.dcmtk import Dcmtk, tls_options
@@ -33,6 +34,7 @@ from tests.peers.scu import (
     STUDY_GET,
     STUDY_MOVE,
     UNCOMPRESSED,
+    VERIFICATION,
     Collected,
     Instance,
     Way,
@@ -71,6 +73,25 @@ def load(path: Path) -> Instance:
 
 def study_of(path: Path) -> str:
     return str(read_head(path).StudyInstanceUID)
+
+
+def test_busy_threads_keep_nobody_out(house: House) -> None:
+    way = house.lane("CT1", "echo,store")
+    done, working = Event(), Semaphore(0)
+
+    def work() -> None:
+        working.release()
+        done.wait(60)
+
+    jobs = [house.core.submit(work) for _ in range(CORE)]
+    try:
+        assert all(working.acquire(timeout=20) for _ in jobs)
+        with associate(way, [(VERIFICATION, (IMPLICIT,))]) as assoc:
+            assert assoc.is_established
+            assert assoc.send_c_echo().Status == 0x0000
+        assert not any(job.done() for job in jobs)
+    finally:
+        done.set()
 
 
 def options(way: Way) -> list[str]:
