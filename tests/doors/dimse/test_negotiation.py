@@ -98,6 +98,14 @@ def test_a_receiver_is_sent_what_anything_can_become() -> None:
     assert for_sending((JPEG_BASELINE,)) == JPEG_BASELINE
 
 
+def test_a_context_for_both_ways_gets_what_we_can_send_only_where_we_may_send() -> None:
+    proposed = request((CT, (JPEG_2000, *BOTH)), roles={CT: Role(scu=True, scp=True)})
+    both = answer(proposed, frozenset({Action.STORE, Action.GET}), Services())
+    assert (both.contexts[1], both.roles[CT]) == (EXPLICIT_VR_LITTLE_ENDIAN, Role(scu=True, scp=True))
+    assert answer(proposed, frozenset({Action.STORE}), Services()).contexts[1] == JPEG_2000
+    assert answer(proposed, frozenset({Action.GET}), Services()).contexts[1] == EXPLICIT_VR_LITTLE_ENDIAN
+
+
 def test_identifiers_are_never_negotiated_in_what_we_do_not_read() -> None:
     assert for_identifiers((JPEG_BASELINE, PRIVATE)) is None
     assert for_identifiers((IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN)) == EXPLICIT_VR_LITTLE_ENDIAN

@@ -3,7 +3,9 @@
 Rule 1. A context is accepted only for what the caller was granted; that it was
 accepted permits nothing, each request is decided again. Rule 2. For storing, the
 sender's own order of transfer syntaxes holds, so that the original arrives; it
-is left for one reason only, which ``for_storing`` gives. Rule 3. Extended
+is left for one reason only, which ``for_storing`` gives. A context that we may
+send over too gets what anything can be turned into, because a sender can turn
+its instances into what it proposed, and we cannot compress. Rule 3. Extended
 negotiation is answered with what we do, byte for byte as asked.
 """
 
@@ -150,10 +152,10 @@ def _context(
     proposed = tuple(uid for uid in context.transfer_syntaxes if services.can_keep(uid))
     if not services.is_storage(context.abstract_syntax):
         chosen = for_identifiers(proposed)
-    elif Action.STORE in granted:
-        chosen = for_storing(proposed)
-    else:
+    elif Action.GET in granted:
         chosen = for_sending(proposed)
+    else:
+        chosen = for_storing(proposed)
     return chosen or Refusal.TRANSFER_SYNTAXES_NOT_SUPPORTED
 
 
