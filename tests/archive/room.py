@@ -143,10 +143,12 @@ class MemoryRoom:
         return Deleted(1, len(gone), sum(len(data) for _, data in gone))
 
     def quarantined(self, permit: Permit) -> list[Kept]:
-        return []
+        return [Kept(7, "first difference at Modality", "1.2", "1.2.1", "1.2.1.1", "CT1", "2026-01-01T00:00:00Z", 5)]
 
     def resolve(self, permit: Permit, number: int, resolution: Resolution) -> str:
         self.diary.append("resolve")
+        if number != 7:
+            raise NotHere("There is no such instance in quarantine.")
         return "Discarded."
 
     def fsck(self, permit: Permit, progress: Callable[[int, int], None]) -> FsckReport:

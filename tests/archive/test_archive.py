@@ -111,6 +111,23 @@ def test_a_caller_without_grants_gets_nothing_and_each_no_is_on_record(
     assert "not granted" in event.reason
 
 
+# --- quarantine ---------------------------------------------------------------
+
+
+def test_what_is_decided_over_quarantine_is_on_the_studys_record_with_its_outcome(
+    archive: Archive, audit: AuditLog
+) -> None:
+    archive.resolve(everything(), 7, Resolution.ACCEPT)
+    with pytest.raises(NotHere):
+        archive.resolve(everything(), 8, Resolution.DISCARD)
+    assert outcomes(audit) == [
+        ("permitted", "resolve"), ("done", "resolve"), ("permitted", "resolve"), ("failed", "resolve"),
+    ]  # fmt: skip
+    _, done, _, failed = events(audit)
+    assert (done.study_uid, done.detail["instance"], done.reason) == ("1.2", "1.2.1.1", "Discarded.")
+    assert (failed.study_uid, failed.detail["quarantine"]) == ("", 8)
+
+
 # --- store --------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from leadglass.archive.backroom import Deleted
-from leadglass.errors import Denied, NotHere
+from leadglass.errors import Conflict, Denied, NotHere
 from leadglass.policy.action import Action
 from leadglass.policy.scope import Field, Scope
 from leadglass.vault.committer import Committer
@@ -30,6 +30,23 @@ def test_a_deleted_study_is_gone_with_its_files_and_the_others_stay(vault: Vault
     assert vault.facts(permit(Action.FIND), "1.2.3.4") is None
     assert contents(vault, "1.9") == [other]
     assert len(objects(tmp_path)) == 1
+
+
+def test_what_quarantine_holds_of_a_deleted_study_goes_with_it(vault: Vault, tmp_path: Path) -> None:
+    first = instance(SOPInstanceUID="1.2.3.4.1.77")
+    second = instance(SOPInstanceUID="1.2.3.4.1.77", StudyDescription="Abdomen")
+    other = instance(StudyInstanceUID="1.9", SeriesInstanceUID="1.9.1", SOPInstanceUID="1.9.1.1")
+    changed = instance(
+        StudyInstanceUID="1.9", SeriesInstanceUID="1.9.1", SOPInstanceUID="1.9.1.1", StudyDescription="Abdomen"
+    )
+    for data in (first, other):
+        store(vault, data)
+    for data in (second, changed):
+        with pytest.raises(Conflict):
+            store(vault, data)
+    assert vault.delete(DELETE, "1.2.3.4") == Deleted(1, 1, len(first) + len(second), quarantined=1)
+    assert [kept.study_uid for kept in vault.quarantined(permit(Action.RESOLVE))] == ["1.9"]
+    assert len(objects(tmp_path)) == 2
 
 
 def test_a_located_instance_of_a_deleted_study_is_not_here(vault: Vault) -> None:

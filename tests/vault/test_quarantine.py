@@ -178,33 +178,33 @@ def test_accepting_into_another_study_leaves_no_empty_study_behind(vault: Vault)
 
 def test_accepting_when_the_other_was_deleted_files_it(vault: Vault) -> None:
     store(vault, instance(SOPInstanceUID=UID))
-    second = instance(SOPInstanceUID=UID, StudyID="S2")
-    kept = kept_aside(vault, second, "StudyID")
+    second = instance(SOPInstanceUID=UID, StudyInstanceUID="1.9")
+    kept = kept_aside(vault, second, "in another study")
     vault.delete(permit(Action.DELETE), "1.2.3.4")
     vault.resolve(RESOLVE, kept.number, Resolution.ACCEPT)
-    assert contents(vault) == [second]
+    assert contents(vault, "1.9") == [second]
 
 
 def test_accepting_what_was_stored_meanwhile_keeps_it_once(vault: Vault, tmp_path: Path) -> None:
     store(vault, instance(SOPInstanceUID=UID))
-    second = instance(SOPInstanceUID=UID, StudyID="S2")
-    kept = kept_aside(vault, second, "StudyID")
+    second = instance(SOPInstanceUID=UID, StudyInstanceUID="1.9")
+    kept = kept_aside(vault, second, "in another study")
     vault.delete(permit(Action.DELETE), "1.2.3.4")
     store(vault, second)
     vault.resolve(RESOLVE, kept.number, Resolution.ACCEPT)
-    assert contents(vault) == [second]
+    assert contents(vault, "1.9") == [second]
     assert vault.quarantined(RESOLVE) == []
     assert len(objects(tmp_path)) == 1
 
 
 def test_what_goes_to_quarantine_where_its_twin_is_already_is_there_once(vault: Vault, tmp_path: Path) -> None:
     store(vault, instance(SOPInstanceUID=UID))
-    second, third = instance(SOPInstanceUID=UID, StudyID="S2"), instance(SOPInstanceUID=UID, StudyID="S3")
-    kept = [kept_aside(vault, each, "StudyID") for each in (second, third)]
+    second, third = (instance(SOPInstanceUID=UID, StudyInstanceUID="1.9", StudyID=each) for each in ("S2", "S3"))
+    kept = [kept_aside(vault, each, "in another study") for each in (second, third)]
     vault.delete(permit(Action.DELETE), "1.2.3.4")
     store(vault, second)
     vault.resolve(RESOLVE, kept[1].number, Resolution.ACCEPT)
-    assert contents(vault) == [third]
+    assert contents(vault, "1.9") == [third]
     assert vault.quarantined(RESOLVE) == [kept[0]]
     assert len(objects(tmp_path)) == 2
 

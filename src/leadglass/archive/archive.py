@@ -388,7 +388,7 @@ class Archive:
                 Action.DELETE,
                 "deleted",
                 study_uid,
-                {"instances": deleted.instances, "octets": deleted.octets},
+                {"instances": deleted.instances, "quarantined": deleted.quarantined, "octets": deleted.octets},
             )
         )
         return deleted
@@ -424,12 +424,30 @@ class Archive:
 
     def quarantined(self, caller: Caller) -> list[Kept]:
         """List what is in quarantine."""
-        return self._room.quarantined(self._permit(caller, Action.RESOLVE))
+        return self._room.quarantined(self._permit(caller, Action.RESOLVE, asked="list"))
 
     def resolve(self, caller: Caller, number: int, resolution: Resolution) -> str:
-        """Decide over one instance in quarantine."""
-        permit = self._permit(caller, Action.RESOLVE, quarantine=number, resolution=resolution.value)
-        return self._room.resolve(permit, number, resolution)
+        """Decide over one instance in quarantine; what was decided and what came of it is on its study's record.
+
+        Raises
+        ------
+        Denied, NotHere, BadInput, Corrupt, Conflict
+        """
+        said = {"quarantine": number, "resolution": resolution.value}
+        permit = self._permit(caller, Action.RESOLVE, record=False, **said)
+        kept = next((each for each in self._room.quarantined(permit) if each.number == number), None)
+        study_uid = ""
+        if kept is not None:
+            study_uid = kept.study_uid
+            said |= {"instance": kept.sop_instance_uid, "kept because": kept.reason}
+        self._record(self._event(caller, Outcome.PERMITTED, Action.RESOLVE, permit.reason, study_uid, said))
+        try:
+            outcome = self._room.resolve(permit, number, resolution)
+        except LeadglassError as error:
+            self._record(self._event(caller, Outcome.FAILED, Action.RESOLVE, error.message, study_uid, said))
+            raise
+        self._record(self._event(caller, Outcome.DONE, Action.RESOLVE, outcome, study_uid, said))
+        return outcome
 
     def fsck(self, caller: Caller, progress: Callable[[int, int], None]) -> FsckReport:
         """Re-read everything and name what is wrong."""

@@ -258,11 +258,22 @@ class FsckReport:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """What a deletion removed."""
+    """What a deletion removed.
+
+    Parameters
+    ----------
+    studies, instances : int
+        How many.
+    octets : int
+        Bytes of data sets, those in quarantine included.
+    quarantined : int
+        Instances under the study's UID that were in quarantine.
+    """
 
     studies: int
     instances: int
     octets: int
+    quarantined: int = 0
 
 
 class BackRoom(Protocol):
@@ -296,7 +307,7 @@ class BackRoom(Protocol):
         ...
 
     def delete(self, permit: Permit, study_uid: str) -> Deleted:
-        """Delete a study: its key first, then its objects.
+        """Delete a study: its key first, then its objects, and what quarantine holds under its UID.
 
         Raises
         ------

@@ -138,6 +138,15 @@ class Aside:
         ).lastrowid
         return cast(int, inserted)
 
+    def empty(self, study_uid: str) -> tuple[int, int]:
+        """Delete everything under a Study Instance UID; gives how many instances that were and their size in bytes."""
+        rows = self._execute(
+            "DELETE FROM quarantine WHERE study_uid = ? RETURNING shelf, object, size", (study_uid,)
+        ).fetchall()
+        for shelf, name, _ in rows:
+            doom(self._execute, Place(shelf, name))
+        return len(rows), sum(size for *_, size in rows)
+
     def release(self, kept: Kept, *, doomed: Place | None = None) -> None:
         """Take an instance out of quarantine, and its file with it where it is doomed.
 

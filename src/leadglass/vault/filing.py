@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, cast
 
+from leadglass.archive.backroom import Deleted
 from leadglass.crypto.database import driver
 from leadglass.crypto.wrap import KeyWrap
 from leadglass.dicom import tags
@@ -373,12 +374,11 @@ class Filing:
 
     # --- taking out -----------------------------------------------------------
 
-    def forget_study(self, study_uid: str, permit: Permit) -> tuple[int, int]:
-        """Remove a study's key and rows; gives how many instances it had and their size in bytes.
+    def forget_study(self, study_uid: str, permit: Permit) -> Deleted:
+        """Remove a study's key and rows, and what quarantine holds under its UID.
 
         The objects' files are put on the list of the doomed: a crash before
-        they are removed leaves none behind. What quarantine holds of the study
-        stays there.
+        they are removed leaves none behind.
 
         Raises
         ------
@@ -396,7 +396,8 @@ class Filing:
         self._execute("DELETE FROM study WHERE id = ?", (study.row,))
         for shelf, name, _ in rows:
             doom(self._execute, Place(shelf, name))
-        return len(rows), sum(size for *_, size in rows)
+        kept, kept_octets = self.aside.empty(study_uid)
+        return Deleted(1, len(rows), sum(size for *_, size in rows) + kept_octets, kept)
 
     def forget_instance(self, standing: Standing) -> None:
         """Remove one instance's row, and those of a series or study that is empty without it. Its object stays."""

@@ -158,9 +158,9 @@ class Vault:
     def delete(self, permit: Permit, study_uid: str) -> Deleted:
         """Delete a study: its key and rows in one transaction, then its objects; raises ``NotHere``."""
         demand(permit, Action.DELETE)
-        count, octets = self._parts.committer.run(lambda filing: filing.forget_study(study_uid, permit))
+        deleted = self._parts.committer.run(lambda filing: filing.forget_study(study_uid, permit))
         self._erase()
-        return Deleted(1, count, octets)
+        return deleted
 
     def quarantined(self, permit: Permit) -> list[Kept]:
         """List what is in quarantine."""

@@ -14,6 +14,8 @@ from leadglass.dicom.keys import tidy_name
 from leadglass.dicom.model import Attributes
 
 PADDING: Final = " \0"
+_FOLDED: Final = 1_024
+"""Characters of a text that its folded form is made of; a name has at most 324."""
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 
@@ -41,8 +43,11 @@ def fold(value: str) -> str:
     """Give the form in which texts are compared: without padding and case, decomposed.
 
     Decomposed, because then the beginning of a text is the beginning of its form.
+    Only its beginning is folded: decomposing takes time with the square of the
+    combining marks in a row, and nobody asks for more.
     """
-    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", value.strip(PADDING)).casefold())
+    decomposed = unicodedata.normalize("NFD", value.strip(PADDING)[:_FOLDED])
+    return unicodedata.normalize("NFD", decomposed.casefold())
 
 
 def date(attributes: Attributes, tag: int) -> str | None:

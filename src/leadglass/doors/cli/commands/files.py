@@ -295,6 +295,15 @@ def delete_command(context: click.Context, study: str, data: Path, *, yes: bool,
     with application_of(context).open(data) as opened:
         deleted = opened.archive.delete(opened.caller, study)
     if as_json:
-        terminal.json({"studies": deleted.studies, "instances": deleted.instances, "octets": deleted.octets})
+        terminal.json(
+            {
+                "studies": deleted.studies,
+                "instances": deleted.instances,
+                "quarantined": deleted.quarantined,
+                "octets": deleted.octets,
+            }
+        )
     else:
-        terminal.say(f"Deleted {counted(deleted.instances, 'instance')} ({size_of(deleted.octets)}), their key first.")
+        kept = f" and {counted(deleted.quarantined, 'instance')} in quarantine" if deleted.quarantined else ""
+        said = f"{counted(deleted.instances, 'instance')}{kept} ({size_of(deleted.octets)})"
+        terminal.say(f"Deleted {said}, their key first.")
