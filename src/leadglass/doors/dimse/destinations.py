@@ -15,13 +15,12 @@ from typing import Final
 from leadglass.crypto.ca import fingerprint
 from leadglass.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from leadglass.doors.dimse.link import AssociationLink
-from leadglass.doors.dimse.move import DestinationUnknown
+from leadglass.doors.dimse.move import DestinationUnknown, Outbound
 from leadglass.doors.dimse.plan import Proposal
-from leadglass.doors.dimse.transfer import Link
 from leadglass.errors import Denied
 from leadglass.identity.device import Device
 from leadglass.identity.devices import Devices
-from leadglass.identity.peers import is_inside, plain
+from leadglass.identity.peers import IpNetwork, is_inside, plain
 from leadglass.wire.association import Implementation
 from leadglass.wire.client import connect, propose
 from leadglass.wire.limits import WireLimits
@@ -32,14 +31,32 @@ IMPLEMENTATION: Final = Implementation(IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_
 
 @dataclass(frozen=True, slots=True)
 class DeviceDestination:
-    """One registered device, and how it is reached."""
+    """One registered device, and how it is reached: what makes it the same one, and nothing else.
 
-    device: Device
+    Parameters
+    ----------
+    ae_title, host, port, fingerprint
+        As enrolled; no fingerprint in plaintext.
+    addresses : tuple of networks
+        Where it has to be when it is reached in plaintext; over TLS none, its certificate says who it is.
+    calling_ae_title : str
+        Our own.
+    tls : SSLContext or None
+        None: it is reached in plaintext.
+    limits : WireLimits
+        Of the connection.
+    """
+
+    ae_title: str
+    host: str
+    port: int
+    fingerprint: str
+    addresses: tuple[IpNetwork, ...]
     calling_ae_title: str
     tls: ssl.SSLContext | None
     limits: WireLimits
 
-    def associate(self, proposals: Sequence[Proposal]) -> AbstractAsyncContextManager[Link]:
+    def associate(self, proposals: Sequence[Proposal]) -> AbstractAsyncContextManager[Outbound]:
         """Open an association; leaving the block releases it.
 
         Raises
@@ -50,25 +67,24 @@ class DeviceDestination:
         return self._associate(proposals)
 
     @asynccontextmanager
-    async def _associate(self, proposals: Sequence[Proposal]) -> AsyncGenerator[Link]:
-        device = self.device
+    async def _associate(self, proposals: Sequence[Proposal]) -> AsyncGenerator[Outbound]:
         async with connect(
-            device.host,
-            device.port,
+            self.host,
+            self.port,
             calling=self.calling_ae_title,
-            called=device.ae_title,
+            called=self.ae_title,
             contexts=propose(*proposals),
             tls=self.tls,
             limits=self.limits,
             implementation=IMPLEMENTATION,
         ) as association:
             shown = association.peer.certificate
-            if self.tls is not None and (shown is None or fingerprint(shown) != device.fingerprint):
+            if self.tls is not None and (shown is None or fingerprint(shown) != self.fingerprint):
                 await association.abort()
-                raise Denied(f"{device.ae_title} did not show the certificate enrolled for it.")
-            if self.tls is None and not is_inside(plain(association.peer.address), device.addresses):
+                raise Denied(f"{self.ae_title} did not show the certificate enrolled for it.")
+            if self.tls is None and not is_inside(plain(association.peer.address), self.addresses):
                 await association.abort()
-                raise Denied(f"{device.ae_title} is reached outside of the addresses it was enrolled with.")
+                raise Denied(f"{self.ae_title} is reached outside of the addresses it was enrolled with.")
             yield AssociationLink(association)
 
 
@@ -109,7 +125,19 @@ class DeviceDestinations:
         if device.fingerprint:
             if self._tls is None:
                 raise DestinationUnknown("The move destination speaks TLS, and this archive has no certificate.")
-            return DeviceDestination(device, self._ae_title, self._tls, self._limits)
+            return self._destination(device, self._tls)
         if device.speaks_plaintext(self._devices.today):
-            return DeviceDestination(device, self._ae_title, None, self._limits)
+            return self._destination(device, None)
         raise DestinationUnknown("The move destination has neither a certificate nor an open plaintext lane.")
+
+    def _destination(self, device: Device, tls: ssl.SSLContext | None) -> DeviceDestination:
+        return DeviceDestination(
+            ae_title=device.ae_title,
+            host=device.host,
+            port=device.port,
+            fingerprint=device.fingerprint,
+            addresses=device.addresses if tls is None else (),
+            calling_ae_title=self._ae_title,
+            tls=tls,
+            limits=self._limits,
+        )

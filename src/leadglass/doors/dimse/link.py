@@ -40,3 +40,7 @@ class AssociationLink:
     async def store(self, context_id: int, request: CStoreRq, data: bytes | AsyncIterator[bytes]) -> Command:
         """Send one C-STORE-RQ and wait for its response."""
         return (await self._association.call(context_id, request, data)).command
+
+    async def abort(self, how: str) -> None:
+        """Abort the association; ``how`` is what ``ended`` will say."""
+        await self._association.abort(how)

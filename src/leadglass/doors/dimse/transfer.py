@@ -207,6 +207,13 @@ class Transfer:
         self._originator = originator
         self._cancelled = cancelled
         self._between = between
+        self.latest: InstanceRecord | None = None
+        """The record that was last taken off a queue: after a break, the one it broke on."""
+
+    def give_up(self, record: InstanceRecord, reason: str) -> None:
+        """Count one instance as failed, in the response and on record."""
+        self._progress.fail(record, reason)
+        self._retrieval.failed(record)
 
     async def send(self, queue: deque[InstanceRecord], link: Link) -> None:
         """Send the queue, taking each record off it once it is counted.
@@ -234,9 +241,9 @@ class Transfer:
                     raise
                 finally:
                     await current.close()
-                record = queue.popleft()
+                record = self.latest = queue.popleft()
                 if failure is not None:
-                    self._fail(record, comment_of(failure))
+                    self.give_up(record, comment_of(failure))
                 if link.ended is not None:
                     raise AssociationAborted(f"The association to the receiver is over: {link.ended}.")
                 await self._between()
@@ -280,11 +287,7 @@ class Transfer:
             self._progress.warn()
             self._retrieval.sent(record)
         else:
-            self._fail(record, comment(f"The receiver answered with status {status:04X}."))
-
-    def _fail(self, record: InstanceRecord, reason: str) -> None:
-        self._progress.fail(record, reason)
-        self._retrieval.failed(record)
+            self.give_up(record, comment(f"The receiver answered with status {status:04X}."))
 
     async def _blocks(self, parcel: Parcel) -> AsyncGenerator[bytes, None]:
         """Give the data set block by block, reading one ahead."""
