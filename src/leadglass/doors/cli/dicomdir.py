@@ -1,14 +1,28 @@
 """DICOMDIR: the directory of an exported file-set (PS3.3 Annex F, PS3.10 section 8).
 
-Rule: what is written is computed from the metadata recorded at ingest, in
-Unicode, whatever the files themselves are encoded in.
+Rule 1. What is written is computed from the metadata recorded at ingest, in
+Unicode, whatever the files themselves are encoded in. Rule 2. Nobody's study is
+filed under somebody else: who has no Patient ID is one patient per study.
+Rule 3. An attribute that a record must have a value of (Type 1, PS3.3 F.5) and
+that no instance gives is made up, in the record alone and never in a data set:
+
+- Patient ID and Study ID: ``NOID-1``, ``NOID-2`` …, never one that is in use;
+- Study Date and Time: of the series, the acquisition or the content, in this
+  order; likewise the dates of content and creation; else ``19000101``, ``000000``;
+- Series Number and Instance Number: the next free one of the study, of the series;
+- Modality ``OT``; labels ``UNNAMED``; Completion Flag ``PARTIAL``; Verification
+  Flag ``UNVERIFIED``.
+
+Nothing clinical is made up: a title of a document, a dose summation type or a
+date of verification that is nowhere stays away.
 """
 
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Final
+from itertools import count
+from typing import Final, cast
 
 from leadglass.dicom import dictionary, tags
 from leadglass.dicom.codec_io import encode_identifier
@@ -20,8 +34,7 @@ from leadglass.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 _CONTENT = ("ContentDate", "ContentTime", "InstanceNumber")
 _LABELLED = (*_CONTENT, "ContentLabel", "ContentDescription", "ContentCreatorName")
 _DOCUMENT = (
-    "InstanceNumber", "CompletionFlag", "VerificationFlag", "ContentDate", "ContentTime", "VerificationDateTime",
-    "ConceptNameCodeSequence",
+    "InstanceNumber", "CompletionFlag", "VerificationFlag", "ContentDate", "ContentTime", "ConceptNameCodeSequence",
 )  # fmt: skip
 
 _RECORDS: Final[dict[str, tuple[str, ...]]] = {
@@ -30,7 +43,7 @@ _RECORDS: Final[dict[str, tuple[str, ...]]] = {
     "KEY OBJECT DOC": ("InstanceNumber", "ContentDate", "ContentTime", "ConceptNameCodeSequence"),
     "PRESENTATION": (
         "PresentationCreationDate", "PresentationCreationTime", "InstanceNumber", "ContentLabel", "ContentDescription",
-        "ContentCreatorName",
+        "ContentCreatorName", "ReferencedSeriesSequence", "BlendingSequence",
     ),
     "WAVEFORM": _CONTENT,
     "RT DOSE": ("InstanceNumber", "DoseSummationType"),
@@ -108,9 +121,42 @@ _BY_SOP_CLASS: Final[tuple[tuple[str, str], ...]] = (
 )
 """Record type by what follows the storage root; the longest match counts, a trailing dot takes in all below."""
 
-_PATIENT = ("PatientName", "PatientID")
+_PATIENT = ("PatientName", "PatientID", "IssuerOfPatientID")
 _STUDY = ("StudyDate", "StudyTime", "StudyDescription", "StudyInstanceUID", "StudyID", "AccessionNumber")
 _SERIES = ("Modality", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription")
+
+_IF_THERE: Final = frozenset({
+    "ImageType", "Rows", "Columns", "NumberOfFrames", "DataPointRows", "DataPointColumns", "IssuerOfPatientID",
+    "SeriesDescription", "ReferencedSeriesSequence", "BlendingSequence",
+    "DoseSummationType", "MIMETypeOfEncapsulatedDocument", "UserContentLabel", "UserContentLongLabel",
+})  # fmt: skip
+"""What a record has with a value or not at all (Type 1C, 3, and Type 1 that is never made up)."""
+
+_MADE_UP: Final[dict[str, str]] = {
+    "Modality": "OT",
+    "ContentLabel": "UNNAMED",
+    "StructureSetLabel": "UNNAMED",
+    "RTPlanLabel": "UNNAMED",
+    "CompletionFlag": "PARTIAL",
+    "VerificationFlag": "UNVERIFIED",
+}
+
+_DATES_OF_STUDY = ("Study", "Series", "Acquisition", "Content")
+_DATES_OF_INSTANCE = ("Content", "InstanceCreation", "Acquisition", "Series", "Study")
+_UNKNOWN_DATE: Final = "19000101"
+_UNKNOWN_TIME: Final = "000000"
+_DATED: Final[dict[str, str]] = {
+    "PRESENTATION": "PresentationCreation",
+    "ASSESSMENT": "InstanceCreation",
+    **dict.fromkeys(
+        (
+            "SR DOCUMENT", "KEY OBJECT DOC", "WAVEFORM", "RAW DATA", "SPECTROSCOPY", "REGISTRATION", "FIDUCIAL",
+            "VALUE MAP", "MEASUREMENT", "SURFACE", "TRACT", "ANNOTATION", "SURFACE SCAN",
+        ),
+        "Content",
+    ),
+}  # fmt: skip
+"""The record types that need a date and a time, and which (what stands before ``Date`` and ``Time``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +186,8 @@ class _Record:
 
     kind: str
     attributes: Attributes
+    of: list[Attributes] = field(default_factory=list[Attributes])
+    """The instances it is of."""
     below: "dict[str, _Record]" = field(default_factory=dict[str, "_Record"])
     body: bytes = b""
     offset: int = 0
@@ -166,22 +214,27 @@ def _put(attributes: Attributes, keyword: str, *values: object) -> None:
     attributes[f"{tag:08X}"] = element
 
 
-def _copied(source: Attributes, keywords: Iterable[str]) -> Attributes:
-    """Copy attributes; those that are not there stay there without a value, as most readers want to see them."""
-    copied: Attributes = {}
-    for keyword in keywords:
-        key = f"{_tags()[keyword]:08X}"
-        if key in source:
-            copied[key] = source[key]
-        else:
-            _put(copied, keyword)
-    return copied
+def _values(attributes: Attributes, keyword: str) -> list[object]:
+    element = attributes.get(f"{_tags()[keyword]:08X}")
+    return element.get("Value", []) if element is not None else []
 
 
 def _first(attributes: Attributes, keyword: str) -> str:
-    element = attributes.get(f"{_tags()[keyword]:08X}")
-    values = element.get("Value", []) if element is not None else []
-    return str(values[0]) if values else ""
+    """Give the first value as text; empty when there is none, or nothing but spaces."""
+    values = _values(attributes, keyword)
+    return str(values[0]).strip() if values and values[0] is not None else ""
+
+
+def _copy(source: Attributes, keywords: Iterable[str], to: Attributes) -> None:
+    """Copy the attributes that are still without a value; one that may be empty (Type 2) is there without one."""
+    for keyword in keywords:
+        if _first(to, keyword):
+            continue
+        if _first(source, keyword):
+            key = f"{_tags()[keyword]:08X}"
+            to[key] = source[key]
+        elif keyword not in _IF_THERE:
+            _put(to, keyword)
 
 
 def record_type(sop_class_uid: str) -> str:
@@ -198,31 +251,119 @@ def record_type(sop_class_uid: str) -> str:
     return found
 
 
+def _patient_key(attributes: Attributes) -> tuple[str, ...]:
+    """Tell patients apart: by ID and issuer; without an ID nothing says that two studies are of one patient."""
+    patient_id = _first(attributes, "PatientID")
+    if not patient_id:
+        return ("study", _first(attributes, "StudyInstanceUID"))
+    return ("patient", patient_id, _first(attributes, "IssuerOfPatientID"))
+
+
+def _items(attributes: Attributes, keyword: str) -> list[Attributes]:
+    return [cast(Attributes, item) for item in _values(attributes, keyword) if isinstance(item, dict)]
+
+
+def _document(source: Attributes, leaf: Attributes) -> None:
+    """Add what the record of a document has on a condition (PS3.3 F.5.25)."""
+    modifiers = [
+        item for item in _items(source, "ContentSequence") if _first(item, "RelationshipType") == "HAS CONCEPT MOD"
+    ]
+    if modifiers:
+        _put(leaf, "ContentSequence", *modifiers)
+    if _first(leaf, "VerificationFlag") == "VERIFIED":
+        observers = _items(source, "VerifyingObserverSequence")
+        verified = [moment for item in observers if (moment := _first(item, "VerificationDateTime"))]
+        if verified:
+            _put(leaf, "VerificationDateTime", max(verified))
+
+
+def _leaf(entry: Entry) -> _Record:
+    """Make the record of an instance."""
+    kind = record_type(entry.sop_class_uid)
+    leaf: Attributes = {}
+    _copy(entry.attributes, _RECORDS[kind], leaf)
+    if kind in ("SR DOCUMENT", "KEY OBJECT DOC"):
+        _document(entry.attributes, leaf)
+    if kind == "PRIVATE":
+        _put(leaf, "PrivateRecordUID", entry.sop_class_uid)
+    _put(leaf, "ReferencedFileID", *entry.file_id)
+    _put(leaf, "ReferencedSOPClassUIDInFile", entry.sop_class_uid)
+    _put(leaf, "ReferencedSOPInstanceUIDInFile", entry.sop_instance_uid)
+    _put(leaf, "ReferencedTransferSyntaxUIDInFile", entry.transfer_syntax_uid)
+    return _Record(kind, leaf, [entry.attributes])
+
+
 def _tree(entries: Iterable[Entry]) -> dict[str, _Record]:
     """Sort the entries into patients, studies, series and instances."""
     patients: dict[str, _Record] = {}
     for entry in entries:
         here = entry.attributes
         keys = (
-            (_first(here, "PatientID") + "\0" + _first(here, "IssuerOfPatientID"), "PATIENT", _PATIENT),
+            ("\0".join(_patient_key(here)), "PATIENT", _PATIENT),
             (_first(here, "StudyInstanceUID"), "STUDY", _STUDY),
             (_first(here, "SeriesInstanceUID"), "SERIES", _SERIES),
         )
         level = patients
         for key, kind, keywords in keys:
-            if key not in level:
-                level[key] = _Record(kind, _copied(here, keywords))
-            level = level[key].below
-        kind = record_type(entry.sop_class_uid)
-        leaf = _copied(here, _RECORDS[kind])
-        if kind == "PRIVATE":
-            _put(leaf, "PrivateRecordUID", entry.sop_class_uid)
-        _put(leaf, "ReferencedFileID", *entry.file_id)
-        _put(leaf, "ReferencedSOPClassUIDInFile", entry.sop_class_uid)
-        _put(leaf, "ReferencedSOPInstanceUIDInFile", entry.sop_instance_uid)
-        _put(leaf, "ReferencedTransferSyntaxUIDInFile", entry.transfer_syntax_uid)
-        level[entry.sop_instance_uid] = _Record(kind, leaf)
+            record = level.setdefault(key, _Record(kind, {}))
+            record.of.append(here)
+            _copy(here, keywords, record.attributes)
+            level = record.below
+        level[entry.sop_instance_uid] = _leaf(entry)
+    _complete(patients)
     return patients
+
+
+def _complete(patients: dict[str, _Record]) -> None:
+    """Give each attribute of Type 1 a value (the third rule)."""
+    studies = [study for patient in patients.values() for study in patient.below.values()]
+    _number(patients.values(), "PatientID", "NOID-{}")
+    _number(studies, "StudyID", "NOID-{}")
+    for study in studies:
+        _date(study, "Study", _DATES_OF_STUDY)
+        _number(study.below.values(), "SeriesNumber", "{}")
+        for series in study.below.values():
+            _make_up(series)
+            counted = [leaf for leaf in series.below.values() if "InstanceNumber" in _RECORDS[leaf.kind]]
+            _number(counted, "InstanceNumber", "{}")
+            for leaf in series.below.values():
+                _make_up(leaf)
+                if leaf.kind in _DATED:
+                    _date(leaf, _DATED[leaf.kind], _DATES_OF_INSTANCE)
+
+
+def _make_up(record: _Record) -> None:
+    for keyword, value in _MADE_UP.items():
+        if f"{_tags()[keyword]:08X}" in record.attributes and not _first(record.attributes, keyword):
+            _put(record.attributes, keyword, value)
+
+
+def _number(records: Iterable[_Record], keyword: str, form: str) -> None:
+    """Give those without a value the next number that none of the others has."""
+    listed = list(records)
+    used = {_first(record.attributes, keyword) for record in listed}
+    free = (text for number in count(1) if (text := form.format(number)) not in used)
+    for record in listed:
+        if not _first(record.attributes, keyword):
+            text = next(free)
+            _put(record.attributes, keyword, int(text) if text.isdecimal() else text)
+
+
+def _date(record: _Record, name: str, others: Iterable[str]) -> None:
+    """Give a date and a time that are missing, as near as the instances know; the time is of that same date."""
+    day, time = _first(record.attributes, name + "Date"), _first(record.attributes, name + "Time")
+    if day and time:
+        return
+    known = [
+        (date, _first(source, other + "Time"))
+        for other in others
+        for source in record.of
+        if (date := _first(source, other + "Date"))
+    ]
+    day = day or (known[0][0] if known else _UNKNOWN_DATE)
+    time = time or next((at for date, at in known if date == day and at), _UNKNOWN_TIME)
+    _put(record.attributes, name + "Date", day)
+    _put(record.attributes, name + "Time", time)
 
 
 def _encode(record: _Record, following: int) -> bytes:
