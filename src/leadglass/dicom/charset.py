@@ -31,6 +31,12 @@ _ESCAPES: Final = {
 _PAIRS: Final = {"iso2022_jp": b"\x1b$B", "iso2022_jp_2": b"\x1b$(D"}
 """Sets of two bytes in G0, with the escape sequence that Python's codec wants to see."""
 
+_ANNOUNCED: Final = frozenset({"euc_kr", "gb2312"})
+"""Sets of two bytes in G1, where they stand only after their escape sequence (PS3.5 section 6.1.2.5.1)."""
+
+_KATAKANA: Final = 0xA1
+"""First byte of JIS X 0201's katakana, in G1. Its G0 differs from ASCII in 5CH (yen sign) and 7EH (overline)."""
+
 _ESCAPE = re.compile(rb"\x1b(\$[()][@-~]|\$[@-~]|[()\-.][@-~])")
 _NUMBER = re.compile(r"(?:IR|8859)[ _-]*(\d{1,3})")
 _RUNS = re.compile(rb"[\x21-\x7e]+|[\x80-\xff]+|[\x00-\x20\x7f]+")
@@ -49,10 +55,14 @@ class Charset:
         declared set is not known, or none is declared.
     has_extensions : bool
         Whether escape sequences may change the set (ISO 2022).
+    assumed : str
+        Python's codec for what stands in G1 though no escape sequence put
+        anything there; empty where that cannot be told.
     """
 
     codec: str = ""
     has_extensions: bool = False
+    assumed: str = ""
 
     def decode(self, raw: bytes, *, is_name: bool = False) -> str:
         """Give the text of a value; never raises.
@@ -67,13 +77,13 @@ class Charset:
         if b"\x1b" in raw and (self.has_extensions or self.codec in ("", "shift_jis")):
             return self._decode_extended(raw, _NAME_DELIMITERS if is_name else _DELIMITERS)
         if self.codec:
-            return raw.decode(self.codec, "replace")
+            return raw.decode(self.assumed or self.codec, "replace")
         return _guess(raw)
 
     def _decode_extended(self, raw: bytes, delimiters: re.Pattern[bytes]) -> str:
         """Follow ISO 2022: an escape sequence changes G0 or G1 until the next one, or a delimiter."""
         first = self.codec or "ascii"
-        g0, g1 = "ascii", first
+        g0, g1 = "ascii", self.assumed or first
         text: list[str] = []
         position = 0
         for escape in _ESCAPE.finditer(raw):
@@ -144,7 +154,16 @@ def _known(terms: tuple[str, ...]) -> tuple[Charset, bool]:
         first = "ascii"
     elif first == "ascii":
         first = "" if not extended else "ascii"
-    return Charset(first or "", extended), all(codec is not None for codec in codecs)
+    return Charset(first or "", extended, _assumed(codecs)), all(codec is not None for codec in codecs)
+
+
+def _assumed(codecs: list[str | None]) -> str:
+    """Give the one set of single bytes that extends ASCII, since devices forget its escape sequence."""
+    match codecs:
+        case ["ascii", str(codec)] if codec in ("latin_1", "shift_jis") or codec.startswith("iso8859_"):
+            return codec
+        case _:
+            return ""
 
 
 def charset_of(terms: tuple[str, ...]) -> tuple[Charset, bool]:
@@ -175,13 +194,21 @@ def encode(text: str, terms: tuple[str, ...], *, is_name: bool = False) -> bytes
     charset, is_known = charset_of(terms)
     if not is_known:
         return None
+    first = "ascii" if charset.codec in _ANNOUNCED else charset.codec or "ascii"
     try:
-        return text.encode(charset.codec or "ascii")
+        return _plain(text, first)
     except UnicodeEncodeError:
         if not charset.has_extensions:
             return None
     delimiters = "\\^=\r\n\f\t" if is_name else "\\\r\n\f\t"
-    return _encode_extended(text, charset.codec or "ascii", terms, delimiters)
+    return _encode_extended(text, first, terms, delimiters)
+
+
+def _plain(text: str, codec: str) -> bytes:
+    """Encode without escape sequences; Python's ``shift_jis`` is JIS X 0201 only as far as ``_bare`` lets it."""
+    if codec != "shift_jis":
+        return text.encode(codec)
+    return b"".join(_bare(character, codec) for character in text)
 
 
 def _escapes_of(terms: tuple[str, ...]) -> list[tuple[bytes, str]]:
@@ -195,18 +222,21 @@ def _escapes_of(terms: tuple[str, ...]) -> list[tuple[bytes, str]]:
 
 
 def _encode_extended(text: str, first: str, terms: tuple[str, ...], delimiters: str) -> bytes | None:
-    """Write ISO 2022: each run of characters in the first declared set that has them, ASCII before each delimiter."""
+    """Write ISO 2022: each run of characters in the first declared set that has them, G0 as it was at delimiters."""
     allowed = _escapes_of(terms)
+    back = b"\x1b(J" if first == "shift_jis" else b"\x1b(B"
     written = bytearray()
     current: tuple[bytes, str] | None = None
     for character in text:
         if character.isascii() or _fits(character, first):
             if current is not None and current[1] in _PAIRS:
-                written += b"\x1b(B"
+                written += back
                 current = None
             if character in delimiters:
                 current = None
             if character.isascii():
+                if not _fits(character, first):
+                    return None
                 written += character.encode("ascii")
                 continue
         if _fits(character, first):
@@ -222,7 +252,7 @@ def _encode_extended(text: str, first: str, terms: tuple[str, ...], delimiters: 
             current = choice
         written += _bare(character, choice[1])
     if current is not None and current[1] in _PAIRS:
-        written += b"\x1b(B"
+        written += back
     return bytes(written)
 
 
@@ -240,6 +270,14 @@ def _bare(character: str, codec: str) -> bytes:
         if not encoded.startswith(_PAIRS[codec]):
             raise UnicodeEncodeError(codec, character, 0, 1, "not in this set")
         return encoded[len(_PAIRS[codec]) : -3]
-    if codec == "shift_jis" and len(encoded) != 1:
+    if codec == "shift_jis" and not _is_jis_roman(character) and (len(encoded) != 1 or encoded[0] < _KATAKANA):
         raise UnicodeEncodeError(codec, character, 0, 1, "not in JIS X 0201")
     return encoded
+
+
+def _is_jis_roman(character: str) -> bool:
+    """Say whether JIS X 0201 has an ASCII character where ASCII has it, or it is 5CH, which delimits values.
+
+    The yen sign is 5CH there, and so cannot stand in a value.
+    """
+    return character.isascii() and character != "~"
