@@ -451,6 +451,43 @@ def test_keys_of_a_level_below_are_left_aside_and_told() -> None:
     assert "00080060" not in query.project({})
 
 
+PRIVATE = "00211001"
+AT_LEVELS = {
+    "PatientName": Level.PATIENT,
+    "PatientComments": Level.PATIENT,
+    "NumberOfPatientRelatedStudies": Level.PATIENT,
+    "InstanceAvailability": Level.PATIENT,
+    "RetrieveAETitle": Level.PATIENT,
+    "StudyDescription": Level.STUDY,
+    "StudyComments": Level.STUDY,
+    "ModalitiesInStudy": Level.STUDY,
+    "NumberOfStudyRelatedSeries": Level.STUDY,
+    "InstitutionName": Level.SERIES,
+    "StationName": Level.SERIES,
+    "Manufacturer": Level.SERIES,
+    "NumberOfSeriesRelatedInstances": Level.SERIES,
+    "AnatomicRegionsInStudyCodeSequence": Level.IMAGE,
+    "AcquisitionDateTime": Level.IMAGE,
+    "Rows": Level.IMAGE,
+}
+
+
+@pytest.mark.parametrize("level", Level)
+def test_only_what_a_level_holds_is_matched_there_or_answered(level: Level) -> None:
+    asked = _identifier(level.value, **{keyword: _element("LO") for keyword in AT_LEVELS}) | {
+        PRIVATE: _element("LO", "x"),
+        "00321060": _element("LO", "x"),  # Requested Procedure Description, which is nowhere in our lists
+    }
+    query = query_from_identifier(asked, root=Root.PATIENT, relational=True)
+    order = list(Level)
+    below = {tags.key(getattr(tags, word)) for word, own in AT_LEVELS.items() if order.index(own) > order.index(level)}
+    assert query.ignored == (below | {PRIVATE, "00321060"} if level is not Level.IMAGE else set())
+    assert not query.ignored & query.keys.keys()
+    assert not query.ignored & query.project({}).keys()
+    assert query.matches({}) == (level is not Level.IMAGE)
+    assert query.matches({PRIVATE: _element("LO", "x"), "00321060": _element("LO", "x")})
+
+
 # --- answers ------------------------------------------------------------------
 
 

@@ -8,13 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from leadglass.dicom import dictionary, tags
+from leadglass.dicom.levels import MADE
 from leadglass.dicom.matching import NO_MATCH, Level, Query, Root, query_from_identifier
 from leadglass.dicom.model import Attributes
 from leadglass.errors import Denied
 from leadglass.policy.action import Action
 from leadglass.policy.permit import Permit
 from leadglass.policy.scope import Field, Scope
-from leadglass.vault import finding
+from leadglass.vault import counting, finding
 from leadglass.vault.index.query_sql import Narrowed
 from leadglass.vault.vault import Vault
 from tests.callers import permit
@@ -181,6 +182,36 @@ def test_series_are_found_by_what_stands_above_them(three: Vault) -> None:
 )
 def test_instances_are_found(three: Vault, keys: dict[str, object], instances: list[str]) -> None:
     assert found(three, asking(Level.IMAGE, keys), "SOPInstanceUID") == instances
+
+
+@pytest.mark.parametrize(
+    ("level", "keyword", "value", "other", "is_held"),
+    [
+        (Level.STUDY, "InstitutionName", "Here", "Elsewhere", False),
+        (Level.STUDY, "Rows", 8, 9, False),
+        (Level.SERIES, "InstitutionName", "Here", "Elsewhere", True),
+        (Level.SERIES, "Rows", 8, 9, False),
+        (Level.IMAGE, "InstitutionName", "Here", "Elsewhere", True),
+        (Level.IMAGE, "Rows", 8, 9, True),
+        (Level.PATIENT, "PatientComments", "So", "Or so", True),
+        (Level.STUDY, "PatientComments", "So", "Or so", True),
+        (Level.PATIENT, "StudyDescription", "Head", "Foot", False),
+    ],
+)
+def test_a_key_that_its_level_does_not_hold_neither_narrows_nor_is_answered(
+    vault: Vault, level: Level, keyword: str, value: object, other: object, is_held: bool
+) -> None:
+    store(vault, instance(**{keyword: value}))
+    for asks, is_found in ((value, True), (other, not is_held), (None, True)):
+        answers = matches(vault, asking(level, {keyword: asks}, root=Root.PATIENT))
+        assert bool(answers) == is_found
+        for answer in answers:
+            assert (tags.key(getattr(tags, keyword)) in answer) == is_held
+            assert not is_held or values(answer, keyword) != []
+
+
+def test_what_is_counted_is_what_the_levels_say_is_made() -> None:
+    assert {tags.key(tag) for tag in MADE} == counting.COUNTED | {tags.key(tags.RetrieveAETitle)}
 
 
 def test_an_instance_answers_with_its_number_or_none(three: Vault) -> None:

@@ -1,7 +1,9 @@
 """Levels: the Query/Retrieve hierarchy and which attributes stand where (PS3.4 sections C.3 and C.6).
 
-Rule: an attribute that can stand at several levels, or is not listed, belongs
-to none here, and is asked for wherever it was recorded.
+Rule: an attribute that is not listed, private ones included, stands on
+instances. What is listed has one value for the whole study or series, by its
+module (PS3.3 C.7.1, C.7.2, C.7.3), or is made by the archive; the index keeps it
+there, and nothing else is answered at that level.
 """
 
 from enum import StrEnum
@@ -36,27 +38,28 @@ UNIQUE_KEY: Final = {
 
 _ORDER: Final = (Level.PATIENT, Level.STUDY, Level.SERIES, Level.IMAGE)
 
-_STUDY: Final = frozenset(
+STUDY_ATTRIBUTES: Final = frozenset(
     {
         tags.StudyInstanceUID,
         tags.StudyDate,
         tags.StudyTime,
         tags.StudyID,
         tags.StudyDescription,
+        tags.StudyComments,
         tags.AccessionNumber,
         tags.ReferringPhysicianName,
-        tags.NameOfPhysiciansReadingStudy,
+        tags.ConsultingPhysicianName,
         tags.PhysiciansOfRecord,
-        tags.ModalitiesInStudy,
-        tags.SOPClassesInStudy,
-        tags.AnatomicRegionsInStudyCodeSequence,
-        tags.ProcedureCodeSequence,
+        tags.NameOfPhysiciansReadingStudy,
         tags.AdmittingDiagnosesDescription,
-        tags.NumberOfStudyRelatedSeries,
-        tags.NumberOfStudyRelatedInstances,
+        tags.ProcedureCodeSequence,
+        tags.ReferencedStudySequence,
+        tags.ReferencedPatientSequence,
     }
 )
-_SERIES: Final = frozenset(
+"""What is recorded once for a study, besides the patient's group."""
+
+SERIES_ATTRIBUTES: Final = frozenset(
     {
         tags.SeriesInstanceUID,
         tags.Modality,
@@ -65,45 +68,44 @@ _SERIES: Final = frozenset(
         tags.SeriesTime,
         tags.SeriesDescription,
         tags.Laterality,
+        tags.BodyPartExamined,
+        tags.AnatomicRegionSequence,
+        tags.PatientPosition,
         tags.ProtocolName,
         tags.PerformingPhysicianName,
         tags.OperatorsName,
-        tags.BodyPartExamined,
-        tags.PatientPosition,
+        tags.FrameOfReferenceUID,
         tags.RequestAttributesSequence,
+        tags.ReferencedPerformedProcedureStepSequence,
         tags.PerformedProcedureStepStartDate,
         tags.PerformedProcedureStepStartTime,
         tags.PerformedProcedureStepID,
         tags.PerformedProcedureStepDescription,
-        tags.NumberOfSeriesRelatedInstances,
+        tags.Manufacturer,
+        tags.ManufacturerModelName,
+        tags.InstitutionName,
+        tags.InstitutionAddress,
+        tags.InstitutionalDepartmentName,
+        tags.StationName,
+        tags.DeviceSerialNumber,
+        tags.SoftwareVersions,
     }
 )
-_IMAGE: Final = frozenset(
-    {
-        tags.SOPInstanceUID,
-        tags.SOPClassUID,
-        tags.InstanceNumber,
-        tags.AcquisitionNumber,
-        tags.ImageType,
-        tags.InstanceCreationDate,
-        tags.InstanceCreationTime,
-        tags.ContentDate,
-        tags.ContentTime,
-        tags.AcquisitionDate,
-        tags.AcquisitionTime,
-        tags.AcquisitionDateTime,
-        tags.NumberOfFrames,
-        tags.Rows,
-        tags.Columns,
-        tags.SamplesPerPixel,
-        tags.BitsAllocated,
-        tags.BitsStored,
-        tags.PhotometricInterpretation,
-        tags.ContentLabel,
-        tags.CompletionFlag,
-        tags.VerificationFlag,
-    }
-)
+"""What is recorded once for a series."""
+
+MADE: Final = {
+    tags.RetrieveAETitle: Level.PATIENT,
+    tags.InstanceAvailability: Level.PATIENT,
+    tags.NumberOfPatientRelatedStudies: Level.PATIENT,
+    tags.NumberOfPatientRelatedSeries: Level.PATIENT,
+    tags.NumberOfPatientRelatedInstances: Level.PATIENT,
+    tags.ModalitiesInStudy: Level.STUDY,
+    tags.SOPClassesInStudy: Level.STUDY,
+    tags.NumberOfStudyRelatedSeries: Level.STUDY,
+    tags.NumberOfStudyRelatedInstances: Level.STUDY,
+    tags.NumberOfSeriesRelatedInstances: Level.SERIES,
+}
+"""What the archive says of itself or counts (PS3.4 section C.3.4), by the highest level at which it does."""
 
 
 def levels(root: Root) -> tuple[Level, ...]:
@@ -116,18 +118,22 @@ def levels_down_to(root: Root, level: Level) -> tuple[Level, ...]:
     return tuple(each for each in levels(root) if _ORDER.index(each) <= _ORDER.index(level))
 
 
-def level_of(tag: int) -> Level | None:
-    """Give the level that an attribute belongs to; None where it may stand at several."""
-    if tag in _STUDY:
+def is_of_patient(tag: int) -> bool:
+    """Say whether an attribute is in the patient's group (0010)."""
+    return tag >> 16 == tags.PatientID >> 16
+
+
+def level_of(tag: int) -> Level:
+    """Give the highest level at which an attribute is answered."""
+    if tag in MADE:
+        return MADE[tag]
+    if is_of_patient(tag):
+        return Level.PATIENT
+    if tag in STUDY_ATTRIBUTES:
         return Level.STUDY
-    if tag in _SERIES:
-        return Level.SERIES
-    if tag in _IMAGE:
-        return Level.IMAGE
-    return Level.PATIENT if tag == tags.PatientID else None
+    return Level.SERIES if tag in SERIES_ATTRIBUTES else Level.IMAGE
 
 
 def is_below(tag: int, level: Level) -> bool:
-    """Say whether an attribute belongs to a level below ``level``, where no single value answers."""
-    own = level_of(tag)
-    return own is not None and _ORDER.index(own) > _ORDER.index(level)
+    """Say whether an attribute stands below ``level``, where no single value answers."""
+    return _ORDER.index(level_of(tag)) > _ORDER.index(level)

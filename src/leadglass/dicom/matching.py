@@ -116,7 +116,8 @@ class Query:
     combined : tuple of DateTimeRange
         Date and time keys that were read as one; their tags are universal in ``keys``.
     ignored : frozenset of str
-        Keys of a level below, or of a VR that cannot be matched: not looked at, not returned.
+        Keys of a level below, which is where anything unknown stands, or of a VR
+        that cannot be matched: not looked at, not returned.
     """
 
     level: Level
@@ -232,7 +233,7 @@ def query_from_identifier(
             continue
         key = Universal() if tag in _ALWAYS_UNIVERSAL else _key(tag, element, reading)
         if key is None or is_below(tag, level):
-            ignored.add(name)
+            ignored.add(name)  # as if it had zero length, and without an answer (PS3.4 C.2.2.1.3)
             continue
         keys[name] = key
         vrs[name] = element["vr"]

@@ -13,11 +13,12 @@ from typing import Any, Final, TypeVar, assert_never
 from sqlalchemy import Column, ColumnElement, Connection, Select, select
 
 from leadglass.dicom import tags
-from leadglass.dicom.matching import NO_MATCH, Level, Query
+from leadglass.dicom.levels import Level, level_of
+from leadglass.dicom.matching import NO_MATCH, Query
 from leadglass.dicom.model import Attributes
 from leadglass.policy.permit import Permit
 from leadglass.vault import counting
-from leadglass.vault.index import levels, packed
+from leadglass.vault.index import packed
 from leadglass.vault.index.query_sql import narrow
 from leadglass.vault.index.scope_sql import one_of, where
 from leadglass.vault.index.tables import instance, series, study
@@ -187,7 +188,7 @@ def _pages(
 
 def _is_above(key: str) -> bool:
     """Say whether an attribute is known without looking at the instance's own."""
-    return key in _IN_COLUMNS or key in counting.COUNTED or levels.is_of_study(key) or levels.is_of_series(key)
+    return key in _IN_COLUMNS or level_of(int(key, 16)) is not Level.IMAGE
 
 
 def _study_attributes(
