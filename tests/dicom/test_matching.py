@@ -237,13 +237,13 @@ def test_a_key_at_the_limits_is_answered() -> None:
 def test_the_patterns_of_an_identifier_are_limited_together() -> None:
     def private(count: int, text: str) -> Attributes:
         keys = {f"0021{0x1000 + n:04X}": _element("LT", *[text] * 20) for n in range(count)}
-        return _identifier("STUDY") | keys
+        return _identifier("IMAGE") | keys
 
-    query_from_identifier(private(5, "a*"), root=Root.STUDY, relational=False)
+    query_from_identifier(private(5, "a*"), root=Root.STUDY, relational=True)
     with pytest.raises(BadInput, match="more than 100 patterns in all keys"):
-        query_from_identifier(private(6, "a*"), root=Root.STUDY, relational=False)
+        query_from_identifier(private(6, "a*"), root=Root.STUDY, relational=True)
     with pytest.raises(BadInput, match="over 32,768 characters of patterns in all"):
-        query_from_identifier(private(2, "a" * 1_000 + "*"), root=Root.STUDY, relational=False)
+        query_from_identifier(private(2, "a" * 1_000 + "*"), root=Root.STUDY, relational=True)
 
 
 def test_the_keys_of_an_identifier_are_limited_those_in_sequences_too() -> None:
@@ -449,6 +449,15 @@ def test_keys_of_a_level_below_are_left_aside_and_told() -> None:
     assert query.ignored == {"00080060", "0020000E"}
     assert _has(query)
     assert "00080060" not in query.project({})
+
+
+def test_a_key_that_is_left_aside_may_say_anything() -> None:
+    query = _study(AcquisitionDate=_element("DA", "yesterday"), SeriesDescription=_element("LO", *["a*"] * 101))
+    assert query.ignored == {"00080022", "0008103E"}
+    with pytest.raises(BadInput, match="AcquisitionDate"):
+        query_from_identifier(
+            _identifier("IMAGE", AcquisitionDate=_element("DA", "yesterday")), root=Root.STUDY, relational=True
+        )
 
 
 PRIVATE = "00211001"

@@ -231,9 +231,13 @@ def query_from_identifier(
         tag = int(name, 16)
         if tag in _NOT_KEYS or tags.is_group_length(tag):
             continue
+        if is_below(tag, level):
+            reading.count_key()
+            ignored.add(name)  # as if it had zero length, whatever it says, and without an answer (PS3.4 C.2.2.1.3)
+            continue
         key = Universal() if tag in _ALWAYS_UNIVERSAL else _key(tag, element, reading)
-        if key is None or is_below(tag, level):
-            ignored.add(name)  # as if it had zero length, and without an answer (PS3.4 C.2.2.1.3)
+        if key is None:
+            ignored.add(name)
             continue
         keys[name] = key
         vrs[name] = element["vr"]
