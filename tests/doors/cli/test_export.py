@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from pydicom import dcmread  # pyright: ignore[reportUnknownVariableType] - pydicom's os.PathLike
+from pydicom.dataset import Dataset
 from pydicom.fileset import FileSet
+from pydicom.uid import BasicTextSRStorage, GrayscaleSoftcopyPresentationStateStorage, SecondaryCaptureImageStorage
 
 from leadglass.dicom.part10 import read_file
 from leadglass.dicom.source import Bytes
@@ -187,6 +189,157 @@ def test_an_instance_without_names_or_dates_still_gets_its_record(cli: Cli, tmp_
     cli.do("export", "--study", uid(1), "--out", tmp_path / "out")
     with _file_set(tmp_path / "out/DICOMDIR") as files:
         assert len(files) == 1
+
+
+def _export(cli: Cli, folder: Path, *files: Dataset) -> list[Dataset]:
+    """Bring files in and out again; give the directory's records as they are read back."""
+    (folder / "in").mkdir()
+    for number, ds in enumerate(files):
+        (folder / "in" / str(number)).write_bytes(file_of(ds))
+    cli.do("import", folder / "in")
+    studies = [word for study in dict.fromkeys(ds.StudyInstanceUID for ds in files) for word in ("--study", study)]
+    cli.do("export", *studies, "--out", folder / "out")
+    return list(dcmread(folder / "out/DICOMDIR").DirectoryRecordSequence)
+
+
+def _of(records: list[Dataset], kind: str) -> list[Dataset]:
+    return [record for record in records if record.DirectoryRecordType == kind]
+
+
+def _filed(records: list[Dataset]) -> list[tuple[str, str, str]]:
+    """Give (Patient ID, name, study) as a reader of the directory shows them."""
+    filed: list[tuple[str, str, str]] = []
+    patient = Dataset()
+    for record in records:
+        if record.DirectoryRecordType == "PATIENT":
+            patient = record
+        elif record.DirectoryRecordType == "STUDY":
+            filed.append((patient.PatientID, str(patient.PatientName), record.StudyInstanceUID))
+    return filed
+
+
+def _document(sop_class: str, **values: object) -> Dataset:
+    ds = image(Modality="SR", SOPClassUID=sop_class, ContentDate="20260102", ContentTime="1010")
+    ds.CompletionFlag, ds.VerificationFlag = "COMPLETE", "UNVERIFIED"
+    for keyword in ("PixelData", "Rows", "Columns"):
+        del ds[keyword]
+    for keyword, value in values.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def _observer(moment: str) -> Dataset:
+    item = Dataset()
+    item.VerifyingOrganization, item.VerificationDateTime = "Ward", moment
+    return item
+
+
+def test_studies_of_patients_without_an_id_are_never_filed_under_one_patient(cli: Cli, tmp_path: Path) -> None:
+    records = _export(
+        cli,
+        tmp_path,
+        image(1, PatientID="", PatientName="Alpha^One"),
+        image(2, PatientID="", PatientName="Beta^Two"),
+        image(2, 2, PatientID="", PatientName="Beta^Two"),
+        image(3, PatientID="NOID-1", PatientName="Gamma^Three"),
+    )
+    assert sorted(_filed(records)) == [
+        ("NOID-1", "Gamma^Three", uid(3)),
+        ("NOID-2", "Alpha^One", uid(1)),
+        ("NOID-3", "Beta^Two", uid(2)),
+    ]
+    stored = [dcmread(path) for path in (tmp_path / "out/DICOM").rglob("IM*")]
+    assert sorted(ds.PatientID or "" for ds in stored) == ["", "", "", "NOID-1"]
+    with _file_set(tmp_path / "out/DICOMDIR") as files:
+        assert len(files.find(PatientID="NOID-2")) == 1
+
+
+def test_an_id_of_another_issuer_is_another_patient(cli: Cli, tmp_path: Path) -> None:
+    records = _export(
+        cli,
+        tmp_path,
+        image(1, PatientID="7", IssuerOfPatientID="NORTH"),
+        image(2, PatientID="7", IssuerOfPatientID="SOUTH"),
+        image(3, PatientID="7", IssuerOfPatientID="NORTH"),
+    )
+    patients = _of(records, "PATIENT")
+    assert [(each.PatientID, each.IssuerOfPatientID) for each in patients] == [("7", "NORTH"), ("7", "SOUTH")]
+    assert [study for _, _, study in _filed(records)] == [uid(1), uid(3), uid(2)]
+
+
+def test_a_backslash_in_an_id_does_not_make_two_patients_one(cli: Cli, tmp_path: Path) -> None:
+    records = _export(cli, tmp_path, image(1, PatientID=["A", "1"]), image(2, PatientID=["A", "2"]))
+    assert len(_of(records, "PATIENT")) == 2
+
+
+def test_what_a_record_must_have_and_no_instance_gives_is_made_up(cli: Cli, tmp_path: Path) -> None:
+    files = [image(1, 1, 1), image(1, 1, 2), image(1, 1, 3, InstanceNumber=1), image(1, 2, 1, SeriesNumber=1)]
+    for ds in files:
+        for keyword in ("StudyID", "StudyDate", "StudyTime", "Modality"):
+            setattr(ds, keyword, None)
+    for ds in files[:3]:
+        ds.SeriesNumber = None
+    files[0].InstanceNumber = files[1].InstanceNumber = None
+    records = _export(cli, tmp_path, *files)
+    (study,) = _of(records, "STUDY")
+    assert (study.StudyID, study.StudyDate, study.StudyTime) == ("NOID-1", "19000101", "000000")
+    assert sorted((each.SeriesNumber, each.Modality) for each in _of(records, "SERIES")) == [(1, "OT"), (2, "OT")]
+    assert sorted(each.InstanceNumber for each in _of(records, "IMAGE")) == [1, 1, 2, 3]
+    stored = [dcmread(path) for path in (tmp_path / "out/DICOM").rglob("IM*")]
+    assert not any(ds.StudyDate or ds.StudyID or ds.Modality for ds in stored)
+
+
+@pytest.mark.parametrize(
+    ("values", "moment"),
+    [
+        ({"SeriesDate": "20260203", "SeriesTime": "0405", "ContentDate": "20260301"}, ("20260203", "0405")),
+        ({"AcquisitionDate": "20260204", "ContentDate": "20260204", "ContentTime": "07"}, ("20260204", "07")),
+        ({"ContentDate": "20260205"}, ("20260205", "000000")),
+        ({"StudyTime": "08", "ContentDate": "20260205", "ContentTime": "09"}, ("20260205", "08")),
+        ({"StudyDate": "20260101", "ContentDate": "20260205", "ContentTime": "09"}, ("20260101", "000000")),
+    ],
+)
+def test_the_date_of_a_study_comes_from_its_instances(
+    cli: Cli, tmp_path: Path, values: dict[str, str], moment: tuple[str, str]
+) -> None:
+    ds = image(StudyDate=None, StudyTime=None)
+    for keyword, value in values.items():
+        setattr(ds, keyword, value)
+    (study,) = _of(_export(cli, tmp_path, ds), "STUDY")
+    assert (study.StudyDate, study.StudyTime) == moment
+
+
+def test_a_document_has_the_date_of_its_verification_only_when_verified(cli: Cli, tmp_path: Path) -> None:
+    observers = [_observer("20260103"), _observer("20260105"), _observer("20260104")]
+    verified = _document(BasicTextSRStorage, VerificationFlag="VERIFIED", VerifyingObserverSequence=observers)
+    draft = _document(BasicTextSRStorage, SOPInstanceUID=uid(1, 1, 2), InstanceNumber=2)
+    draft.VerifyingObserverSequence = [_observer("20260103")]
+    first, second = sorted(_of(_export(cli, tmp_path, verified, draft), "SR DOCUMENT"), key=lambda r: r.InstanceNumber)
+    assert (first.VerificationFlag, first.VerificationDateTime) == ("VERIFIED", "20260105")
+    assert second.VerificationFlag == "UNVERIFIED"
+    assert "VerificationDateTime" not in second
+
+
+def test_a_document_has_the_modifiers_of_its_title_and_nothing_else_of_its_content(cli: Cli, tmp_path: Path) -> None:
+    modifier, text = Dataset(), Dataset()
+    modifier.RelationshipType, modifier.ValueType, modifier.TextValue = "HAS CONCEPT MOD", "TEXT", "modifier"
+    text.RelationshipType, text.ValueType, text.TextValue = "CONTAINS", "TEXT", "finding"
+    (record,) = _of(
+        _export(cli, tmp_path, _document(BasicTextSRStorage, ContentSequence=[text, modifier])), "SR DOCUMENT"
+    )
+    assert [item.TextValue for item in record.ContentSequence] == ["modifier"]
+
+
+def test_a_presentation_has_the_series_it_applies_to(cli: Cli, tmp_path: Path) -> None:
+    series, reference = Dataset(), Dataset()
+    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = SecondaryCaptureImageStorage, uid(1, 1, 9)
+    series.SeriesInstanceUID, series.ReferencedImageSequence = uid(1, 1), [reference]
+    state = _document(GrayscaleSoftcopyPresentationStateStorage, ReferencedSeriesSequence=[series])
+    other = _document(GrayscaleSoftcopyPresentationStateStorage, SOPInstanceUID=uid(1, 1, 2), InstanceNumber=2)
+    first, second = sorted(_of(_export(cli, tmp_path, state, other), "PRESENTATION"), key=lambda r: r.InstanceNumber)
+    assert first.ReferencedSeriesSequence == state.ReferencedSeriesSequence
+    assert "ReferencedSeriesSequence" not in second
+    assert (first.ContentLabel, first.PresentationCreationDate) == ("UNNAMED", "20260102")
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,9 @@ _RECORDS: Final[dict[str, tuple[str, ...]]] = {
     "RT STRUCTURE SET": ("InstanceNumber", "StructureSetLabel", "StructureSetDate", "StructureSetTime"),
     "RT PLAN": ("InstanceNumber", "RTPlanLabel", "RTPlanDate", "RTPlanTime"),
     "RT TREAT RECORD": ("InstanceNumber", "TreatmentDate", "TreatmentTime"),
-    "ENCAP DOC": (*_CONTENT, "DocumentTitle", "ConceptNameCodeSequence", "MIMETypeOfEncapsulatedDocument"),
+    "ENCAP DOC": (*_CONTENT, "DocumentTitle", "HL7InstanceIdentifier", "ConceptNameCodeSequence",
+        "MIMETypeOfEncapsulatedDocument",
+    ),
     "RAW DATA": _CONTENT,
     "SPECTROSCOPY": (
         "ImageType", *_CONTENT, "NumberOfFrames", "Rows", "Columns", "DataPointRows", "DataPointColumns",
@@ -127,8 +129,8 @@ _SERIES = ("Modality", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription")
 
 _IF_THERE: Final = frozenset({
     "ImageType", "Rows", "Columns", "NumberOfFrames", "DataPointRows", "DataPointColumns", "IssuerOfPatientID",
-    "SeriesDescription", "ReferencedSeriesSequence", "BlendingSequence",
-    "DoseSummationType", "MIMETypeOfEncapsulatedDocument", "UserContentLabel", "UserContentLongLabel",
+    "SeriesDescription", "ReferencedSeriesSequence", "BlendingSequence", "DoseSummationType",
+    "HL7InstanceIdentifier", "MIMETypeOfEncapsulatedDocument", "UserContentLabel", "UserContentLongLabel",
 })  # fmt: skip
 """What a record has with a value or not at all (Type 1C, 3, and Type 1 that is never made up)."""
 
@@ -219,18 +221,26 @@ def _values(attributes: Attributes, keyword: str) -> list[object]:
     return element.get("Value", []) if element is not None else []
 
 
+def _texts(attributes: Attributes, keyword: str) -> list[str]:
+    return ["" if value is None else str(value).strip() for value in _values(attributes, keyword)]
+
+
 def _first(attributes: Attributes, keyword: str) -> str:
     """Give the first value as text; empty when there is none, or nothing but spaces."""
-    values = _values(attributes, keyword)
-    return str(values[0]).strip() if values and values[0] is not None else ""
+    texts = _texts(attributes, keyword)
+    return texts[0] if texts else ""
+
+
+def _has(attributes: Attributes, keyword: str) -> bool:
+    return any(_texts(attributes, keyword))
 
 
 def _copy(source: Attributes, keywords: Iterable[str], to: Attributes) -> None:
     """Copy the attributes that are still without a value; one that may be empty (Type 2) is there without one."""
     for keyword in keywords:
-        if _first(to, keyword):
+        if _has(to, keyword):
             continue
-        if _first(source, keyword):
+        if _has(source, keyword):
             key = f"{_tags()[keyword]:08X}"
             to[key] = source[key]
         elif keyword not in _IF_THERE:
@@ -253,10 +263,10 @@ def record_type(sop_class_uid: str) -> str:
 
 def _patient_key(attributes: Attributes) -> tuple[str, ...]:
     """Tell patients apart: by ID and issuer; without an ID nothing says that two studies are of one patient."""
-    patient_id = _first(attributes, "PatientID")
-    if not patient_id:
+    if not _has(attributes, "PatientID"):
         return ("study", _first(attributes, "StudyInstanceUID"))
-    return ("patient", patient_id, _first(attributes, "IssuerOfPatientID"))
+    # A backslash does not belong in an ID; where there is one, all that it parts is still the ID.
+    return ("patient", "\\".join(_texts(attributes, "PatientID")), _first(attributes, "IssuerOfPatientID"))
 
 
 def _items(attributes: Attributes, keyword: str) -> list[Attributes]:
@@ -334,7 +344,7 @@ def _complete(patients: dict[str, _Record]) -> None:
 
 def _make_up(record: _Record) -> None:
     for keyword, value in _MADE_UP.items():
-        if f"{_tags()[keyword]:08X}" in record.attributes and not _first(record.attributes, keyword):
+        if f"{_tags()[keyword]:08X}" in record.attributes and not _has(record.attributes, keyword):
             _put(record.attributes, keyword, value)
 
 
@@ -344,7 +354,7 @@ def _number(records: Iterable[_Record], keyword: str, form: str) -> None:
     used = {_first(record.attributes, keyword) for record in listed}
     free = (text for number in count(1) if (text := form.format(number)) not in used)
     for record in listed:
-        if not _first(record.attributes, keyword):
+        if not _has(record.attributes, keyword):
             text = next(free)
             _put(record.attributes, keyword, int(text) if text.isdecimal() else text)
 
