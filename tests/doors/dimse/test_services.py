@@ -394,6 +394,23 @@ def test_patient_root_retrieves_at_every_level(level: str, house: House) -> None
     assert list(collected.instances) == [str(head.SOPInstanceUID)]
 
 
+def test_a_client_that_stores_and_gets_over_one_context_gets_what_we_can_send(house: House) -> None:
+    house.take([CT])
+    way = house.lane("WS1", "store,get")
+    received: list[str] = []
+
+    def take(event: evt.Event) -> int:
+        received.append(str(event.context.transfer_syntax))
+        return 0x0000
+
+    contexts = [(STUDY_GET, UNCOMPRESSED), (CT_STORAGE, (RLE, *UNCOMPRESSED))]
+    with associate(way, contexts, on_store=take, sends_too=True) as assoc:
+        keys = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=study_of(CT))
+        answer = last_status(assoc.send_c_get(keys, UID(STUDY_GET)))
+    assert answer.Status == 0x0000
+    assert received == [EXPLICIT]
+
+
 # --- cancel -------------------------------------------------------------------
 
 

@@ -236,7 +236,8 @@ class _Course:
         LeadglassError
             When there is none to be had.
         """
-        await self._look()
+        if not self.changed:
+            await self._look()
         if self.changed:
             raise AssociationAborted(CHANGED)
         async with self._destination.associate(group.proposals) as link, self._watching(link):
