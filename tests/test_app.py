@@ -215,10 +215,13 @@ MATRIX: dict[str, Case] = {
     "a value of another type": (_settings("[wire]\nidle = 'long'"), (), 1, "must be a number"),
     "a value out of bounds": (_settings("[wire]\nassociations = 0"), (), 1, "must be from"),
     "settings that are no TOML": (_settings("?"), (), 1, "not TOML"),
-    "a bad AE title": (_nothing, ("--ae", "MUCH TOO LONG AE TITLE"), 1, "AE title"),
+    "a bad AE title": (_nothing, ("--ae", "MUCH TOO LONG AE TITLE"), 2, "AE title"),
     "a bad AE title by the settings": (_settings("ae_title = 'BACK\\\\SLASH'"), (), 1, "AE title"),
     "a bad address by the settings": (_settings("[listen]\ndicom_tls = '2762'"), (), 1, "HOST:PORT"),
-    "an address that is none": (_nothing, ("--dicom-tls", "2762"), 1, "HOST:PORT"),
+    "an address that is none": (_nothing, ("--dicom-tls", "2762"), 2, "HOST:PORT"),
+    "a port that is none": (_nothing, ("--dicom-tls", "127.0.0.1:99999"), 2, "HOST:PORT"),
+    "no door at all": (_nothing, ("--dicom-tls", ""), 1, "No door"),
+    "no door at all by the settings": (_settings("[listen]\ndicom_tls = ''"), (), 1, "No door"),
     "a host that nobody knows": (_nothing, ("--dicom-tls", "no-such-host.invalid:0"), 1, "not a name"),
     "an address of another machine": (_enrol, ("--dicom-tls", OFF_LOOPBACK), 1, "not an address of this machine"),
     "the web door": (_nothing, ("--http", "127.0.0.1:0"), 2, "not built yet"),
@@ -269,6 +272,10 @@ def test_a_port_in_use_is_refused(data: Path) -> None:
 
 def test_two_doors_on_one_port_are_refused(data: Path) -> None:
     ended = _serve(data, "--dicom-tls", "127.0.0.1:29911", "--dicom", "127.0.0.1:29911")
+    assert ended.code == 2
+    assert "share" in ended.err
+    (data / "leadglass.toml").write_text("[listen]\ndicom = '127.0.0.1:29911'")
+    ended = _serve(data, "--dicom-tls", "127.0.0.1:29911")
     assert ended.code == 1
     assert "share" in ended.err
 

@@ -102,6 +102,11 @@ def test_a_bad_ae_title_is_refused(title: str) -> None:
         check(_situation(LOOPBACK, ae_title=title))
 
 
+def test_a_start_without_any_door_is_refused() -> None:
+    with pytest.raises(Misconfigured, match="No door"):
+        check(_situation())
+
+
 def test_two_doors_cannot_share_a_port_but_any_free_one_is_two() -> None:
     with pytest.raises(Misconfigured, match="share"):
         check(_situation(LOOPBACK, _listener(Door.DICOM, "127.0.0.1")))

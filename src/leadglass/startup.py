@@ -207,6 +207,12 @@ def _nobody_enrolled(situation: Situation) -> str | None:
     return None
 
 
+def _no_door(situation: Situation) -> str | None:
+    if situation.listeners:
+        return None
+    return "No door is to be opened. Name at least one: --dicom-tls HOST:PORT, or [listen] dicom_tls in leadglass.toml."
+
+
 def _same_port(situation: Situation) -> str | None:
     seen: set[Endpoint] = set()
     for listener in situation.listeners:
@@ -218,6 +224,7 @@ def _same_port(situation: Situation) -> str | None:
 
 CHECKS: Final[tuple[Callable[[Situation], str | None], ...]] = (
     _ae_title,
+    _no_door,
     _same_port,
     _public_address,
     _nobody_enrolled,

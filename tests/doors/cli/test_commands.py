@@ -1,6 +1,8 @@
 """Commands: help, exit codes, and what is said to people and to programs."""
 
+import errno
 import json
+import os
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -81,6 +83,12 @@ def test_help_does_not_make_the_application(capsys: pytest.CaptureFixture[str]) 
         ["delete", "--study", "not a uid", "--yes"],
         ["quarantine", "accept", "x"],
         ["serve", "--http", "127.0.0.1:8443"],
+        ["serve", "--dicom-tls", "foo"],
+        ["serve", "--dicom", "127.0.0.1:99999"],
+        ["serve", "--dicom-tls", "127.0.0.1:1104", "--dicom", "127.0.0.1:1104"],
+        ["serve", "--ae", "MUCH TOO LONG AE TITLE"],
+        ["export", "--query", "StudyDate=2004-01-19", "--out", "out"],
+        ["export", "--query", "Foo=bar", "--out", "out"],
     ],
     ids=" ".join,
 )
@@ -89,6 +97,61 @@ def test_wrong_usage_is_exit_two_with_a_sentence(arguments: list[str], cli: Cli)
     assert ended.code == 2, ended
     assert ended.err.startswith("leadglass: ") or "Usage:" in ended.err + ended.out
     assert ended.out == "" or "Usage:" in ended.out
+
+
+@pytest.mark.parametrize("arguments", [[], ["device"], ["audit"]], ids=" ".join)
+def test_a_command_without_what_it_needs_shows_its_help_plainly(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments, App) == 2
+    said = capsys.readouterr()
+    assert said.out.startswith("Usage: leadglass")
+    assert said.err == ""
+
+
+def test_a_query_that_cannot_be_asked_says_how_to_write_it(cli: Cli, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "out")
+    assert "unknown attribute" in cli("export", "--query", "Foo=bar", *out).err
+    assert "20040101-20041231" in cli("export", "--query", "StudyDate=2004-01-19", *out).err
+    for dates in ("20040119", "20040101-", "-20041231", "20040101-20041231"):
+        assert cli("export", "--query", f"StudyDate={dates}", *out).code == 1, "understood, and nothing matches"
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.EROFS, "cannot be written to: Read-only"), (errno.EACCES, "cannot be written to"), (errno.ENOSPC, "full")],
+)
+def test_a_destination_that_cannot_be_written_to_is_named(
+    number: int, said: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "x").write_bytes(file_of(image()))
+    cli.do("import", tmp_path / "x")
+    monkeypatch.setattr("leadglass.doors.cli.exporting._write", fail)
+    for name in ("out", "out.zip"):
+        ended = cli("export", "--study", uid(1), "--out", tmp_path / name)
+        assert ended.code == 1
+        assert said in ended.err
+        assert str(tmp_path / name) in ended.err
+        assert "--out" in ended.err
+
+
+def test_a_folder_that_files_cannot_be_made_in_is_named(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(file_of(image()))
+    cli.do("import", tmp_path / "x")
+    for name in ("/proc/leadglass", "/proc/leadglass.zip", "/proc/self/deep/er"):
+        ended = cli("export", "--study", uid(1), "--out", name)
+        assert ended.code == 1
+        assert "--out" in ended.err
+        assert "defect" not in ended.err
+
+
+def test_what_was_typed_wrongly_is_named(cli: Cli, tmp_path: Path) -> None:
+    ended = cli("import", tmp_path / "nowhere")
+    assert ended.code == 1
+    assert f"{tmp_path / 'nowhere'} cannot be read" in ended.out
 
 
 def test_the_demo_has_no_web_door_yet(capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,6 +254,34 @@ def test_a_device_is_added_enrolled_listed_and_removed(cli: Cli, tmp_path: Path)
     assert cli("device", "remove", "CT1").code == 1
 
 
+def test_changing_a_device_says_that_its_certificate_stays(cli: Cli, tmp_path: Path) -> None:
+    assert "device enroll" in cli.do("device", "add", "CT1", "--address", "10.1.2.3").err
+    assert "device enroll" in cli.do("device", "add", "CT1", "--address", "10.1.2.4", "--replace").err
+    cli.do("device", "enroll", "CT1", "--out", tmp_path / "ct1")
+    said = cli.do("device", "add", "CT1", "--address", "10.1.2.5", "--replace").err
+    assert "stays valid until" in said
+    assert "enroll" not in said
+
+
+def test_a_device_whose_peers_are_turned_away_is_told_so(cli: Cli) -> None:
+    assert "allowed_public_networks" in cli.do("device", "add", "A", "--address", "8.8.8.8").err
+    assert "allowed_public_networks" not in cli.do("device", "add", "B", "--address", "10.1.2.0/24").err
+    (cli.data / "leadglass.toml").write_text("[network]\nallowed_public_networks = ['8.8.8.0/24']")
+    assert "allowed_public_networks" not in cli.do("device", "add", "C", "--address", "8.8.8.8").err
+
+
+def test_an_explanation_says_what_keeps_a_device_out_all_the_same(cli: Cli, tmp_path: Path) -> None:
+    cli.do("device", "add", "CT1", "--address", "10.1.2.3")
+    ask = ("policy", "explain", "--caller", "device:CT1", "--action")
+    assert "neither a valid certificate nor" in cli.do(*ask, "store").out
+    assert "neither" not in cli(*ask, "find").out
+    cli.do("device", "enroll", "CT1", "--out", tmp_path / "ct1")
+    assert cli.do(*ask, "store", "--json").json["note"] is None
+    cli.do("device", "add", "CT1", "--address", "8.8.8.8", "--replace")
+    assert "allowed_public_networks" in cli.do(*ask, "store", "--json").json["note"]
+    assert cli.do("policy", "explain", "--caller", "cli", "--action", "find", "--json").json["note"] is None
+
+
 def test_credentials_are_not_written_over(cli: Cli, tmp_path: Path) -> None:
     cli.do("device", "add", "CT1", "--address", "10.1.2.3")
     cli.do("device", "enroll", "CT1", "--out", tmp_path / "ct1")
@@ -245,6 +336,45 @@ def test_a_head_kept_elsewhere_shows_a_log_that_was_put_back(cli: Cli, tmp_path:
         (cli.data / name).write_bytes(content)
     cli.do("audit", "verify")
     assert cli("audit", "verify", "--against", kept).code == 1
+
+
+def test_a_touched_copy_of_the_signed_head_is_exit_one(cli: Cli) -> None:
+    copy = cli.data / "audit.checkpoint"
+    kept = copy.read_bytes()
+    copy.write_bytes(kept.replace(b"\n", b"x\n", 1))
+    changed = cli("audit", "verify")
+    assert (changed.code, "was changed" in changed.out) == (1, True)
+    assert cli("audit", "verify", "--json").json["ok"] is False
+    copy.unlink()
+    missing = cli("audit", "verify")
+    assert (missing.code, "is missing" in missing.out) == (1, True)
+    copy.write_bytes(kept)
+    cli.do("audit", "verify")
+    copy.unlink()
+    cli.do("device", "add", "CT1", "--address", "10.1.2.3")
+    cli.do("audit", "verify")
+
+
+def test_a_question_nothing_matches_is_answered(cli: Cli) -> None:
+    ended = cli.do("audit", "show", "--action", "nonsense")
+    assert ended.out == ""
+    assert "Nothing matches" in ended.err
+
+
+def test_a_wrong_number_does_not_stop_the_others(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(file_of(image()))
+    cli.do("import", tmp_path / "x")
+    for column in (3, 5):
+        (tmp_path / "y").write_bytes(file_of(image(Columns=column, PixelData=bytes(4 * column))))
+        assert cli("import", tmp_path / "y").code == 1
+    numbers = [str(each["number"]) for each in cli.do("quarantine", "list", "--json").json]
+    assert len(numbers) == 2
+    ended = cli("quarantine", "discard", "98", *numbers, "99")
+    assert ended.code == 3
+    assert "98: " in ended.err
+    assert "99: " in ended.err
+    assert cli.do("quarantine", "list", "--json").json == []
+    assert cli("quarantine", "discard", "98", "99").code == 1
 
 
 def test_a_decision_is_explained(cli: Cli, tmp_path: Path) -> None:

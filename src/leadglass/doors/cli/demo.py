@@ -137,6 +137,7 @@ def trials(made: Made, doors: dict[str, str]) -> tuple[Trial, ...]:
     tls = doors["dicom-tls"].rsplit(":", 1)
     plain = doors["dicom"].rsplit(":", 1)
     secure = f"+tls demo/key.pem demo/cert.pem +cf demo/ca.pem -aet {TLS_DEVICE} -aec LEADGLASS"
+    anonymous = f"+tla +cf demo/ca.pem -aet {TLS_DEVICE} -aec LEADGLASS"
     open_ = f"-aet {PLAIN_DEVICE} -aec LEADGLASS"
     there, plainly = f"{tls[0].strip('[]')} {tls[1]}", f"{plain[0].strip('[]')} {plain[1]}"
     keys = "-k QueryRetrieveLevel=STUDY -k 'PatientName=Phantom*' -k StudyDate -k ModalitiesInStudy -k StudyInstanceUID"
@@ -163,7 +164,7 @@ def trials(made: Made, doors: dict[str, str]) -> tuple[Trial, ...]:
             f"storescp +tls demo/key.pem demo/cert.pem +cf demo/ca.pem -aet {TLS_DEVICE} -od got {made.tls_port} &\n"
             f"sleep 1; movescu -v -S {open_} -aem {TLS_DEVICE} {study('DX')} {plainly}; kill $!",
         ),
-        Trial("Refused: without a certificate", f"echoscu {open_} {there}", refused=True),
+        Trial("Refused: TLS without a certificate", f"echoscu {anonymous} {there}", refused=True),
         Trial("Refused: a stranger", f"echoscu -aet SOMEBODY -aec LEADGLASS {plainly}", refused=True),
         Trial("What happened, and why", f"{program()} audit show {data}"),
         Trial("Is the record whole?", f"{program()} audit verify {data}"),

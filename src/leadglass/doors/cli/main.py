@@ -92,6 +92,9 @@ def run(arguments: Sequence[str], application: Callable[[], Application]) -> int
     try:
         ended = leadglass.main(list(arguments), prog_name="leadglass", standalone_mode=False, obj=application)
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        terminal.say(error.format_message())
+        return 2
     except click.UsageError as error:
         terminal.tell(f"leadglass: {error.format_message()}")
         if error.ctx is not None:

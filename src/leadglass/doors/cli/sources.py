@@ -157,7 +157,8 @@ def _given(path: Path) -> Iterator[Source]:
     try:
         status = path.stat()
     except OSError as error:
-        yield Unreadable(str(path), f"cannot be read ({error.strerror})")
+        # The table names reasons, not files: what was typed wrongly is named in the reason.
+        yield Unreadable(str(path), f"{path} cannot be read ({error.strerror})")
         return
     if stat.S_ISDIR(status.st_mode):
         yield from _folder(path)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -28,6 +29,9 @@ from rich.text import Text
 from leadglass.audit.record import escape
 
 Json = Mapping[str, object] | Sequence[Mapping[str, object]]
+
+_FREE_TEXT: Final = 24
+"""Columns that free text needs to be read; with less, a table is shown line by line."""
 
 _WIDE: Final = 1_000
 """Columns assumed where the output is not a terminal: nothing is folded or cut for a file."""
@@ -64,12 +68,28 @@ class Terminal:
     def show(self, table: Table) -> None:
         """Print a table of the result."""
         if self._out.is_terminal:
-            self._out.print(table, soft_wrap=False)
+            if _fits(table, self._out.width):
+                self._out.print(table, soft_wrap=False)
+            else:
+                self._show_stacked(table)
             return
         with self._out.capture() as captured:
             self._out.print(table, soft_wrap=False)
         for line in captured.get().splitlines():
             self._out.file.write(line.rstrip() + "\n")
+
+    def _show_stacked(self, table: Table) -> None:
+        """Print a table that is too wide: one line for each value, so that none is broken."""
+        headings = [str(column.header) for column in table.columns]
+        indent = max(map(len, headings)) + 2
+        for number, row in enumerate(zip(*(column.cells for column in table.columns), strict=True)):
+            if number:
+                self._out.print()
+            for heading, value in zip(headings, row, strict=True):
+                shown = value if isinstance(value, Text) else Text(str(value))
+                if shown.plain:
+                    line = Text(heading.ljust(indent), "bold")
+                    self._out.print(line.append(Text(shown.plain.replace("\n", ", "), shown.style)))
 
     def json(self, document: Json, *, indent: int | None = 2) -> None:
         """Print one JSON document, in ASCII so that no terminal obeys what is in it."""
@@ -158,12 +178,34 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def table(*headings: str, right: Sequence[str] = ()) -> Table:
-    """Make a plain table."""
+def table(*headings: str, right: Sequence[str] = (), fold: Sequence[str] = ()) -> Table:
+    """Make a plain table.
+
+    Parameters
+    ----------
+    *headings : str
+        Of its columns.
+    right : sequence of str
+        Those whose values stand at the right.
+    fold : sequence of str
+        Those of free text, which may be folded; addresses, UIDs and times are never broken.
+    """
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading in headings:
-        made.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+        made.add_column(
+            heading, justify="right" if heading in right else "left", overflow="fold", no_wrap=heading not in fold
+        )
     return made
+
+
+def _fits(table: Table, columns: int) -> bool:
+    """Say whether a table fits, with some room for free text."""
+    needed = 0
+    for column in table.columns:
+        cells = [str(each) for each in (column.header, *column.cells)]
+        widest = max(cell_len(line) for text in cells for line in text.split("\n"))
+        needed += (widest if column.no_wrap else min(widest, _FREE_TEXT)) + 2
+    return needed - 2 <= columns
 
 
 def cell(text: str, style: str = "") -> Text:

@@ -16,9 +16,11 @@ from leadglass.audit.event import Event, Outcome
 from leadglass.audit.record import Record
 from leadglass.doors.cli.application import Opened
 from leadglass.doors.cli.options import application_of, data_option, examples, json_option, moment, study_uid
+from leadglass.doors.cli.reach import why_unreachable
 from leadglass.doors.cli.terminal import Terminal, cell, counted, table
 from leadglass.errors import Corrupt, Denied
 from leadglass.policy.action import Action
+from leadglass.policy.caller import Caller, CallerKind
 from leadglass.policy.permit import decide
 
 _ON_A_SCREEN: Final = 100
@@ -79,13 +81,16 @@ def audit_show(
     if as_json:
         terminal.json([record.to_json() for record in records])
         return
+    if not records:
+        terminal.tell("Nothing matches.")
+        return
     terminal.show(_table(records))
     if limit and len(records) == limit:
         terminal.tell(f"The newest {limit}. --limit 0 shows all.")
 
 
 def _table(records: list[Record]) -> Table:
-    shown = table("no", "time (UTC)", "outcome", "action", "caller", "from", "why", right=("no",))
+    shown = table("no", "time (UTC)", "outcome", "action", "caller", "from", "why", right=("no",), fold=("why",))
     for record in records:
         event = record.event
         said = [event.reason]
@@ -139,15 +144,21 @@ def _record_reading(opened: Opened, what: str, terminal: Terminal) -> None:
 @json_option
 @click.pass_context
 def audit_verify(context: click.Context, against: Path | None, data: Path, *, as_json: bool) -> None:
-    """Re-hash every record and compare with what was signed. Exit 1 when anything was touched."""
+    """Re-hash every record and compare with what was signed. Exit 1 when anything was touched.
+
+    That includes the copy of the newest signed head beside the log (audit.checkpoint): changed or missing is exit 1.
+    """
     terminal = Terminal()
     trusted = against.read_text(encoding="utf-8", errors="replace") if against is not None else None
     with application_of(context).open(data) as opened:
         found = opened.audit.verify(trusted)
+        copy = opened.audit.checkpoint_path
+    # The copy beside the log is part of the record: who took or changed it has touched the record.
+    whole = found.ok and not found.warnings
     if as_json:
         terminal.json(
             {
-                "ok": found.ok,
+                "ok": whole,
                 "records": found.records,
                 "checkpoints": found.checkpoints,
                 "signed": found.signed,
@@ -158,7 +169,7 @@ def audit_verify(context: click.Context, against: Path | None, data: Path, *, as
         )
     else:
         for warning in found.warnings:
-            terminal.tell(f"note: {warning}")
+            terminal.say(f"{warning} ({copy})", "bold red")
         if found.fault is not None:
             terminal.say(f"Record {found.fault.sequence} {found.fault.what}.", "bold red")
             terminal.say(f"{counted(found.records, 'record')} before it are right.")
@@ -168,7 +179,12 @@ def audit_verify(context: click.Context, against: Path | None, data: Path, *, as
                 f"signed up to record {found.signed}."
             )
             terminal.say(f"root {base64.b64encode(found.root).decode()}")
-    context.exit(0 if found.ok else 1)
+        if found.warnings:
+            terminal.tell(
+                "Find out who did it, and compare with a head kept elsewhere: leadglass audit verify --against FILE. "
+                f"Then move what is left of {copy.name} away: the archive writes a new one with the next signed head."
+            )
+    context.exit(0 if whole else 1)
 
 
 # --- policy -------------------------------------------------------------------
@@ -198,8 +214,28 @@ def policy_explain(
     with application_of(context).open(data) as opened:
         caller = opened.caller if name == "cli" else opened.caller_named(name)
         allowed, reason = opened.archive.explain(opened.caller, caller, Action(action), study or "")
+        note = _note(opened, caller) if allowed else None
     if as_json:
-        terminal.json({"caller": str(caller), "action": action, "study": study, "allowed": allowed, "reason": reason})
+        terminal.json(
+            {
+                "caller": str(caller),
+                "action": action,
+                "study": study,
+                "allowed": allowed,
+                "reason": reason,
+                "note": note,
+            }
+        )
     else:
         terminal.say(f"{'yes' if allowed else 'no'}: {reason}", "green" if allowed else "red")
+        if note:
+            terminal.say(note, "yellow")
     context.exit(0 if allowed else 1)
+
+
+def _note(opened: Opened, caller: Caller) -> str | None:
+    """Say what keeps a device out that may do it."""
+    if caller.kind is not CallerKind.DEVICE:
+        return None
+    device = opened.devices.get(caller.name)
+    return why_unreachable(device, opened.devices.now, opened.config.network.allowed_public_networks)

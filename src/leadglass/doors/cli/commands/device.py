@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from leadglass.doors.cli.options import ae_title, application_of, data_option, examples, json_option
+from leadglass.doors.cli.reach import sentence_on, turned_away
 from leadglass.doors.cli.terminal import Terminal, cell, table
 from leadglass.errors import BadInput
 from leadglass.identity.device import Device
@@ -79,14 +80,22 @@ def device_add(
     with application_of(context).open(data) as opened:
         opened.devices.add(opened.caller, device, replace=replace)
         is_long = device.is_long(opened.devices.today)
+        until_then = opened.devices.get(ae).certificate_until
+        now = opened.devices.now
+        strange = turned_away(device, opened.config.network.allowed_public_networks)
     granted = ", ".join(sorted(device.allow))
     terminal.say(f"{device.ae_title} may {granted} from {', '.join(map(str, device.addresses))}.")
     if device.plaintext:
         terminal.tell(f"It speaks without encryption until {device.until}; serve needs --dicom HOST:PORT.", "red")
         if is_long:
             terminal.tell("That is more than a year. Whoever has its address can be it until then.", "red")
-    else:
-        terminal.tell(f"Next, its certificate: leadglass device enroll {device.ae_title} --out DIR")
+    if until_then is not None and until_then > now:
+        terminal.tell(f"Its certificate stays valid until {until_then:%Y-%m-%d}.")
+    elif not device.plaintext:
+        ended = "" if until_then is None else f"Its certificate ended on {until_then:%Y-%m-%d}. "
+        terminal.tell(f"{ended}Next, its certificate: leadglass device enroll {device.ae_title} --out DIR")
+    if strange:
+        terminal.tell(sentence_on(strange), "yellow")
 
 
 @device_command.command("enroll", epilog=examples("leadglass device enroll CT1 --out /media/usb/ct1"))
@@ -142,7 +151,9 @@ def device_list(context: click.Context, data: Path, *, as_json: bool) -> None:
     if not devices:
         terminal.tell("No device is enrolled. Enrol one: leadglass device add AE --address CIDR --allow echo,store")
         return
-    shown = table("AE title", "speaks from", "may", "certificate until", "plaintext until", "receives at")
+    shown = table(
+        "AE title", "speaks from", "may", "certificate until", "plaintext until", "receives at", fold=("may",)
+    )
     for device in devices:
         shown.add_row(
             cell(device.ae_title, "red" if device.plaintext else ""),

@@ -3,9 +3,12 @@
 Rule: each says at the end what became of what it was given.
 """
 
+import errno
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -22,10 +25,13 @@ from leadglass.doors.cli.importing import Fate, Tally, import_sources
 from leadglass.doors.cli.options import application_of, data_option, examples, json_option, study_uid, study_uids
 from leadglass.doors.cli.sources import Found, walk
 from leadglass.doors.cli.terminal import Terminal, cell, counted, size_of, table
-from leadglass.errors import BadInput, NotHere
+from leadglass.errors import BadInput, Full, Misconfigured, NotHere
 
 _SHOWN_REASONS: Final = 20
 """Reasons listed in the table; the rest is in --json."""
+
+_DATES: Final = re.compile(r"[0-9]{8}|[0-9]{8}-|-[0-9]{8}|[0-9]{8}-[0-9]{8}")
+"""A date or a range of dates (PS3.4 C.2.2.2.5.1)."""
 
 
 # --- import -------------------------------------------------------------------
@@ -100,7 +106,7 @@ def _show(tally: Tally, terminal: Terminal, *, verbose: bool) -> None:
         for missing in tally.not_taken:
             terminal.say(f"{missing.fate}: {missing.name}: {missing.reason}")
         terminal.say()
-    shown = table("outcome", "files", "why", right=("files",))
+    shown = table("outcome", "files", "why", right=("files",), fold=("why",))
     for fate in Fate:
         count = tally.counts[fate]
         if count or fate is not Fate.SKIPPED:
@@ -210,10 +216,11 @@ def export_command(
         raise click.UsageError("Name either --study or --query.")
     terminal = Terminal()
     query = _query(conditions) if conditions else None
-    check_destination(out)
+    with _writing_to(out):
+        check_destination(out)
     with application_of(context).open(data) as opened:
         uids = list(studies) if query is None else _matching(opened, query)
-        with terminal.progress("Exporting") as told:
+        with _writing_to(out), terminal.progress("Exporting") as told:
             result = export(opened.archive, opened.caller, uids, out, told)
     if as_json:
         terminal.json(_exported_as_json(result, out))
@@ -227,6 +234,27 @@ def export_command(
     context.exit(3 if result.missing else 0)
 
 
+@contextmanager
+def _writing_to(out: Path) -> Generator[None]:
+    """Say what the system says of the destination, and what to do.
+
+    Raises
+    ------
+    Full
+        When its disk is.
+    Misconfigured
+        When it cannot be written to.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # whoever read our messages has left
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Full(f"The disk of {out} is full. Make room, or name another with --out.") from error
+        raise Misconfigured(f"{out} cannot be written to: {error.strerror}. Name another with --out.") from error
+
+
 def _query(conditions: tuple[str, ...]) -> Query:
     """Read ``KEYWORD=VALUE`` conditions as a query at the study level."""
     tag_of = {entry[4].casefold(): tag for tag, entry in dictionary.elements().items()}
@@ -237,9 +265,15 @@ def _query(conditions: tuple[str, ...]) -> Query:
     for condition in conditions:
         keyword, equals, value = condition.partition("=")
         tag = tag_of.get(keyword.casefold())
-        if not equals or not value or tag is None:
+        if not equals or not value:
             raise click.UsageError(f"{condition!r} is not KEYWORD=VALUE, as in PatientID=4711 or StudyDate=20260101-.")
+        if tag is None:
+            raise click.UsageError(f"{keyword!r} is an unknown attribute. Use keywords of DICOM, as in PatientID=4711.")
         vr = dictionary.vr(tag)
+        if vr == "DA" and _DATES.fullmatch(value) is None:
+            raise click.UsageError(
+                f"{value!r} is no {keyword}: write 20040119, or a range: 20040101-20041231, 20040101-, -20041231."
+            )
         values: list[object] = [{"Alphabetic": value}] if vr == "PN" else list(value.split("\\"))
         identifier[tags.key(tag)] = {"vr": vr, "Value": values}
     try:

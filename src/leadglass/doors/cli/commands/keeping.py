@@ -10,6 +10,7 @@ import click
 from leadglass.archive.backroom import FsckReport, Resolution
 from leadglass.doors.cli.options import application_of, data_option, examples, json_option
 from leadglass.doors.cli.terminal import Terminal, cell, counted, size_of, table
+from leadglass.errors import BadInput, Conflict, Corrupt, NotHere
 
 
 @click.group("quarantine")
@@ -50,7 +51,7 @@ def quarantine_list(context: click.Context, data: Path, *, as_json: bool) -> Non
     if not kept:
         terminal.tell("Nothing is in quarantine.")
         return
-    shown = table("no", "received", "from", "size", "why", "SOP Instance UID", right=("no", "size"))
+    shown = table("no", "received", "from", "size", "why", "SOP Instance UID", right=("no", "size"), fold=("why",))
     for each in kept:
         shown.add_row(
             str(each.number),
@@ -65,10 +66,18 @@ def quarantine_list(context: click.Context, data: Path, *, as_json: bool) -> Non
 
 
 def _resolve(context: click.Context, data: Path, numbers: tuple[int, ...], resolution: Resolution) -> None:
+    """Resolve each number; one that cannot be does not stop the others."""
     terminal = Terminal()
+    failed = 0
     with application_of(context).open(data) as opened:
         for number in numbers:
-            terminal.say(f"{number}: {opened.archive.resolve(opened.caller, number, resolution)}")
+            try:
+                terminal.say(f"{number}: {opened.archive.resolve(opened.caller, number, resolution)}")
+            except (NotHere, BadInput, Conflict, Corrupt) as error:
+                failed += 1
+                terminal.tell(f"leadglass: {number}: {error.message}")
+    if failed:
+        context.exit(1 if failed == len(numbers) else 3)
 
 
 @quarantine_command.command("accept")
@@ -118,7 +127,7 @@ def _as_json(report: FsckReport) -> dict[str, object]:
 
 def _show(report: FsckReport, terminal: Terminal) -> None:
     if report.faults:
-        shown = table("what is wrong", "where", "what to do")
+        shown = table("what is wrong", "where", "what to do", fold=("what is wrong", "what to do"))
         for fault in report.faults:
             shown.add_row(cell(fault.what, "red"), cell(fault.where), cell(fault.remedy))
         terminal.show(shown)

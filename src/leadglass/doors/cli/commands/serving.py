@@ -15,14 +15,34 @@ from types import FrameType
 import click
 
 from leadglass.doors.cli.application import Ready, Wanted
-from leadglass.doors.cli.options import application_of, data_option, examples, json_option, named_data
+from leadglass.doors.cli.options import ae_title, application_of, data_option, examples, json_option, named_data
 from leadglass.doors.cli.terminal import Terminal
+from leadglass.errors import BadInput
+from leadglass.startup import parse_endpoint
 
 
 def _http(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
     """Refuse the door that is not there yet."""
     if value is not None:
         raise click.BadParameter("the web door is not built yet; leave --http away.")
+
+
+def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse what is no address; an empty one closes the door."""
+    if value:
+        try:
+            parse_endpoint(value)
+        except BadInput as error:
+            raise click.BadParameter(error.message) from error
+    return value
+
+
+def _check_ports(dicom_tls: str | None, dicom: str | None) -> None:
+    """Refuse two doors on one port."""
+    if dicom_tls and dicom:
+        endpoint = parse_endpoint(dicom_tls)
+        if endpoint.port and endpoint == parse_endpoint(dicom):
+            raise click.UsageError(f"Two doors cannot share {endpoint}. Give each its own port.")
 
 
 def _announce(terminal: Terminal, *, as_json: bool) -> Callable[[tuple[Ready, ...]], None]:
@@ -85,15 +105,19 @@ def init_command(context: click.Context, data: Path, *, as_json: bool) -> None:
 @click.option(
     "--dicom-tls",
     metavar="HOST:PORT",
+    callback=_endpoint,
     help="DICOM over TLS.  [default: 127.0.0.1:2762, or leadglass.toml]",
 )
 @click.option(
     "--dicom",
     metavar="HOST:PORT",
+    callback=_endpoint,
     help="DICOM without encryption, for devices with a plaintext lane.  [default: closed]",
 )
 @click.option("--http", metavar="HOST:PORT", callback=_http, expose_value=False, help="The web door (not built yet).")
-@click.option("--ae", metavar="AE", help="The archive's own AE title.  [default: LEADGLASS, or leadglass.toml]")
+@click.option(
+    "--ae", metavar="AE", callback=ae_title, help="The archive's own AE title.  [default: LEADGLASS, or leadglass.toml]"
+)
 @data_option
 @json_option
 @click.pass_context
@@ -116,8 +140,11 @@ def serve_command(
     on an address that the internet can reach unless leadglass.toml says so.
     """
     terminal = Terminal()
+    _check_ports(dicom_tls, dicom)
     wanted = Wanted(dicom_tls=dicom_tls, dicom=dicom, ae_title=ae)
     application_of(context).serve(data, wanted, _announce(terminal, as_json=as_json), _warn(terminal))
+    if terminal.is_watched:
+        terminal.tell("Stopped.")
 
 
 def _warn(terminal: Terminal) -> Callable[[str], None]:
@@ -128,9 +155,17 @@ def _warn(terminal: Terminal) -> Callable[[str], None]:
 
 
 @click.command("demo", epilog=examples("leadglass demo"))
-@click.option("--dicom-tls", metavar="HOST:PORT", help="DICOM over TLS.  [default: 127.0.0.1:2762, or any free port]")
 @click.option(
-    "--dicom", metavar="HOST:PORT", help="DICOM without encryption.  [default: 127.0.0.1:11112, or any free port]"
+    "--dicom-tls",
+    metavar="HOST:PORT",
+    callback=_endpoint,
+    help="DICOM over TLS.  [default: 127.0.0.1:2762, or any free port]",
+)
+@click.option(
+    "--dicom",
+    metavar="HOST:PORT",
+    callback=_endpoint,
+    help="DICOM without encryption.  [default: 127.0.0.1:11112, or any free port]",
 )
 @click.option("--http", metavar="HOST:PORT", callback=_http, expose_value=False, help="The web door (not built yet).")
 @click.option(
@@ -152,6 +187,7 @@ def demo_command(
     """
     from leadglass.doors.cli import demo
 
+    _check_ports(dicom_tls, dicom)
     terminal = Terminal()
     application = application_of(context)
     announce = _announce(terminal, as_json=as_json)
