@@ -42,3 +42,9 @@ def test_a_table_that_fits_is_a_table_and_folds_free_text(monkeypatch: pytest.Mo
     assert heading.split() == ["no", "time", "from", "why", "SOP", "Instance", "UID"]
     assert max(map(len, _shown(170, monkeypatch).splitlines())) <= 170
     assert "SOP Instance UID  " + UID in _shown(80, monkeypatch)
+
+
+def test_free_text_goes_below_its_row_when_there_is_no_room_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [line.rstrip() for line in _shown(154, monkeypatch).splitlines()]
+    assert lines[0].split() == ["no", "time", "from", "SOP", "Instance", "UID"]
+    assert f"    {WHY}" in lines

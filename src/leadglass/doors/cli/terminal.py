@@ -31,7 +31,7 @@ from leadglass.audit.record import escape
 Json = Mapping[str, object] | Sequence[Mapping[str, object]]
 
 _FREE_TEXT: Final = 24
-"""Columns that free text needs to be read; with less, a table is shown line by line."""
+"""Columns that free text needs to be read; with less, it is shown below its row."""
 
 _WIDE: Final = 1_000
 """Columns assumed where the output is not a terminal: nothing is folded or cut for a file."""
@@ -79,17 +79,30 @@ class Terminal:
             self._out.file.write(line.rstrip() + "\n")
 
     def _show_stacked(self, table: Table) -> None:
-        """Print a table that is too wide: one line for each value, so that none is broken."""
-        headings = [str(column.header) for column in table.columns]
-        indent = max(map(len, headings)) + 2
-        for number, row in enumerate(zip(*(column.cells for column in table.columns), strict=True)):
-            if number:
-                self._out.print()
-            for heading, value in zip(headings, row, strict=True):
-                shown = value if isinstance(value, Text) else Text(str(value))
-                if shown.plain:
-                    line = Text(heading.ljust(indent), "bold")
-                    self._out.print(line.append(Text(shown.plain.replace("\n", ", "), shown.style)))
+        """Print a table that is too wide without breaking a value.
+
+        Free text goes below its row; when that is not enough, each value gets a line.
+        """
+        headings = [Text(str(column.header), "bold") for column in table.columns]
+        rows = [list(map(_one_line, row)) for row in zip(*(column.cells for column in table.columns), strict=True)]
+        fixed = [number for number, column in enumerate(table.columns) if column.no_wrap]
+        widths = {n: max(cell_len(row[n].plain) for row in (headings, *rows)) for n in fixed}
+        if sum(widths.values()) + 2 * len(fixed) > self._out.width:
+            indent = max(len(heading.plain) for heading in headings) + 2
+            for number, row in enumerate(rows):
+                if number:
+                    self._out.print()
+                for heading, value in zip(headings, row, strict=True):
+                    if value.plain:
+                        self._out.print(_padded(heading, indent).append_text(value))
+            return
+        for row in (headings, *rows):
+            self._out.print(Text("").join(_padded(row[n], widths[n] + 2) for n in fixed))
+            if row is headings:
+                continue
+            for n, value in enumerate(row):
+                if n not in widths and value.plain:
+                    self._out.print(Text("    ").append_text(value))
 
     def json(self, document: Json, *, indent: int | None = 2) -> None:
         """Print one JSON document, in ASCII so that no terminal obeys what is in it."""
@@ -198,13 +211,24 @@ def table(*headings: str, right: Sequence[str] = (), fold: Sequence[str] = ()) -
     return made
 
 
+def _one_line(value: object) -> Text:
+    """Give a cell in one line."""
+    return Text(value.plain.replace("\n", ", "), value.style) if isinstance(value, Text) else Text(str(value))
+
+
+def _padded(text: Text, width: int) -> Text:
+    """Give a text with spaces after it."""
+    return Text("").append_text(text).append(" " * max(0, width - cell_len(text.plain)))
+
+
 def _fits(table: Table, columns: int) -> bool:
     """Say whether a table fits, with some room for free text."""
     needed = 0
     for column in table.columns:
         cells = [str(each) for each in (column.header, *column.cells)]
         widest = max(cell_len(line) for text in cells for line in text.split("\n"))
-        needed += (widest if column.no_wrap else min(widest, _FREE_TEXT)) + 2
+        word = max((cell_len(word) for text in cells for word in text.split()), default=0)
+        needed += (widest if column.no_wrap else max(word, min(widest, _FREE_TEXT))) + 2
     return needed - 2 <= columns
 
 
