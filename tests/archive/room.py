@@ -1,7 +1,7 @@
 """A back room in memory, for tests of the archive: it keeps a diary of what was done in it."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -80,6 +80,7 @@ class MemoryRoom:
     def __init__(self, *instances: str) -> None:
         self.diary: list[str] = []
         self.outcome = Stored.STORED
+        self.damaged: set[str] = set()
         self.instances: list[tuple[InstanceRecord, bytes]] = []
         for data in instances:
             self.take(data.encode(), "1.2.840.10008.1.2.1", "")
@@ -124,7 +125,8 @@ class MemoryRoom:
         return [
             record
             for record, _ in self.instances
-            if permit.scope.covers(record.facts) and record.study_uid in selection.study_uids
+            if permit.scope.covers(record.facts)
+            and (record.study_uid in selection.study_uids or record.sop_instance_uid in selection.sop_instance_uids)
         ]
 
     def open(self, permit: Permit, record: InstanceRecord) -> Reader:
@@ -132,6 +134,16 @@ class MemoryRoom:
         if record not in [kept for kept, _ in self.instances]:
             raise NotHere("It is gone.")
         return MemoryReader(self.instances[record.row][1])
+
+    def is_sound(self, permit: Permit, record: InstanceRecord) -> bool:
+        self.diary.append("is_sound")
+        if record not in [kept for kept, _ in self.instances]:
+            raise NotHere("It is gone.")
+        return record.sop_instance_uid not in self.damaged
+
+    def contested(self, permit: Permit, origin: str, sop_instance_uids: Collection[str]) -> frozenset[str]:
+        kept = {each.sop_instance_uid for each in self.quarantined(permit) if each.origin == origin}
+        return frozenset(kept & set(sop_instance_uids))
 
     def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:
         return {key(PatientName): JsonElement(vr="PN", Value=[{"Alphabetic": "Doe^Jane"}])}

@@ -5,14 +5,13 @@ decision is made and on record; a refusal is raised before the door has said
 anything. Rule 2. The record is written, durably, before the act. Rule 3. The
 same answer, by the same path, for what is not here and what is not yours.
 
-Reading and storing are recorded once for each caller's session, action and
-study within a window, and closed with a record that counts what was done: one
-record for each instance would cost a disk write each and tell nobody more.
+Reading and storing are recorded once for each caller, address, action and study
+within a window (``windows``), and closed with a record that counts what was
+done: one record for each instance would cost a disk write each and tell nobody
+more.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from threading import Lock
+from collections.abc import Callable, Iterator, Mapping
 from time import monotonic
 
 from leadglass.archive import views
@@ -30,7 +29,9 @@ from leadglass.archive.backroom import (
     Selection,
     Stored,
 )
+from leadglass.archive.commitment import Commitments
 from leadglass.archive.ledger import Ledger
+from leadglass.archive.windows import Windows
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.dicom.matching import Level, Query
@@ -41,27 +42,6 @@ from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
 from leadglass.policy.permit import Permit, decide
 from leadglass.policy.view import View
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What one session did with one study since its opening record."""
-
-    caller: Caller
-    opened: float
-    done: int = 0
-    octets: int = 0
-    failed: int = 0
-
-
-@dataclass(slots=True)
-class _Tallies:
-    """The open windows, by session, action and study."""
-
-    window: float
-    clock: Callable[[], float]
-    lock: Lock = field(default_factory=Lock)
-    open: dict[tuple[str, Action, str], _Tally] = field(default_factory=dict[tuple[str, Action, str], _Tally])
 
 
 class Archive:
@@ -76,7 +56,7 @@ class Archive:
     door : str
         The door this archive is handed to, for the records.
     window : float
-        Seconds for which one opening record covers a session's work on one
+        Seconds for which one opening record covers a caller's work on one
         study. 300 by default: an association seldom lasts longer, and one that
         does is seen to go on.
     clock : callable
@@ -95,7 +75,8 @@ class Archive:
         self._room = room
         self._ledger = Ledger(audit, door=door)
         self._door = door
-        self._tallies = _Tallies(window, clock)
+        self._windows = Windows(self._ledger, door=door, window=window, clock=clock)
+        self.commitments = Commitments(room, self._ledger, door)
 
     # --- asking ---------------------------------------------------------------
 
@@ -135,48 +116,6 @@ class Archive:
             self._record(self._event(caller, Outcome.PERMITTED, action, permit.reason, detail=detail))
         return permit
 
-    def _open_window(self, caller: Caller, permit: Permit, study_uid: str) -> None:
-        """Write the opening record for this session, action and study unless one covers it."""
-        window = (caller.session, permit.action, study_uid)
-        now = self._tallies.clock()
-        with self._tallies.lock:
-            tally = self._tallies.open.get(window)
-            if tally is not None and now - tally.opened < self._tallies.window:
-                return
-        if tally is not None:
-            self._close_windows([window])
-        self._record(self._event(caller, Outcome.PERMITTED, permit.action, permit.reason, study_uid))
-        with self._tallies.lock:
-            # Another thread of the session may have opened it meanwhile, and counted.
-            tally = self._tallies.open.setdefault(window, _Tally(caller, now))
-            tally.opened = max(tally.opened, now)
-
-    def _count(self, caller: Caller, action: Action, study_uid: str, octets: int, *, failed: bool = False) -> None:
-        with self._tallies.lock:
-            # What was begun in a window that another thread has closed goes into one that is over at once.
-            over = _Tally(caller, self._tallies.clock() - self._tallies.window)
-            tally = self._tallies.open.setdefault((caller.session, action, study_uid), over)
-            tally.done += not failed
-            tally.failed += failed
-            tally.octets += octets
-
-    def _close_windows(self, windows: Iterable[tuple[str, Action, str]]) -> LeadglassError | None:
-        """Write the closing records of some windows, or owe them; gives why they could not be written now."""
-        with self._tallies.lock:
-            tallies = [(window, self._tallies.open.pop(window, None)) for window in windows]
-        return self._ledger.owe(
-            self._event(
-                tally.caller,
-                Outcome.DONE if not tally.failed else Outcome.FAILED,
-                action,
-                "closed",
-                study_uid,
-                {"instances": tally.done, "failed": tally.failed, "octets": tally.octets},
-            )
-            for (_, action, study_uid), tally in tallies
-            if tally is not None
-        )
-
     def end(self, caller: Caller) -> None:
         """Close the caller's session: write what it came to, study by study.
 
@@ -186,17 +125,19 @@ class Archive:
             When the audit log could not be written. What it lacks is owed to it
             and written with what is recorded next.
         """
-        with self._tallies.lock:
-            mine = [window for window in self._tallies.open if window[0] == caller.session]
-        error = self._close_windows(mine)
+        error = self._windows.end(caller.session)
         if error is not None:
             raise error
 
     def close(self) -> None:
         """Close the sessions that are left and write what is owed, before the audit log closes; raises as ``end``."""
-        with self._tallies.lock:
-            left = list(self._tallies.open)
-        error = self._close_windows(left)
+        error = self._windows.close()
+        if error is not None:
+            raise error
+
+    def tidy(self) -> None:
+        """Write the closing records of windows that have ended, to be called now and then; raises as ``end``."""
+        error = self._windows.tidy()
         if error is not None:
             raise error
 
@@ -262,14 +203,14 @@ class Archive:
         except Denied as error:
             self._record(self._event(caller, Outcome.REFUSED, Action.STORE, error.message, facts.study_uid))
             raise
-        self._open_window(caller, permit, facts.study_uid)
+        self._windows.study(caller, permit, facts.study_uid)
         try:
             receipt = incoming.commit(permit)
         except LeadglassError as error:
-            self._count(caller, Action.STORE, facts.study_uid, 0, failed=True)
+            self._windows.count(caller, permit, facts.study_uid, 0, failed=True)
             self._record(self._event(caller, Outcome.FAILED, Action.STORE, error.message, facts.study_uid))
             raise
-        self._count(caller, Action.STORE, receipt.study_uid, receipt.size)
+        self._windows.count(caller, permit, receipt.study_uid, receipt.size)
         if receipt.outcome is Stored.HEALED:
             self._tell_of_damage(caller, receipt)
         return receipt
@@ -347,23 +288,24 @@ class Archive:
             When the caller's view of a study masks attributes: a masked
             retrieval is not built yet, and it does not fall back to a full one.
         """
-        permit = self._permit(caller, action, level=level.value, to=to)
+        permit = self._permit(caller, action, record=False, level=level.value, to=to)
+        self._windows.request(caller, permit, level.value, to)
         records = self._room.locate(permit, level, selection)
         for facts in {record.study_uid: record.facts for record in records}.values():
             if not permit.view_of(facts).is_full:
                 reason = "This caller sees the study with attributes masked, and a masked retrieval is not built yet."
                 self._record(self._event(caller, Outcome.REFUSED, action, reason, facts.study_uid))
                 raise Unsupported(reason)
-            self._open_window(caller, permit, facts.study_uid)
-        return Retrieval(self, caller, permit, records)
+            self._windows.study(caller, permit, facts.study_uid, to)
+        return Retrieval(self, caller, permit, records, to)
 
     def open(self, permit: Permit, record: InstanceRecord) -> Reader:
         """Open one located instance; ``Retrieval.open`` is the way here."""
         return self._room.open(permit, record)
 
-    def count(self, caller: Caller, permit: Permit, record: InstanceRecord, *, failed: bool) -> None:
+    def count(self, caller: Caller, permit: Permit, record: InstanceRecord, to: str, *, failed: bool) -> None:
         """Count one located instance; ``Retrieval.sent`` and ``Retrieval.failed`` are the way here."""
-        self._count(caller, permit.action, record.study_uid, 0 if failed else record.size, failed=failed)
+        self._windows.count(caller, permit, record.study_uid, 0 if failed else record.size, failed=failed, to=to)
 
     def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:
         """Give the JSON metadata of one located instance."""
@@ -505,12 +447,15 @@ class Retrieval:
     or be opened twice.
     """
 
-    __slots__ = ("_archive", "_caller", "_permit", "records")
+    __slots__ = ("_archive", "_caller", "_permit", "_to", "records")
 
-    def __init__(self, archive: Archive, caller: Caller, permit: Permit, records: list[InstanceRecord]) -> None:
+    def __init__(
+        self, archive: Archive, caller: Caller, permit: Permit, records: list[InstanceRecord], to: str
+    ) -> None:
         self._archive = archive
         self._caller = caller
         self._permit = permit
+        self._to = to
         self.records = records
 
     def open(self, record: InstanceRecord) -> Reader:
@@ -519,11 +464,11 @@ class Retrieval:
 
     def sent(self, record: InstanceRecord) -> None:
         """Count one of ``records`` whose receiver has it."""
-        self._archive.count(self._caller, self._permit, record, failed=False)
+        self._archive.count(self._caller, self._permit, record, self._to, failed=False)
 
     def failed(self, record: InstanceRecord) -> None:
         """Count one of ``records`` whose receiver does not have it, though it was tried."""
-        self._archive.count(self._caller, self._permit, record, failed=True)
+        self._archive.count(self._caller, self._permit, record, self._to, failed=True)
 
     def metadata(self, record: InstanceRecord) -> Attributes:
         """Give the JSON metadata of one of ``records``."""

@@ -4,7 +4,7 @@ Rule: every method demands a Permit, and applies the permit's scope to whatever
 it touches; what is outside the scope is not here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, Self
@@ -300,6 +300,22 @@ class BackRoom(Protocol):
 
     def open(self, permit: Permit, record: InstanceRecord) -> Reader:
         """Open one instance for reading."""
+        ...
+
+    def is_sound(self, permit: Permit, record: InstanceRecord) -> bool:
+        """Say whether one instance's object opens to its last byte.
+
+        Raises
+        ------
+        NotHere
+            When it is not here any more.
+        Busy
+            When nobody knows now.
+        """
+        ...
+
+    def contested(self, permit: Permit, origin: str, sop_instance_uids: Collection[str]) -> frozenset[str]:
+        """Give those of which something that ``origin`` sent is in quarantine."""
         ...
 
     def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:

@@ -60,6 +60,11 @@ ManufacturerModelName: Final = 0x00081090
 ReferencedStudySequence: Final = 0x00081110
 ReferencedPerformedProcedureStepSequence: Final = 0x00081111
 ReferencedPatientSequence: Final = 0x00081120
+ReferencedSOPClassUID: Final = 0x00081150
+ReferencedSOPInstanceUID: Final = 0x00081155
+TransactionUID: Final = 0x00081195
+FailureReason: Final = 0x00081197
+FailedSOPSequence: Final = 0x00081198
 ReferencedSOPSequence: Final = 0x00081199
 AnatomicRegionSequence: Final = 0x00082218
 
