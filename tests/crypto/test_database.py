@@ -2,9 +2,8 @@ import os
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
-from leadglass.crypto.database import driver, open_sealed, sealed_engine, translating
+from leadglass.crypto.database import SealedReaders, driver, open_sealed, translating
 from leadglass.errors import BadInput, Busy, Corrupt, Full, Misconfigured
 
 KEY = bytes(range(32))
@@ -62,7 +61,7 @@ def test_another_key_is_refused_with_a_sentence(path: Path, capfd: pytest.Captur
     with pytest.raises(Misconfigured, match="Put back the key file"):
         open_sealed(path, bytes(32))
     with pytest.raises(Misconfigured, match="Put back the key file"):
-        sealed_engine(path, bytes(32))
+        SealedReaders(path, bytes(32))
     assert capfd.readouterr() == ("", "")
 
 
@@ -103,8 +102,8 @@ def test_a_changed_page_is_found(path: Path) -> None:
 )
 def test_it_is_durable_checked_and_overwritten(path: Path, pragma: str, value: object) -> None:
     assert made(path).execute(f"PRAGMA {pragma}").fetchone()[0] == value
-    with sealed_engine(path, KEY).connect() as connection:
-        assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar_one() == value
+    with SealedReaders(path, KEY).reading() as connection:
+        assert connection.execute(f"PRAGMA {pragma}").fetchone()[0] == value
 
 
 def test_a_lock_is_busy(path: Path) -> None:
@@ -127,28 +126,35 @@ def test_an_error_of_ours_is_not_dressed_up(path: Path) -> None:
         made(path).execute("SELECT nothing")
 
 
-def test_the_engine_commits_and_undoes(path: Path) -> None:
+def test_readers_see_what_is_committed_and_cannot_write(path: Path) -> None:
+    writer = made(path)
+    readers = SealedReaders(path, KEY)
+    writer.execute("INSERT INTO thing VALUES ('kept', NULL)")
+    with readers.reading() as connection:
+        assert connection.execute("SELECT name FROM thing").fetchall() == [("kept",)]
+        writer.execute("INSERT INTO thing VALUES ('later', NULL)")
+        assert len(connection.execute("SELECT name FROM thing").fetchall()) == 1
+    with readers.reading() as connection:
+        assert len(connection.execute("SELECT name FROM thing").fetchall()) == 2
+    with pytest.raises(driver.OperationalError, match="readonly"), readers.reading() as connection:
+        connection.execute("DELETE FROM thing")
+    readers.close()
+
+
+def test_a_reader_that_failed_is_not_used_again_and_no_more_are_kept_than_wanted(path: Path) -> None:
     made(path).close()
-    engine = sealed_engine(path, KEY)
-    with engine.begin() as connection:
-        connection.execute(text("INSERT INTO thing VALUES ('kept', NULL)"))
-    with engine.connect() as connection, connection.begin() as transaction:
-        connection.execute(text("INSERT INTO thing VALUES ('undone', NULL)"))
-        transaction.rollback()
-    with engine.connect() as connection:
-        assert connection.execute(text("SELECT name FROM thing")).scalars().all() == ["kept"]
-    engine.dispose()
-
-
-def test_an_immediate_transaction_takes_the_lock_at_once(path: Path) -> None:
-    other = made(path)
-    other.execute("PRAGMA busy_timeout = 10")
-    engine = sealed_engine(path, KEY)
-    with (
-        engine.connect().execution_options(immediate=True) as connection,
-        connection.begin(),
-        pytest.raises(Busy),
-        translating("some.db"),
-    ):
-        other.execute("BEGIN IMMEDIATE")
-    engine.dispose()
+    readers = SealedReaders(path, KEY, kept=1)
+    with readers.reading() as first, readers.reading() as second:
+        assert first is not second
+    with readers.reading() as again:
+        assert again is second
+    with pytest.raises(driver.ProgrammingError):
+        first.execute("SELECT 1")
+    with pytest.raises(driver.OperationalError), readers.reading() as connection:
+        connection.execute("SELECT nothing")
+    with readers.reading() as connection:
+        assert connection is not second
+    with readers.reading() as held:
+        readers.close()
+    with pytest.raises(driver.ProgrammingError):
+        held.execute("SELECT 1")

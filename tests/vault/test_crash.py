@@ -214,13 +214,12 @@ def test_a_locked_index_is_busy_and_nothing_stays(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("leadglass.crypto.database.BUSY_TIMEOUT", 50)
     with opened(tmp_path) as one, opened(tmp_path) as two:
         store(one, instance())
-        engine = one._parts.reading._engine  # pyright: ignore[reportPrivateUsage]
-        with (
-            engine.connect().execution_options(immediate=True) as holder,
-            holder.begin(),
-            pytest.raises(Busy, match="Try again"),
-        ):
-            store(two, instance())
+        with one._parts.reading.connected() as holder:  # pyright: ignore[reportPrivateUsage]
+            holder.execute("COMMIT")
+            holder.execute("PRAGMA query_only = OFF")
+            holder.execute("BEGIN IMMEDIATE")
+            with pytest.raises(Busy, match="Try again"):
+                store(two, instance())
         assert len(objects(tmp_path)) == 1
         store(two, instance())
         assert len(located(one)) == 2

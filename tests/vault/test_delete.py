@@ -18,7 +18,7 @@ DELETE = permit(Action.DELETE)
 
 def wrapped_key(vault: Vault, study_uid: str) -> bytes:
     with vault._parts.reading.connected() as connection:  # pyright: ignore[reportPrivateUsage]
-        return connection.exec_driver_sql("SELECT key FROM study WHERE study_uid = ?", (study_uid,)).scalar_one()
+        return connection.execute("SELECT key FROM study WHERE study_uid = ?", (study_uid,)).fetchone()[0]
 
 
 def test_a_deleted_study_is_gone_with_its_files_and_the_others_stay(vault: Vault, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_the_log_is_emptied_so_that_the_key_is_not_left_in_it(vault: Vault, tmp_
     # What follows the truncation is the removal from the list of the doomed: one small transaction.
     assert (tmp_path / "index.db-wal").stat().st_size < 100_000
     with vault._parts.reading.connected() as connection:  # pyright: ignore[reportPrivateUsage]
-        assert connection.exec_driver_sql("SELECT count(*) FROM doomed").scalar_one() == 0
+        assert connection.execute("SELECT count(*) FROM doomed").fetchone() == (0,)
 
 
 def test_a_deletion_that_was_cut_short_is_finished_at_the_next_start(

@@ -131,21 +131,24 @@ ROWS = {
 }
 
 
+def damage(vault: Vault, statement: str) -> None:
+    """Change rows behind the vault's back."""
+    with vault._parts.reading.connected() as connection:  # pyright: ignore[reportPrivateUsage]
+        connection.execute("PRAGMA query_only = OFF")
+        connection.execute(statement)
+
+
 @pytest.mark.parametrize(("what", "statement"), ROWS.items(), ids=ROWS.keys())
 def test_a_row_that_does_not_fit_its_object_is_found(vault: Vault, what: str, statement: str) -> None:
     store(vault, instance())
-    with vault._parts.reading.connected() as connection:  # pyright: ignore[reportPrivateUsage]
-        connection.exec_driver_sql(statement)
-        connection.commit()
+    damage(vault, statement)
     assert faults(vault) == [what]
 
 
 def test_a_study_key_moved_to_another_study_does_not_open_it(vault: Vault) -> None:
     store(vault, instance())
     store(vault, instance(StudyInstanceUID="1.9"))
-    with vault._parts.reading.connected() as connection:  # pyright: ignore[reportPrivateUsage]
-        connection.exec_driver_sql("UPDATE study SET key = (SELECT key FROM study WHERE study_uid = '1.9')")
-        connection.commit()
+    damage(vault, "UPDATE study SET key = (SELECT key FROM study WHERE study_uid = '1.9')")
     assert faults(vault) == ["row is damaged"]
 
 

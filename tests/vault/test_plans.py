@@ -1,14 +1,18 @@
 """Whether questions that are asked often are answered from an index, as SQLite itself says."""
 
-import sqlite3
+from collections.abc import Sequence
+from typing import LiteralString
 
 import pytest
-from sqlalchemy import event
 
 from leadglass.archive.backroom import Selection
+from leadglass.crypto.database import driver
 from leadglass.dicom.matching import Level, Root
 from leadglass.policy.action import Action
 from leadglass.policy.scope import Field, Scope
+from leadglass.vault import counting, finding, reading
+from leadglass.vault.index import sql
+from leadglass.vault.index.sql import Value
 from leadglass.vault.vault import Vault
 from tests.callers import permit
 from tests.vault.sets import instance, store
@@ -18,17 +22,17 @@ from tests.vault.test_find import asking
 class Plans:
     """Notes the plan of each SELECT that a vault's reading side runs."""
 
-    def __init__(self, vault: Vault) -> None:
-        self._engine = vault._parts.reading._engine  # pyright: ignore[reportPrivateUsage]
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.steps: list[str] = []
-        event.listen(self._engine, "before_cursor_execute", self._note)
+        ask = sql.ask
 
-    def _note(
-        self, connection: object, cursor: sqlite3.Cursor, statement: str, parameters: tuple[str, ...], *_: object
-    ) -> None:
-        if statement.startswith("SELECT"):
-            asked = cursor.connection.execute("EXPLAIN QUERY PLAN " + statement, parameters)
-            self.steps += [str(row[3]) for row in asked]
+        def noting(connection: "driver.Connection", text: LiteralString, values: Sequence[Value] = ()) -> object:
+            if text.startswith("SELECT"):
+                self.steps += [str(row[3]) for row in connection.execute("EXPLAIN QUERY PLAN " + text, values)]
+            return ask(connection, text, values)
+
+        for module in (finding, counting, reading):
+            monkeypatch.setattr(module, "ask", noting)
 
     def scans(self) -> list[str]:
         """Give the steps that read a whole table of ours."""
@@ -63,10 +67,10 @@ SCOPES = {
     ],
 )
 def test_a_query_is_answered_from_an_index(
-    vault: Vault, scope: Scope, level: Level, keys: dict[str, object], index: str
+    vault: Vault, scope: Scope, level: Level, keys: dict[str, object], index: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store(vault, instance())
-    plans = Plans(vault)
+    plans = Plans(monkeypatch)
     counted = {"NumberOfStudyRelatedInstances": None, "NumberOfPatientRelatedStudies": None}
     list(vault.find(permit(Action.FIND, scope=scope), asking(level, keys | counted, root=Root.PATIENT)))
     assert plans.scans() == []
@@ -84,8 +88,10 @@ def test_a_query_is_answered_from_an_index(
         Selection(sop_instance_uids=("1.1",)),
     ],
 )
-def test_a_retrieval_is_located_from_an_index(vault: Vault, selection: Selection) -> None:
+def test_a_retrieval_is_located_from_an_index(
+    vault: Vault, selection: Selection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store(vault, instance())
-    plans = Plans(vault)
+    plans = Plans(monkeypatch)
     vault.locate(permit(Action.GET), Level.STUDY, selection)
     assert plans.scans() == []

@@ -15,12 +15,8 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Final
-
-import sqlalchemy
-from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import QueuePool
 
 from leadglass.errors import BadInput, Busy, Corrupt, Full, LeadglassError, Misconfigured
 
@@ -89,49 +85,76 @@ def open_sealed(path: Path, key: bytes, *, create: bool = False) -> "driver.Conn
     return connection
 
 
-def sealed_engine(path: Path, key: bytes, *, create: bool = False, pool_size: int = 8) -> sqlalchemy.Engine:
-    """Give a SQLAlchemy engine over a sealed database.
-
-    Transactions begin with ``BEGIN``; a connection with the execution option
-    ``immediate=True`` begins with ``BEGIN IMMEDIATE``, as every writer should:
-    a transaction that reads first and then writes can fail for a lock at once.
+class SealedReaders:
+    """Connections to a sealed database that only read. Safe for threads.
 
     Parameters
     ----------
     path, key, create
         As for ``open_sealed``. The first connection is made, and so checked, at once.
-    pool_size : int
-        Connections kept open; four times as many may be open for a while.
+    kept : int
+        Connections that stay open while nobody uses them. There are never more
+        than the threads that ask; those above this number are closed after use.
 
     Raises
     ------
     Misconfigured, Busy, Full
     """
-    first: list[driver.Connection] = [open_sealed(path, key, create=create)]
 
-    def connect() -> "driver.Connection":
-        return first.pop() if first else open_sealed(path, key)
+    __slots__ = ("_idle", "_is_closed", "_kept", "_key", "_lock", "_path")
 
-    engine = sqlalchemy.create_engine(
-        "sqlite://",
-        module=driver,
-        creator=connect,
-        poolclass=QueuePool,
-        pool_size=pool_size,
-        max_overflow=3 * pool_size,
-    )
+    def __init__(self, path: Path, key: bytes, *, create: bool = False, kept: int = 8) -> None:
+        self._path = path
+        self._key = key
+        self._kept = kept
+        self._lock = Lock()
+        self._is_closed = False
+        self._idle: list[driver.Connection] = []
+        self._idle.append(self._open(create=create))
 
-    def begin(connection: sqlalchemy.Connection) -> None:
-        immediate = connection.get_execution_options().get("immediate", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    @contextmanager
+    def reading(self) -> Generator["driver.Connection"]:
+        """Give a connection in a read transaction of its own, for as short as possible.
 
-    event.listen(engine, "begin", begin)
-    return engine
+        Raises
+        ------
+        Misconfigured, Busy, Full
+            When there is none to be had.
+        """
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            connection = self._open()
+        try:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()  # whatever it was in the middle of
+            raise
+        with self._lock:
+            if not self._is_closed and len(self._idle) < self._kept:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        """Close the connections that nobody uses; the others are closed after use."""
+        with self._lock:
+            self._is_closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _open(self, *, create: bool = False) -> "driver.Connection":
+        connection = open_sealed(self._path, self._key, create=create)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
 
 
 @contextmanager
 def translating(name: str) -> Generator[None]:
-    """Turn what the driver or SQLAlchemy raises into the kinds of ``errors``.
+    """Turn what the driver raises into the kinds of ``errors``.
 
     Parameters
     ----------
@@ -151,9 +174,8 @@ def translating(name: str) -> Generator[None]:
     """
     try:
         yield
-    except (driver.Error, DBAPIError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        translated = _translate(name, getattr(cause, "sqlite_errorcode", 0))
+    except driver.Error as error:
+        translated = _translate(name, getattr(error, "sqlite_errorcode", 0))
         if translated is None:
             raise
         raise translated from error

@@ -7,14 +7,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from sqlalchemy import Connection, distinct, func, select
-
+from leadglass.crypto.database import driver
 from leadglass.dicom import tags
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.policy.permit import Permit
 from leadglass.vault.index import normal, packed
-from leadglass.vault.index.scope_sql import one_of, where
-from leadglass.vault.index.tables import series, series_sop_class, study
+from leadglass.vault.index.scope_sql import where
+from leadglass.vault.index.sql import ask, one_of
 
 _PATIENT_STUDIES: Final = tags.key(tags.NumberOfPatientRelatedStudies)
 _PATIENT_SERIES: Final = tags.key(tags.NumberOfPatientRelatedSeries)
@@ -52,22 +51,26 @@ def of_series(instances: int) -> Attributes:
     return {_SERIES_INSTANCES: _number(instances)}
 
 
-def of_studies(connection: Connection, studies: Collection[int], asked: frozenset[str]) -> dict[int, Attributes]:
+def of_studies(
+    connection: "driver.Connection", studies: Collection[int], asked: frozenset[str]
+) -> dict[int, Attributes]:
     """Give what is asked of the counts of some studies, by their rows."""
     found: defaultdict[int, Attributes] = defaultdict(dict)
+    wanted = one_of("series.study_id", studies)
     if asked & {_STUDY_SERIES, _STUDY_INSTANCES}:
-        rows = connection.execute(
-            select(series.c.study_id, func.count(), func.sum(series.c.instances))
-            .where(one_of(series.c.study_id, studies))
-            .group_by(series.c.study_id)
+        rows = ask(
+            connection,
+            "SELECT study_id, count(*), sum(instances) FROM series WHERE " + wanted.text + " GROUP BY study_id",
+            wanted.values,
         )
         for row, count, instances in rows:
             found[row] |= {_STUDY_SERIES: _number(count), _STUDY_INSTANCES: _number(instances)}
     if _MODALITIES in asked:
-        rows = connection.execute(
-            select(series.c.study_id, series.c.modality, func.min(series.c.attributes))
-            .where(one_of(series.c.study_id, studies))
-            .group_by(series.c.study_id, series.c.modality)
+        rows = ask(
+            connection,
+            "SELECT study_id, modality, min(attributes) FROM series"
+            " WHERE " + wanted.text + " GROUP BY study_id, modality",
+            wanted.values,
         )
         modalities: defaultdict[int, set[str]] = defaultdict(set)
         for row, modality, attributes in rows:
@@ -75,11 +78,11 @@ def of_studies(connection: Connection, studies: Collection[int], asked: frozense
         for row, values in modalities.items():
             found[row][_MODALITIES] = _texts("CS", values)
     if _SOP_CLASSES in asked:
-        rows = connection.execute(
-            select(series.c.study_id, series_sop_class.c.sop_class_uid)
-            .distinct()
-            .join_from(series, series_sop_class)
-            .where(one_of(series.c.study_id, studies))
+        rows = ask(
+            connection,
+            "SELECT DISTINCT series.study_id, series_sop_class.sop_class_uid"
+            " FROM series JOIN series_sop_class ON series_sop_class.series_id = series.id WHERE " + wanted.text,
+            wanted.values,
         )
         classes: defaultdict[int, set[str]] = defaultdict(set)
         for row, uid in rows:
@@ -90,21 +93,18 @@ def of_studies(connection: Connection, studies: Collection[int], asked: frozense
 
 
 def of_patients(
-    connection: Connection, permit: Permit, patients: Collection[str], asked: frozenset[str]
+    connection: "driver.Connection", permit: Permit, patients: Collection[str], asked: frozenset[str]
 ) -> dict[str, Attributes]:
     """Give what is asked of the counts of some patients: over the studies that the permit covers, and no others."""
     if not asked & {_PATIENT_STUDIES, _PATIENT_SERIES, _PATIENT_INSTANCES}:
         return {}
-    rows = connection.execute(
-        select(
-            study.c.patient,
-            func.count(distinct(study.c.id)),
-            func.count(series.c.id),
-            func.coalesce(func.sum(series.c.instances), 0),
-        )
-        .join_from(study, series, isouter=True)
-        .where(one_of(study.c.patient, patients), where(permit.scope))
-        .group_by(study.c.patient)
+    wanted, scope = one_of("study.patient", patients), where(permit.scope)
+    rows = ask(
+        connection,
+        "SELECT study.patient, count(DISTINCT study.id), count(series.id), coalesce(sum(series.instances), 0)"
+        " FROM study LEFT JOIN series ON series.study_id = study.id"
+        " WHERE " + wanted.text + " AND (" + scope.text + ") GROUP BY study.patient",
+        wanted.values + scope.values,
     )
     return {
         patient: {

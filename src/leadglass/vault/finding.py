@@ -8,10 +8,10 @@ that was judged is told of, so that who asks can stop at any of them.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Final, TypeVar, assert_never
+from dataclasses import dataclass
+from typing import Final, LiteralString, TypeVar, assert_never
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, select
-
+from leadglass.crypto.database import driver
 from leadglass.dicom import tags
 from leadglass.dicom.levels import Level, level_of
 from leadglass.dicom.matching import NO_MATCH, Query
@@ -20,8 +20,8 @@ from leadglass.policy.permit import Permit
 from leadglass.vault import counting
 from leadglass.vault.index import packed
 from leadglass.vault.index.query_sql import narrow
-from leadglass.vault.index.scope_sql import one_of, where
-from leadglass.vault.index.tables import instance, series, study
+from leadglass.vault.index.scope_sql import where
+from leadglass.vault.index.sql import Sql, all_of, ask, one_of
 from leadglass.vault.reading import Reading
 
 K = TypeVar("K", str, int)
@@ -63,14 +63,18 @@ def find(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]
 def _patients(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
     """One answer for each patient: as in the first study that matches, with counts over all of them."""
     narrowed = narrow(query)
-    chosen = select(study.c.patient).distinct().where(*narrowed.study, where(permit.scope))
-    for page in _pages(reading, chosen, study.c.patient, "", is_narrow=not narrowed.is_open):
+    scope = where(permit.scope)
+    chosen = _Chosen(
+        "DISTINCT study.patient", "study", all_of((*narrowed.study, scope)), is_narrow=not narrowed.is_open
+    )
+    for page in _pages(reading, chosen, ""):
+        of_page = all_of((one_of("study.patient", page), scope))
         with reading.connected() as connection:
-            rows = connection.execute(
-                select(study.c.patient, study.c.attributes)
-                .where(one_of(study.c.patient, page), where(permit.scope))
-                .order_by(study.c.patient, study.c.id)
-            ).all()
+            rows = ask(
+                connection,
+                "SELECT patient, attributes FROM study WHERE " + of_page.text + " ORDER BY patient, id",
+                of_page.values,
+            ).fetchall()
             counts = counting.of_patients(connection, permit, page, frozenset(query.keys))
         answered: str | None = None
         for patient, attributes in rows:
@@ -86,8 +90,10 @@ def _patients(reading: Reading, permit: Permit, query: Query) -> Iterator[Attrib
 
 def _studies(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
     narrowed = narrow(query)
-    chosen = select(study.c.id).where(*narrowed.study, where(permit.scope))
-    for page in _pages(reading, chosen, study.c.id, 0, is_narrow=not narrowed.is_open):
+    chosen = _Chosen(
+        "study.id", "study", all_of((*narrowed.study, where(permit.scope))), is_narrow=not narrowed.is_open
+    )
+    for page in _pages(reading, chosen, 0):
         with reading.connected() as connection:
             studies = _study_attributes(connection, permit, page, query)
         for row in page:
@@ -97,32 +103,38 @@ def _studies(reading: Reading, permit: Permit, query: Query) -> Iterator[Attribu
 
 def _series(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
     narrowed = narrow(query)
-    chosen = select(series.c.id).join_from(series, study).where(*narrowed.study, *narrowed.series, where(permit.scope))
-    for page in _pages(reading, chosen, series.c.id, 0, is_narrow=not narrowed.is_open):
+    chosen = _Chosen(
+        "series.id",
+        "series JOIN study ON study.id = series.study_id",
+        all_of((*narrowed.study, *narrowed.series, where(permit.scope))),
+        is_narrow=not narrowed.is_open,
+    )
+    for page in _pages(reading, chosen, 0):
+        of_page = one_of("id", page)
         with reading.connected() as connection:
-            rows = connection.execute(
-                select(series.c.study_id, series.c.instances, series.c.attributes)
-                .where(one_of(series.c.id, page))
-                .order_by(series.c.id)
-            ).all()
-            studies = _study_attributes(connection, permit, {row.study_id for row in rows}, query)
-        for row in rows:
-            above = studies.get(row.study_id)
+            rows = ask(
+                connection,
+                "SELECT study_id, instances, attributes FROM series WHERE " + of_page.text + " ORDER BY id",
+                of_page.values,
+            ).fetchall()
+            studies = _study_attributes(connection, permit, {study for study, *_ in rows}, query)
+        for study, instances, attributes in rows:
+            above = studies.get(study)
             if above is not None:
-                yield packed.unpack(row.attributes) | counting.of_series(row.instances) | above
+                yield packed.unpack(attributes) | counting.of_series(instances) | above
 
 
 def _instances(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
     narrowed = narrow(query)
-    chosen = (
-        select(instance.c.id)
-        .join_from(instance, series)
-        .join(study)
-        .where(*narrowed.study, *narrowed.series, *narrowed.instance, where(permit.scope))
+    chosen = _Chosen(
+        "instance.id",
+        "instance JOIN series ON series.id = instance.series_id JOIN study ON study.id = series.study_id",
+        all_of((*narrowed.study, *narrowed.series, *narrowed.instance, where(permit.scope))),
+        is_narrow=not narrowed.is_open,
     )
     # Without its attributes a row is some hundred bytes instead of several thousand.
     needs_own = any(not _is_above(key) for key in query.keys)
-    for page in _pages(reading, chosen, instance.c.id, 0, is_narrow=not narrowed.is_open):
+    for page in _pages(reading, chosen, 0):
         with reading.connected() as connection:
             rows = _instance_rows(connection, page, needs_own=needs_own)
             above = _series_attributes(connection, permit, {row for row, _ in rows}, query)
@@ -131,54 +143,77 @@ def _instances(reading: Reading, permit: Permit, query: Query) -> Iterator[Attri
                 yield own | above[row]
 
 
-def _instance_rows(connection: Connection, page: Sequence[int], *, needs_own: bool) -> list[tuple[int, Attributes]]:
+def _instance_rows(
+    connection: "driver.Connection", page: Sequence[int], *, needs_own: bool
+) -> list[tuple[int, Attributes]]:
     """Give each instance's series and its own attributes: all, or those that have columns."""
+    of_page = one_of("id", page)
     if not needs_own:
-        columns = connection.execute(
-            select(
-                instance.c.series_id,
-                instance.c.sop_class_uid,
-                instance.c.sop_instance_uid,
-                instance.c.instance_number,
-            )
-            .where(one_of(instance.c.id, page))
-            .order_by(instance.c.id)
-        ).all()
-        if all(row.instance_number is not None for row in columns):
+        columns = ask(
+            connection,
+            "SELECT series_id, sop_class_uid, sop_instance_uid, instance_number FROM instance"
+            " WHERE " + of_page.text + " ORDER BY id",
+            of_page.values,
+        ).fetchall()
+        if all(number is not None for *_, number in columns):
             return [
                 (
-                    row.series_id,
+                    row,
                     {
-                        _SOP_CLASS: {"vr": "UI", "Value": [row.sop_class_uid]},
-                        _SOP_INSTANCE: {"vr": "UI", "Value": [row.sop_instance_uid]},
-                        _INSTANCE_NUMBER: {"vr": "IS", "Value": [row.instance_number]},
+                        _SOP_CLASS: {"vr": "UI", "Value": [sop_class_uid]},
+                        _SOP_INSTANCE: {"vr": "UI", "Value": [sop_instance_uid]},
+                        _INSTANCE_NUMBER: {"vr": "IS", "Value": [number]},
                     },
                 )
-                for row in columns
+                for row, sop_class_uid, sop_instance_uid, number in columns
             ]
-    rows = connection.execute(
-        select(instance.c.series_id, instance.c.attributes).where(one_of(instance.c.id, page)).order_by(instance.c.id)
+    rows = ask(
+        connection, "SELECT series_id, attributes FROM instance WHERE " + of_page.text + " ORDER BY id", of_page.values
     )
-    return [(series_row, packed.unpack(attributes)) for series_row, attributes in rows]
+    return [(row, packed.unpack(attributes)) for row, attributes in rows]
 
 
 # --- shared -------------------------------------------------------------------
 
 
-def _pages(
-    reading: Reading, chosen: Select[Any], column: Column[K], least: K, *, is_narrow: bool
-) -> Iterator[Sequence[K]]:
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A selection of keys.
+
+    Parameters
+    ----------
+    key : str
+        The column, with DISTINCT in front where it is not unique.
+    tables : str
+        What it is selected from.
+    condition : Sql
+        Which rows.
+    is_narrow : bool
+        Whether the condition says more than the scope does.
+    """
+
+    key: LiteralString
+    tables: LiteralString
+    condition: Sql
+    is_narrow: bool
+
+
+def _pages(reading: Reading, chosen: _Chosen, least: K) -> Iterator[Sequence[K]]:
     """Give the keys of a selection in their order, a page of rows at a time.
 
     Where something narrows, the order is asked for in a way that the database
     does not take for a reason to walk through everything in that order.
     """
-    order = column.concat("") if isinstance(least, str) else column.op("+")(0)
-    ordered: ColumnElement[Any] = order if is_narrow else column
+    column = chosen.key.removeprefix("DISTINCT ")
+    order = "+" + column if chosen.is_narrow else column
+    text = (
+        "SELECT " + chosen.key + " FROM " + chosen.tables + " WHERE (" + chosen.condition.text + ")"
+        " AND " + order + " > ? ORDER BY " + order + " LIMIT ?"
+    )
     last = least
     while True:
         with reading.connected() as connection:
-            keys: Sequence[K] = connection.scalars(chosen.where(ordered > last).order_by(ordered).limit(_IDS)).all()
+            keys: list[K] = [key for (key,) in ask(connection, text, (*chosen.condition.values, last, _IDS))]
         for start in range(0, len(keys), _ROWS):
             yield keys[start : start + _ROWS]
         if len(keys) < _IDS:
@@ -192,36 +227,34 @@ def _is_above(key: str) -> bool:
 
 
 def _study_attributes(
-    connection: Connection, permit: Permit, studies: Collection[int], query: Query
+    connection: "driver.Connection", permit: Permit, studies: Collection[int], query: Query
 ) -> dict[int, Attributes]:
     """Give the attributes and counts of those studies that the permit covers, by their rows."""
-    rows = connection.execute(
-        select(study.c.id, study.c.patient, study.c.attributes).where(one_of(study.c.id, studies), where(permit.scope))
-    ).all()
+    covered = all_of((one_of("study.id", studies), where(permit.scope)))
+    rows = ask(connection, "SELECT id, patient, attributes FROM study WHERE " + covered.text, covered.values).fetchall()
     asked = frozenset(query.keys)
-    of_patients = counting.of_patients(connection, permit, {row.patient for row in rows}, asked)
-    of_studies = counting.of_studies(connection, [row.id for row in rows], asked)
+    of_patients = counting.of_patients(connection, permit, {patient for _, patient, _ in rows}, asked)
+    of_studies = counting.of_studies(connection, [row for row, *_ in rows], asked)
     return {
-        row.id: packed.unpack(row.attributes)
-        | of_patients.get(row.patient, {})
-        | of_studies.get(row.id, {})
+        row: packed.unpack(attributes)
+        | of_patients.get(patient, {})
+        | of_studies.get(row, {})
         | counting.availability()
-        for row in rows
+        for row, patient, attributes in rows
     }
 
 
 def _series_attributes(
-    connection: Connection, permit: Permit, wanted: Collection[int], query: Query
+    connection: "driver.Connection", permit: Permit, wanted: Collection[int], query: Query
 ) -> dict[int, Attributes]:
     """Give the attributes of some series and their studies, those that the permit covers, by the series' rows."""
-    rows = connection.execute(
-        select(series.c.id, series.c.study_id, series.c.instances, series.c.attributes).where(
-            one_of(series.c.id, wanted)
-        )
-    ).all()
-    studies = _study_attributes(connection, permit, {row.study_id for row in rows}, query)
+    these = one_of("id", wanted)
+    rows = ask(
+        connection, "SELECT id, study_id, instances, attributes FROM series WHERE " + these.text, these.values
+    ).fetchall()
+    studies = _study_attributes(connection, permit, {study for _, study, *_ in rows}, query)
     return {
-        row.id: packed.unpack(row.attributes) | counting.of_series(row.instances) | studies[row.study_id]
-        for row in rows
-        if row.study_id in studies
+        row: packed.unpack(attributes) | counting.of_series(instances) | studies[study]
+        for row, study, instances, attributes in rows
+        if study in studies
     }

@@ -9,22 +9,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Engine, Row, func, select
-
 from leadglass.archive.backroom import InstanceRecord, Kept, Selection
-from leadglass.crypto.database import translating
+from leadglass.crypto.database import SealedReaders, driver, translating
 from leadglass.dicom.matching import Level
 from leadglass.dicom.model import Attributes
 from leadglass.errors import BadInput, NotHere
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
 from leadglass.vault.index import packed
-from leadglass.vault.index.scope_sql import one_of, where
-from leadglass.vault.index.tables import doomed, instance, quarantine, series, study, study_label, study_source
+from leadglass.vault.index.scope_sql import where
+from leadglass.vault.index.sql import Sql, all_of, ask, one_of
 from leadglass.vault.keys import Keys, object_identity
 from leadglass.vault.objects import Place, place_of
 
 _PAGE: Final = 500
+
+_WHOLE: Final = "instance JOIN series ON series.id = instance.series_id JOIN study ON study.id = series.study_id"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -72,24 +72,24 @@ class Reading:
 
     Parameters
     ----------
-    engine : Engine
-        Of the index.
+    readers : SealedReaders
+        Connections to the index.
     keys : Keys
         The archive's.
     """
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
-        self._engine = engine
+    def __init__(self, readers: SealedReaders, keys: Keys) -> None:
+        self._readers = readers
         self._keys = keys
 
     def close(self) -> None:
         """Close the connections that are not in use."""
-        self._engine.dispose()
+        self._readers.close()
 
     @contextmanager
-    def connected(self) -> Generator[Connection]:
+    def connected(self) -> Generator["driver.Connection"]:
         """Give a connection in a read transaction, for as short as possible."""
-        with translating("index"), self._engine.connect() as connection:
+        with translating("index"), self._readers.reading() as connection:
             yield connection
 
     # --- facts ----------------------------------------------------------------
@@ -97,14 +97,13 @@ class Reading:
     def facts(self, study_uid: str) -> StudyFacts | None:
         """Give the facts of one study; None when it is not here."""
         with self.connected() as connection:
-            row = connection.execute(
-                select(study.c.id, study.c.patient_id, study.c.issuer_of_patient_id).where(
-                    study.c.study_uid == study_uid
-                )
-            ).one_or_none()
+            row = ask(
+                connection, "SELECT id, patient_id, issuer_of_patient_id FROM study WHERE study_uid = ?", (study_uid,)
+            ).fetchone()
             if row is None:
                 return None
-            return _facts_of(connection, {row.id: (study_uid, row.patient_id, row.issuer_of_patient_id)})[row.id]
+            number, patient_id, issuer = row
+            return _facts_of(connection, {number: (study_uid, patient_id, issuer)})[number]
 
     # --- instances ------------------------------------------------------------
 
@@ -116,49 +115,30 @@ class Reading:
         BadInput
             When nothing is selected by: everything is never meant by leaving all out.
         """
-        keys = (
-            (study.c.patient_id, selection.patient_ids),
-            (study.c.study_uid, selection.study_uids),
-            (series.c.series_uid, selection.series_uids),
-            (instance.c.sop_instance_uid, selection.sop_instance_uids),
-        )
-        conditions = [one_of(column, values) for column, values in keys if values]
-        if not conditions:
+        conditions = [where(permit.scope)]
+        if selection.patient_ids:
+            conditions.append(one_of("study.patient_id", selection.patient_ids))
+        if selection.study_uids:
+            conditions.append(one_of("study.study_uid", selection.study_uids))
+        if selection.series_uids:
+            conditions.append(one_of("series.series_uid", selection.series_uids))
+        if selection.sop_instance_uids:
+            conditions.append(one_of("instance.sop_instance_uid", selection.sop_instance_uids))
+        if len(conditions) == 1:
             raise BadInput(f"A retrieval at {level} level names what it wants by a unique key.")
+        selected = all_of(conditions)
         with self.connected() as connection:
-            rows = connection.execute(
-                select(
-                    instance.c.id,
-                    instance.c.sop_instance_uid,
-                    instance.c.sop_class_uid,
-                    instance.c.transfer_syntax_uid,
-                    instance.c.size,
-                    instance.c.digest,
-                    series.c.series_uid,
-                    study.c.id.label("study"),
-                    study.c.study_uid,
-                    study.c.patient_id,
-                    study.c.issuer_of_patient_id,
-                )
-                .join_from(instance, series)
-                .join(study)
-                .where(where(permit.scope), *conditions)
-                .order_by(study.c.id, series.c.id, instance.c.instance_number, instance.c.id)
-            ).all()
-            studies = {row.study: (row.study_uid, row.patient_id, row.issuer_of_patient_id) for row in rows}
-            facts = _facts_of(connection, studies)
+            rows = ask(
+                connection,
+                "SELECT study.id, study.study_uid, study.patient_id, study.issuer_of_patient_id, instance.id,"
+                " series.series_uid, instance.sop_instance_uid, instance.sop_class_uid, instance.transfer_syntax_uid,"
+                " instance.size, instance.digest FROM " + _WHOLE + " WHERE " + selected.text + ""
+                " ORDER BY study.id, series.id, instance.instance_number, instance.id",
+                selected.values,
+            ).fetchall()
+            facts = _facts_of(connection, {row[0]: row[1:4] for row in rows})
         return [
-            InstanceRecord(
-                row.id,
-                facts[row.study],
-                row.study_uid,
-                row.series_uid,
-                row.sop_instance_uid,
-                row.sop_class_uid,
-                row.transfer_syntax_uid,
-                row.size,
-                row.digest,
-            )
+            InstanceRecord(row[4], facts[row[0]], row[1], row[5], row[6], row[7], row[8], row[9], row[10])
             for row in rows
         ]
 
@@ -172,81 +152,80 @@ class Reading:
         Corrupt
             When its key does not open.
         """
+        this = _this(record, permit)
         with self.connected() as connection:
-            row = connection.execute(
-                select(
-                    instance.c.shelf,
-                    instance.c.object,
-                    instance.c.key,
-                    study.c.key.label("study_key"),
-                    study.c.study_uid,
-                )
-                .join_from(instance, series)
-                .join(study)
-                .where(*_this(record), where(permit.scope))
-            ).one_or_none()
+            row = ask(
+                connection,
+                "SELECT instance.shelf, instance.object, instance.key, study.key, study.study_uid FROM " + _WHOLE + ""
+                " WHERE " + this.text,
+                this.values,
+            ).fetchone()
         if row is None:
             raise NotHere("There is no such instance here.")
-        place = place_of(row.shelf, row.object)
+        shelf, name, key, study_key, study_uid = row
+        place = place_of(shelf, name)
         identity = object_identity(place, record.sop_instance_uid)
-        return Sealed(place, self._keys.study(row.study_key, row.study_uid).unwrap(row.key, identity))
+        return Sealed(place, self._keys.study(study_key, study_uid).unwrap(key, identity))
 
     def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:
         """Give the metadata recorded at ingest; raises as ``sealed``."""
+        this = _this(record, permit)
         with self.connected() as connection:
-            row = connection.execute(
-                select(instance.c.attributes)
-                .join_from(instance, series)
-                .join(study)
-                .where(*_this(record), where(permit.scope))
-            ).one_or_none()
+            row = ask(
+                connection, "SELECT instance.attributes FROM " + _WHOLE + " WHERE " + this.text, this.values
+            ).fetchone()
         if row is None:
             raise NotHere("There is no such instance here.")
-        return packed.unpack(row.attributes)
+        return packed.unpack(row[0])
 
     def count(self, permit: Permit) -> int:
         """Give how many instances there are in the permit's scope."""
+        scope = where(permit.scope)
         with self.connected() as connection:
-            counts = connection.execute(select(series.c.instances).join_from(series, study).where(where(permit.scope)))
-            return sum(count for (count,) in counts)
+            row = ask(
+                connection,
+                "SELECT coalesce(sum(series.instances), 0) FROM series JOIN study ON study.id = series.study_id"
+                " WHERE " + scope.text,
+                scope.values,
+            ).fetchone()
+        return int(row[0])
 
     def every_instance(self, permit: Permit) -> Iterator[Whole]:
         """Give every instance in the permit's scope, a page at a time."""
-        last = 0
+        last, scope = 0, where(permit.scope)
         while True:
             with self.connected() as connection:
-                rows = connection.execute(
-                    select(
-                        instance,
-                        series.c.series_uid,
-                        study.c.study_uid,
-                        study.c.key.label("study_key"),
-                    )
-                    .join_from(instance, series)
-                    .join(study)
-                    .where(instance.c.id > last, where(permit.scope))
-                    .order_by(instance.c.id)
-                    .limit(_PAGE)
-                ).all()
+                rows = ask(
+                    connection,
+                    "SELECT instance.id, study.study_uid, series.series_uid, instance.sop_instance_uid,"
+                    " instance.sop_class_uid, instance.transfer_syntax_uid, instance.size, instance.digest,"
+                    " instance.shelf, instance.object, study.key, instance.key, instance.frames, instance.attributes"
+                    " FROM " + _WHOLE + " WHERE instance.id > ? AND (" + scope.text + ")"
+                    " ORDER BY instance.id LIMIT ?",
+                    (last, *scope.values, _PAGE),
+                ).fetchall()
             for row in rows:
+                number, study, series, instance, sop_class, syntax, size, digest, shelf, name, *rest = row
+                place = place_of(shelf, name)
+                study_key, key, frames, attributes = rest
                 yield Whole(
-                    row.id,
-                    row.study_uid,
-                    row.series_uid,
-                    row.sop_instance_uid,
-                    row.sop_class_uid,
-                    row.transfer_syntax_uid,
-                    row.size,
-                    row.digest,
-                    place_of(row.shelf, row.object),
-                    row.study_key,
-                    row.key,
-                    row.frames,
-                    row.attributes,
+                    number,
+                    study,
+                    series,
+                    instance,
+                    sop_class,
+                    syntax,
+                    size,
+                    digest,
+                    place,
+                    study_key,
+                    key,
+                    frames,
+                    attributes,
                 )
             if len(rows) < _PAGE:
                 return
-            last = rows[-1].id
+            last = rows[-1][0]
 
     # --- quarantine -----------------------------------------------------------
 
@@ -257,34 +236,38 @@ class Reading:
         and sources count too.
         """
         with self.connected() as connection:
-            chosen = select(quarantine).order_by(quarantine.c.number)
-            if number is not None:
-                chosen = chosen.where(quarantine.c.number == number)
-            rows = connection.execute(chosen).all()
-            there = connection.execute(
-                select(study.c.id, study.c.study_uid, study.c.patient_id, study.c.issuer_of_patient_id).where(
-                    one_of(study.c.study_uid, {row.study_uid for row in rows})
-                )
-            ).all()
+            rows = ask(
+                connection,
+                "SELECT number, reason, study_uid, series_uid, sop_instance_uid, origin, received, size, patient_id,"
+                " issuer_of_patient_id, sop_class_uid, transfer_syntax_uid, digest, shelf, object, key FROM quarantine"
+                " WHERE ?1 IS NULL OR number = ?1 ORDER BY number",
+                (number,),
+            ).fetchall()
+            named = one_of("study_uid", {row[2] for row in rows})
+            there = ask(
+                connection,
+                "SELECT id, study_uid, patient_id, issuer_of_patient_id FROM study WHERE " + named.text,
+                named.values,
+            )
             stored = {
-                facts.study_uid: facts
-                for facts in _facts_of(
-                    connection, {row.id: (row.study_uid, row.patient_id, row.issuer_of_patient_id) for row in there}
-                ).values()
+                facts.study_uid: facts for facts in _facts_of(connection, {row[0]: row[1:] for row in there}).values()
             }
         found: list[KeptWhole] = []
         for row in rows:
-            own = stored.get(row.study_uid)
+            kept = Kept(*row[:8])
+            patient_id, issuer, sop_class_uid, transfer_syntax_uid, digest, shelf, name, key = row[8:]
+            own = stored.get(kept.study_uid)
             facts = StudyFacts(
-                row.study_uid,
-                row.patient_id,
-                row.issuer_of_patient_id,
-                (own.sources if own is not None else frozenset[str]()) | {row.origin},
+                kept.study_uid,
+                patient_id,
+                issuer,
+                (own.sources if own is not None else frozenset[str]()) | {kept.origin},
                 own.labels if own is not None else frozenset(),
             )
             # Of the item and of the study it would go into: both have to be covered.
             if permit.scope.covers(facts) and (own is None or permit.scope.covers(own)):
-                found.append(_kept(row, facts))
+                place = place_of(shelf, name)
+                found.append(KeptWhole(kept, facts, sop_class_uid, transfer_syntax_uid, digest, place, key))
         return found
 
     # --- keeping house --------------------------------------------------------
@@ -292,64 +275,53 @@ class Reading:
     def unknown(self, shelf: bytes, names: Collection[bytes]) -> set[bytes]:
         """Say which of a shelf's objects have no row, and so nobody who could open them."""
         with self.connected() as connection:
-            known: set[bytes] = set()
-            for table in (instance, quarantine):
-                rows = connection.execute(select(table.c.object).where(table.c.shelf == shelf))
-                known.update(name for (name,) in rows)
+            known = {
+                name
+                for (name,) in ask(
+                    connection,
+                    "SELECT object FROM instance WHERE shelf = ?1"
+                    " UNION ALL SELECT object FROM quarantine WHERE shelf = ?1",
+                    (shelf,),
+                )
+            }
         return set(names) - known
 
     def doomed(self) -> list[Place]:
         """Give the objects whose rows are gone and whose files may still be there."""
         with self.connected() as connection:
-            return [Place(shelf, name) for shelf, name in connection.execute(select(doomed.c.shelf, doomed.c.object))]
+            return [Place(shelf, name) for shelf, name in ask(connection, "SELECT shelf, object FROM doomed")]
 
     def check(self) -> list[str]:
         """Let the database check itself: pages, indices, and the counts kept of instances."""
         with self.connected() as connection:
-            told = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA cipher_integrity_check")]
-            told += [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(20)")]
-            miscounted = connection.execute(
-                select(series.c.series_uid).where(
-                    series.c.instances
-                    != select(func.count()).where(instance.c.series_id == series.c.id).scalar_subquery()
-                )
+            told = [str(row[0]) for row in ask(connection, "PRAGMA cipher_integrity_check")]
+            told += [str(row[0]) for row in ask(connection, "PRAGMA integrity_check(20)")]
+            miscounted = ask(
+                connection,
+                "SELECT series_uid FROM series"
+                " WHERE instances != (SELECT count(*) FROM instance WHERE instance.series_id = series.id)",
             )
             told += [f"series {uid} is miscounted" for (uid,) in miscounted]
         return [each for each in told if each != "ok"]
 
 
-def _this(record: InstanceRecord):
-    return instance.c.id == record.row, instance.c.sop_instance_uid == record.sop_instance_uid
+def _this(record: InstanceRecord, permit: Permit) -> Sql:
+    """Say that it is the instance of a record, in the permit's scope."""
+    this = Sql("instance.id = ? AND instance.sop_instance_uid = ?", (record.row, record.sop_instance_uid))
+    return all_of((this, where(permit.scope)))
 
 
-def _facts_of(connection: Connection, studies: dict[int, tuple[str, str, str]]) -> dict[int, StudyFacts]:
+def _facts_of(connection: "driver.Connection", studies: dict[int, tuple[str, str, str]]) -> dict[int, StudyFacts]:
     """Give the facts of some studies, given their rows' Study Instance UID, Patient ID and issuer."""
     gathered: dict[int, tuple[set[str], set[str]]] = {row: (set(), set()) for row in studies}
-    for which, table, column in ((0, study_source, study_source.c.source), (1, study_label, study_label.c.label)):
-        for row, value in connection.execute(select(table.c.study_id, column).where(one_of(table.c.study_id, studies))):
-            gathered[row][which].add(value)
+    wanted = one_of("study_id", studies.keys())
+    sources = ask(connection, "SELECT study_id, source FROM study_source WHERE " + wanted.text, wanted.values)
+    for row, source in sources:
+        gathered[row][0].add(source)
+    labels = ask(connection, "SELECT study_id, label FROM study_label WHERE " + wanted.text, wanted.values)
+    for row, label in labels:
+        gathered[row][1].add(label)
     return {
         row: StudyFacts(uid, patient_id, issuer, frozenset(gathered[row][0]), frozenset(gathered[row][1]))
         for row, (uid, patient_id, issuer) in studies.items()
     }
-
-
-def _kept(row: Row[tuple[object, ...]], facts: StudyFacts) -> KeptWhole:
-    return KeptWhole(
-        Kept(
-            row.number,
-            row.reason,
-            row.study_uid,
-            row.series_uid,
-            row.sop_instance_uid,
-            row.origin,
-            row.received,
-            row.size,
-        ),
-        facts,
-        row.sop_class_uid,
-        row.transfer_syntax_uid,
-        row.digest,
-        place_of(row.shelf, row.object),
-        row.key,
-    )

@@ -4,7 +4,7 @@ Rule 1. Every method asks for a permit that was given for what it does, and
 applies its scope. Rule 2. Nothing here decides who may do what.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from leadglass.archive.backroom import (
     Resolution,
     Selection,
 )
-from leadglass.crypto.database import open_sealed, sealed_engine
+from leadglass.crypto.database import SealedReaders, open_sealed
 from leadglass.crypto.sealed import SealedReader
 from leadglass.crypto.wrap import ArchiveKey
 from leadglass.dicom.matching import Level, Query
@@ -74,13 +74,13 @@ def open_vault(folder: Path, key: ArchiveKey, settings: VaultSettings | None = N
         objects = Objects(
             folder / OBJECTS_FOLDER, per_shelf=settings.objects_per_shelf, min_free=settings.min_free_bytes
         )
-        engine = sealed_engine(path, database_key)
+        readers = SealedReaders(path, database_key)
     except BaseException:
         connection.close()
         raise
     filing = Filing(connection, keys, settings.quarantine, partial(is_sound, objects))
     committer = Committer(filing, objects.sync, limit=settings.batch, linger=settings.linger)
-    vault = Vault(Parts(objects, keys, committer, Reading(engine, keys), settings))
+    vault = Vault(Parts(objects, keys, committer, Reading(readers, keys), settings))
     try:
         vault.sweep()
     except BaseException:
@@ -149,6 +149,21 @@ class Vault:
             reader.close()
             raise Corrupt("A stored object has another size than its row says. Restore it from a backup.")
         return reader
+
+    def is_sound(self, permit: Permit, record: InstanceRecord) -> bool:
+        """Say whether one instance's object opens to its last byte; raises ``NotHere``, ``Busy``."""
+        demand(permit, Action.COMMIT)
+        try:
+            sealed = self._parts.reading.sealed(permit, record)
+        except Corrupt:
+            return False
+        return is_sound(self._parts.objects, sealed.place, sealed.key, record.size)
+
+    def contested(self, permit: Permit, origin: str, sop_instance_uids: Collection[str]) -> frozenset[str]:
+        """Give those of which something that ``origin`` sent is in quarantine."""
+        demand(permit, Action.COMMIT)
+        kept = (each.kept for each in self._parts.reading.quarantined(permit))
+        return frozenset(each.sop_instance_uid for each in kept if each.origin == origin) & frozenset(sop_instance_uids)
 
     def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:
         """Give the DICOM JSON metadata recorded at ingest; raises ``NotHere``."""

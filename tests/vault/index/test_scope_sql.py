@@ -1,17 +1,15 @@
-from itertools import count
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, insert, select
 
-from leadglass.crypto.database import open_sealed, sealed_engine
+from leadglass.crypto.database import driver, open_sealed
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.scope import Condition, Field, Scope
 from leadglass.vault.index.migrations import migrate
 from leadglass.vault.index.scope_sql import where
-from leadglass.vault.index.tables import study, study_label, study_source
+from leadglass.vault.index.sql import ask
 
 KEY = bytes(32)
 
@@ -37,44 +35,36 @@ SCOPES = st.recursive(
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def index(tmp_path_factory: pytest.TempPathFactory) -> "driver.Connection":
     path: Path = tmp_path_factory.mktemp("scope") / "index.db"
     connection = open_sealed(path, KEY, create=True)
     migrate(connection)
-    connection.close()
-    return sealed_engine(path, KEY)
+    return connection
 
 
-def matched(engine: Engine, scope: Scope, stored: list[StudyFacts]) -> list[bool]:
+def matched(index: "driver.Connection", scope: Scope, stored: list[StudyFacts]) -> list[bool]:
     """Say which of some studies the SQL reading finds; nothing stays in the index."""
-    with engine.connect() as connection:
-        numbers = count(1)
-        for number, facts in zip(numbers, stored, strict=False):
-            connection.execute(
-                insert(study).values(
-                    id=number,
-                    study_uid=facts.study_uid,
-                    patient_id=facts.patient_id,
-                    issuer_of_patient_id=facts.issuer_of_patient_id,
-                    patient="",
-                    key=b"",
-                    attributes=b"",
-                    received="",
-                )
-            )
-            for source in facts.sources:
-                connection.execute(insert(study_source).values(study_id=number, source=source))
-            for label in facts.labels:
-                connection.execute(insert(study_label).values(study_id=number, label=label))
-        found = set(connection.scalars(select(study.c.id).where(where(scope))))
-        connection.rollback()
+    condition = where(scope)
+    index.execute("BEGIN")
+    for number, facts in enumerate(stored, start=1):
+        index.execute(
+            "INSERT INTO study (id, study_uid, patient_id, issuer_of_patient_id, patient, key, attributes, received)"
+            " VALUES (?, ?, ?, ?, '', x'', x'', '')",
+            (number, facts.study_uid, facts.patient_id, facts.issuer_of_patient_id),
+        )
+        for source in facts.sources:
+            index.execute("INSERT INTO study_source VALUES (?, ?)", (number, source))
+        for label in facts.labels:
+            index.execute("INSERT INTO study_label VALUES (?, ?)", (number, label))
+    found = {row for (row,) in ask(index, "SELECT id FROM study WHERE " + condition.text, condition.values)}  # noqa: S608
+    index.execute("ROLLBACK")
     return [number in found for number in range(1, len(stored) + 1)]
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(scope=SCOPES, stored=st.lists(FACTS, min_size=1, max_size=4, unique_by=lambda facts: facts.study_uid))
-def test_both_readings_of_a_scope_agree(engine: Engine, scope: Scope, stored: list[StudyFacts]) -> None:
-    assert matched(engine, scope, stored) == [scope.covers(facts) for facts in stored]
+def test_both_readings_of_a_scope_agree(index: "driver.Connection", scope: Scope, stored: list[StudyFacts]) -> None:
+    assert matched(index, scope, stored) == [scope.covers(facts) for facts in stored]
 
 
 ONE = StudyFacts("1", "p", "", frozenset({"CT1"}), frozenset({"trial"}))
@@ -96,11 +86,11 @@ ONE = StudyFacts("1", "p", "", frozenset({"CT1"}), frozenset({"trial"}))
         (Scope.where(Field.PATIENT, "P"), False),
     ],
 )
-def test_the_edges_of_a_scope(engine: Engine, scope: Scope, covered: bool) -> None:
-    assert matched(engine, scope, [ONE]) == [covered]
+def test_the_edges_of_a_scope(index: "driver.Connection", scope: Scope, covered: bool) -> None:
+    assert matched(index, scope, [ONE]) == [covered]
     assert scope.covers(ONE) is covered
 
 
-def test_many_values_are_one_parameter(engine: Engine) -> None:
+def test_many_values_are_one_parameter(index: "driver.Connection") -> None:
     scope = Scope.where(Field.STUDY, *map(str, range(300_000)))
-    assert matched(engine, scope, [ONE]) == [True]
+    assert matched(index, scope, [ONE]) == [True]

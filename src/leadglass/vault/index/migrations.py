@@ -1,7 +1,29 @@
 """The index's schema, as numbered steps that are run once each and never changed.
 
-Rule: a step that has been released stays as it is; what changes is a new step.
-The version is SQLite's own ``user_version``.
+Rule 1. A step that has been released stays as it is; what changes is a new step.
+The version is SQLite's own ``user_version``. Rule 2. A searchable column holds
+the normal form of one value (``normal``), the empty string where there is none,
+NULL where it cannot be said in one value: then only the judge, ``Query.matches``,
+can tell. Rule 3. Keys stand here only wrapped.
+
+study
+    ``patient_id`` is what decisions look at, ``patient_id_form`` what queries do.
+    ``patient`` tells patients apart (``normal.patient``), ``study_code`` is Study
+    ID (0020,0010), ``key`` the study's data key.
+study_name
+    Each component group of Patient's Name in its normal form.
+study_source, study_label
+    Who sent something of the study; the operator's labels.
+series
+    ``instances`` counts. No number is used twice, because counts are added up for
+    a series at the end of a batch.
+instance
+    What it is, where its object is, the object's key wrapped by the study's, and
+    its whole JSON metadata.
+quarantine
+    What was kept aside. Numbers are never used twice: an operator may have noted one.
+doomed
+    Objects whose rows and keys are gone and whose files are still to be removed.
 """
 
 from typing import Final

@@ -7,15 +7,12 @@ so is not said. Values are bound, never text.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
-
-from sqlalchemy import Column, ColumnElement, and_, exists, or_, select
+from typing import Final, LiteralString
 
 from leadglass.dicom import tags
 from leadglass.dicom.matching import Key, Level, Name, Number, Query, Range, Single, UidList, Wild
 from leadglass.vault.index import normal
-from leadglass.vault.index.scope_sql import one_of
-from leadglass.vault.index.tables import instance, series, study, study_name
+from leadglass.vault.index.sql import Sql, all_of, any_of, one_of
 
 _LARGEST: Final = 1 << 63
 _HIGHEST: Final = "\U0010ffff"
@@ -24,23 +21,23 @@ _DATE: Final = len("YYYYMMDD")
 _DAY: Final = 86_400_000_000
 """Microseconds."""
 
-_Texts = Mapping[str, Column[Any]]
+_Columns = Mapping[str, LiteralString]
 
-_STUDY_TEXTS: Final[_Texts] = {
-    tags.key(tags.PatientID): study.c.patient_id_form,
-    tags.key(tags.AccessionNumber): study.c.accession_number,
-    tags.key(tags.StudyID): study.c.study_code,
+_STUDY_TEXTS: Final[_Columns] = {
+    tags.key(tags.PatientID): "study.patient_id_form",
+    tags.key(tags.AccessionNumber): "study.accession_number",
+    tags.key(tags.StudyID): "study.study_code",
 }
-_STUDY_DATES: Final[_Texts] = {
-    tags.key(tags.StudyDate): study.c.study_date,
-    tags.key(tags.PatientBirthDate): study.c.patient_birth_date,
+_STUDY_DATES: Final[_Columns] = {
+    tags.key(tags.StudyDate): "study.study_date",
+    tags.key(tags.PatientBirthDate): "study.patient_birth_date",
 }
-_STUDY_UIDS: Final[_Texts] = {tags.key(tags.StudyInstanceUID): study.c.study_uid}
+_STUDY_UIDS: Final[_Columns] = {tags.key(tags.StudyInstanceUID): "study.study_uid"}
 _MODALITY: Final = tags.key(tags.Modality)
-_SERIES_UIDS: Final[_Texts] = {tags.key(tags.SeriesInstanceUID): series.c.series_uid}
-_INSTANCE_UIDS: Final[_Texts] = {
-    tags.key(tags.SOPInstanceUID): instance.c.sop_instance_uid,
-    tags.key(tags.SOPClassUID): instance.c.sop_class_uid,
+_SERIES_UIDS: Final[_Columns] = {tags.key(tags.SeriesInstanceUID): "series.series_uid"}
+_INSTANCE_UIDS: Final[_Columns] = {
+    tags.key(tags.SOPInstanceUID): "instance.sop_instance_uid",
+    tags.key(tags.SOPClassUID): "instance.sop_class_uid",
 }
 _PATIENT_NAME: Final = tags.key(tags.PatientName)
 _MODALITIES: Final = tags.key(tags.ModalitiesInStudy)
@@ -51,9 +48,9 @@ _INSTANCE_NUMBER: Final = tags.key(tags.InstanceNumber)
 class Narrowed:
     """Conditions by the table they are about; those of ``study`` hold at every level."""
 
-    study: tuple[ColumnElement[bool], ...]
-    series: tuple[ColumnElement[bool], ...]
-    instance: tuple[ColumnElement[bool], ...]
+    study: tuple[Sql, ...]
+    series: tuple[Sql, ...]
+    instance: tuple[Sql, ...]
 
     @property
     def is_open(self) -> bool:
@@ -69,24 +66,26 @@ def narrow(query: Query) -> Narrowed:
     if isinstance(names, Name):
         of_study += _names(names)
     modalities = keys.get(_MODALITIES)
-    among = series.alias("among")  # not the series that a query at a lower level is about
     if modalities is not None and query.level is not Level.PATIENT:
+        # Not the series that a query at a lower level is about.
         of_study += [
-            exists().where(among.c.study_id == study.c.id, condition)
-            for condition in _code(among.c.modality, modalities)
+            Sql(
+                "EXISTS (SELECT 1 FROM series among WHERE among.study_id = study.id AND (" + one.text + "))", one.values
+            )
+            for one in _code("among.modality", modalities)
         ]
     of_instance = list(_uids(keys, _INSTANCE_UIDS))
     numbers = keys.get(_INSTANCE_NUMBER)
     if isinstance(numbers, Number):
-        of_instance += _numbers(instance.c.instance_number, numbers)
+        of_instance += _numbers("instance.instance_number", numbers)
     of_series = list(_uids(keys, _SERIES_UIDS))
     modality = keys.get(_MODALITY)
     if modality is not None:
-        of_series += _code(series.c.modality, modality)
+        of_series += _code("series.modality", modality)
     return Narrowed(tuple(of_study), tuple(of_series), tuple(of_instance))
 
 
-def _uids(keys: Mapping[str, Key], columns: _Texts) -> Iterator[ColumnElement[bool]]:
+def _uids(keys: Mapping[str, Key], columns: _Columns) -> Iterator[Sql]:
     """UIDs stand in their columns as they are in the data set, without padding."""
     for tag, column in columns.items():
         key = keys.get(tag)
@@ -94,34 +93,34 @@ def _uids(keys: Mapping[str, Key], columns: _Texts) -> Iterator[ColumnElement[bo
             yield one_of(column, {value.strip(normal.PADDING) for value in key.values})
 
 
-def _texts(keys: Mapping[str, Key], columns: _Texts) -> Iterator[ColumnElement[bool]]:
+def _texts(keys: Mapping[str, Key], columns: _Columns) -> Iterator[Sql]:
     for tag, column in columns.items():
         key = keys.get(tag)
         if key is not None:
             yield from _text(column, key)
 
 
-def _code(column: Column[Any], key: Key) -> Iterator[ColumnElement[bool]]:
+def _code(column: LiteralString, key: Key) -> Iterator[Sql]:
     """Compare a code as it is in the data set, without padding: so its column can be counted too."""
     if isinstance(key, (Single, UidList)):
-        yield or_(one_of(column, {value.strip(normal.PADDING) for value in key.values}), column.is_(None))
+        yield _or_unsaid(column, one_of(column, {value.strip(normal.PADDING) for value in key.values}))
 
 
-def _text(column: Column[Any], key: Key) -> Iterator[ColumnElement[bool]]:
+def _text(column: LiteralString, key: Key) -> Iterator[Sql]:
     match key:
         case Single(values) | UidList(values):
-            yield or_(one_of(column, set(map(normal.fold, values))), column.is_(None))
+            yield _or_unsaid(column, one_of(column, set(map(normal.fold, values))))
         case Wild(patterns):
             yield from _any_begins(column, patterns)
         case _:
             return
 
 
-def _any_begins(column: Column[Any], patterns: Iterable[str]) -> Iterator[ColumnElement[bool]]:
+def _any_begins(column: LiteralString, patterns: Iterable[str]) -> Iterator[Sql]:
     """Say that a text begins like one of some patterns, unless one of them may begin anyhow."""
     beginnings = [_beginning(pattern) for pattern in patterns]
     if beginnings and all(beginnings):
-        yield or_(*(_begins(column, beginning) for beginning in beginnings), column.is_(None))
+        yield _or_unsaid(column, *(_begins(column, beginning) for beginning in beginnings))
 
 
 def _beginning(pattern: str) -> str:
@@ -135,12 +134,17 @@ def _beginning(pattern: str) -> str:
     return folded
 
 
-def _begins(column: Column[Any], beginning: str) -> ColumnElement[bool]:
+def _begins(column: LiteralString, beginning: str) -> Sql:
     """As a range, which an index answers; LIKE would fold case once more."""
-    return and_(column >= beginning, column <= beginning + _HIGHEST * 4)
+    return Sql(column + " BETWEEN ? AND ?", (beginning, beginning + _HIGHEST * 4))
 
 
-def _names(key: Name) -> Iterator[ColumnElement[bool]]:
+def _or_unsaid(column: LiteralString, *conditions: Sql) -> Sql:
+    """Let a row pass whose column cannot say its value: the judge will tell."""
+    return any_of((*conditions, Sql(column + " IS NULL")))
+
+
+def _names(key: Name) -> Iterator[Sql]:
     """One component group of the name begins like one of each pattern's."""
     beginnings: list[str] = []
     for pattern in key.patterns:
@@ -150,11 +154,8 @@ def _names(key: Name) -> Iterator[ColumnElement[bool]]:
             return
         beginnings.append(literals[0])
     # IN and not EXISTS: names are few against studies, and are to be looked up first.
-    yield study.c.id.in_(
-        select(study_name.c.study_id).where(
-            or_(*(_begins(study_name.c.form, beginning) for beginning in beginnings)),
-        )
-    )
+    begun = any_of(_begins("study_name.form", beginning) for beginning in beginnings)
+    yield Sql("study.id IN (SELECT study_name.study_id FROM study_name WHERE " + begun.text + ")", begun.values)
 
 
 def _beginning_of_name(group: str) -> str:
@@ -162,7 +163,7 @@ def _beginning_of_name(group: str) -> str:
     return _beginning(group).rstrip("^ ")
 
 
-def _dates(query: Query) -> Iterator[ColumnElement[bool]]:
+def _dates(query: Query) -> Iterator[Sql]:
     for tag, column in _STUDY_DATES.items():
         key = query.keys.get(tag)
         if isinstance(key, Range) and key.vr == "DA":
@@ -177,10 +178,12 @@ def _dates(query: Query) -> Iterator[ColumnElement[bool]]:
             )
 
 
-def _between(column: Column[Any], low: str, high: str) -> Iterator[ColumnElement[bool]]:
-    bounds = ([column >= low] if low else []) + ([column <= high] if high else [])
-    if bounds:
-        yield or_(and_(column != "", *bounds), column.is_(None))
+def _between(column: LiteralString, low: str, high: str) -> Iterator[Sql]:
+    if low or high:
+        bounds = [Sql(column + " >= ?", (low,))] if low else [Sql(column + " != ''")]
+        if high:
+            bounds.append(Sql(column + " <= ?", (high,)))
+        yield _or_unsaid(column, all_of(bounds))
 
 
 def _date(text: str) -> str:
@@ -194,7 +197,7 @@ def _day(moment: int) -> str:
     return date.fromordinal(1 + moment // _DAY).strftime("%Y%m%d").zfill(_DATE)
 
 
-def _numbers(column: Column[Any], key: Number) -> Iterator[ColumnElement[bool]]:
+def _numbers(column: LiteralString, key: Number) -> Iterator[Sql]:
     whole = {value for value in key.values if isinstance(value, int) and abs(value) < _LARGEST}
     if len(whole) == len(set(key.values)):
-        yield or_(one_of(column, whole), column.is_(None))
+        yield _or_unsaid(column, one_of(column, whole))

@@ -1,49 +1,38 @@
 """The SQL reading of a Scope; ``policy/scope.py`` is the Python reading.
 
-Rule: it starts from ``false()`` and adds what is granted, so that whatever is
-forgotten here hides studies and never shows them. Values are bound, never text.
+Rule: any of its clauses has to hold, and without one nothing does; so whatever
+is forgotten here hides studies and never shows them. Values are bound, never text.
 """
 
-from collections.abc import Iterable
-from typing import TypeVar, assert_never
-
-import msgspec
-from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select, true
+from typing import assert_never
 
 from leadglass.policy.scope import Clause, Condition, Field, Scope
-from leadglass.vault.index.tables import study, study_label, study_source
-
-T = TypeVar("T", str, int)
+from leadglass.vault.index.sql import Sql, all_of, any_of, one_of
 
 
-def where(scope: Scope) -> ColumnElement[bool]:
+def where(scope: Scope) -> Sql:
     """Give the condition on ``study`` that holds for exactly the studies the scope covers."""
-    condition: ColumnElement[bool] = false()
-    for clause in sorted(scope.clauses, key=_order):
-        condition = or_(condition, and_(true(), *(_met(each) for each in sorted(clause, key=_condition_order))))
-    return condition
+    return any_of(
+        all_of(_met(each) for each in sorted(clause, key=_condition_order))
+        for clause in sorted(scope.clauses, key=_order)
+    )
 
 
-def one_of(column: ColumnElement[T], values: Iterable[T]) -> ColumnElement[bool]:
-    """Say that a column has one of some values, with one bound parameter however many there are."""
-    listed = func.json_each(msgspec.json.encode(sorted(values)).decode()).table_valued("value")
-    return column.in_(select(listed.c.value))
-
-
-def _met(condition: Condition) -> ColumnElement[bool]:
+def _met(condition: Condition) -> Sql:
     match condition.field:
         case Field.STUDY:
-            return one_of(study.c.study_uid, condition.values)
+            return one_of("study.study_uid", condition.values)
         case Field.PATIENT:
-            return one_of(study.c.patient_id, condition.values)
+            return one_of("study.patient_id", condition.values)
         case Field.SOURCE:
-            return exists().where(
-                study_source.c.study_id == study.c.id, one_of(study_source.c.source, condition.values)
-            )
+            met = one_of("study_source.source", condition.values)
+            text = "EXISTS (SELECT 1 FROM study_source WHERE study_source.study_id = study.id AND " + met.text + ")"
         case Field.LABEL:
-            return exists().where(study_label.c.study_id == study.c.id, one_of(study_label.c.label, condition.values))
+            met = one_of("study_label.label", condition.values)
+            text = "EXISTS (SELECT 1 FROM study_label WHERE study_label.study_id = study.id AND " + met.text + ")"
         case _ as never:
             assert_never(never)
+    return Sql(text, met.values)
 
 
 def _order(clause: Clause) -> list[tuple[str, list[str]]]:
