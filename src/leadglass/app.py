@@ -263,7 +263,7 @@ async def _serve(
             opened = [await _listen(server, listener, context) for listener in listeners]
             chores = [
                 asyncio.create_task(_keep_certificate(parts, listeners, context)),
-                asyncio.create_task(_keep_tidy(parts)),
+                asyncio.create_task(_keep_tidy(parts, archive)),
                 asyncio.create_task(door.keep_watch()),
             ]
             ready(tuple(opened))
@@ -327,13 +327,14 @@ async def _keep_certificate(parts: _Parts, listeners: tuple[Listener, ...], cont
             LOG.warning("certificate not renewed", extra={"error": type(error).__name__})
 
 
-async def _keep_tidy(parts: _Parts) -> None:
+async def _keep_tidy(parts: _Parts, archive: Archive) -> None:
     """Sign what is on record, and remove what crashed or ended processes left behind."""
     rounds = 0
     while True:
         await asyncio.sleep(_TIDY)
         rounds += 1
         try:
+            await asyncio.to_thread(archive.tidy)
             await asyncio.to_thread(parts.audit.checkpoint)
             if rounds % _SWEEP_EVERY == 0:
                 await asyncio.to_thread(parts.vault.sweep)
