@@ -8,12 +8,18 @@ from leadglass.policy.scope import Scope
 from leadglass.policy.view import View
 
 
-def device(ae: str, *actions: Action, scope: Scope | None = None, view: View | None = None) -> Caller:
+def device(
+    ae: str,
+    *actions: Action,
+    scope: Scope | None = None,
+    view: View | None = None,
+    peer: str = "127.0.0.1",
+    reason: str = "",
+) -> Caller:
     """Make a device that may do ``actions`` on ``scope``: on every study unless told otherwise."""
-    grant = Grant(
-        frozenset(actions), Scope.everything() if scope is None else scope, view or View.full(), f"test grant of {ae}"
-    )
-    return Caller(CallerKind.DEVICE, ae, (grant,) if actions else (), "127.0.0.1", "made by a test")
+    scope = Scope.everything() if scope is None else scope
+    grant = Grant(frozenset(actions), scope, view or View.full(), reason or f"test grant of {ae}")
+    return Caller(CallerKind.DEVICE, ae, (grant,) if actions else (), peer, "made by a test")
 
 
 def everything() -> Caller:
