@@ -313,14 +313,14 @@ def test_a_good_start_announces_its_doors_and_ends_cleanly(tmp_path: Path) -> No
 
 STUCK = """
 import threading
-from leadglass import __main__, app
+from leadglass import __main__, serving
 from leadglass.archive.archive import Archive
 
 def echo(*_):
     print('{"ready": "stuck"}', flush=True)
     threading.Event().wait()
 
-app._GRACE = app._LAST = 0.1
+serving._GRACE = serving._LAST = 0.1
 Archive.echo = echo
 __main__.main()
 """

@@ -1,116 +1,22 @@
-"""The composition root: the only file that names every concrete class.
+"""The application behind the command line; with ``parts`` and ``serving`` the composition root.
 
-Rule 1. Parts are made here, in one order, and let go of in the reverse order,
-whatever happens. Rule 2. Nothing listens before every check has passed and the
-start is on record.
+Rule: these three name every concrete class, and nobody else does.
 """
 
-import asyncio
-import errno
-import logging
-import signal
-import socket
-import ssl
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from leadglass import config as settings_file
-from leadglass import logs
 from leadglass.archive.archive import Archive
-from leadglass.audit.event import Event, Outcome
-from leadglass.audit.log import AuditLog
-from leadglass.audit.refusals import Refusals
-from leadglass.config import Config
-from leadglass.crypto import tls
-from leadglass.crypto.ca import Authority, require_private, write_private
+from leadglass.audit.event import Outcome
+from leadglass.crypto.ca import Authority
 from leadglass.crypto.wrap import ArchiveKey
-from leadglass.dicom.limits import Limits
-from leadglass.dicom.transcode import Transcoder
-from leadglass.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from leadglass.doors.cli.application import Opened, Ready, Wanted
-from leadglass.doors.dimse.destinations import DeviceDestinations
-from leadglass.doors.dimse.door import DimseDoor
-from leadglass.doors.dimse.settings import DimseSettings
-from leadglass.doors.dimse.threads import Pool, Threads
-from leadglass.errors import BadInput, LeadglassError, Misconfigured
 from leadglass.folder import Folder
-from leadglass.identity.associations import Associations
-from leadglass.identity.devices import Devices
 from leadglass.identity.named import caller_named
 from leadglass.identity.os_user import command_line_caller
-from leadglass.startup import Door, Endpoint, Listener, Situation, addresses_of, check, own_addresses, parse_endpoint
-from leadglass.vault.settings import VaultSettings
-from leadglass.vault.vault import Vault, open_vault
-from leadglass.wire.association import Implementation
-from leadglass.wire.limits import WireLimits
-from leadglass.wire.server import DicomServer
-
-LOG: Final = logging.getLogger(__name__)
-
-_GRACE: Final = 8.0
-"""Seconds that running associations get to end by themselves when the server stops."""
-
-_LAST: Final = 5.0
-"""Seconds that work in threads gets after that, its association aborted; then the process ends without it."""
-
-_DESK: Final = 4
-"""Threads that decide who may come in: each decision takes some milliseconds."""
-
-_TIDY: Final = 300.0
-"""Seconds after which what is on record is signed, even when nothing more comes."""
-
-_SWEEP_EVERY: Final = 12
-"""Rounds of tidying between two sweeps of the objects: an hour."""
-
-_RENEWAL: Final = 6 * 3_600.0
-"""Seconds between two looks at the age of the archive's own certificate."""
-
-_IMPLEMENTATION: Final = Implementation(IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME)
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What every command needs, opened."""
-
-    folder: Folder
-    config: Config
-    audit: AuditLog
-    authority: Authority
-    devices: Devices
-    vault: Vault
-
-    def record(self, outcome: Outcome, action: str, reason: str, **detail: str | int) -> None:
-        """Put something the archive itself did on record."""
-        self.audit.append(
-            Event(outcome, action, peer="local", door="system", reason=reason, detail=detail),
-        )
-
-
-@contextmanager
-def _opened(folder: Folder, config: Config) -> Generator[_Parts]:
-    """Open every part of an initialised folder."""
-    key = ArchiveKey.load(folder.archive_key)
-    with ExitStack() as stack:
-        audit = stack.enter_context(
-            AuditLog(
-                folder.audit,
-                key.derive("audit database"),
-                _signing_key(folder.keys / "audit.pem"),
-                checkpoint_every=config.audit.checkpoint_every,
-            )
-        )
-        authority = Authority.load(folder.ca_certificate, folder.keys / "ca.pem")
-        devices = stack.enter_context(
-            Devices(folder.identity, key.derive("identity database"), audit, authority, door="cli")
-        )
-        vault = stack.enter_context(open_vault(folder.path, key, _vault_settings(config)))
-        yield _Parts(folder, config, audit, authority, devices, vault)
+from leadglass.parts import make_signing_key, opened
 
 
 class App:
@@ -125,9 +31,9 @@ class App:
             if not folder.archive_key.exists():
                 ArchiveKey.create(folder.archive_key)
             if not (folder.keys / "audit.pem").exists():
-                _make_signing_key(folder.keys / "audit.pem")
+                make_signing_key(folder.keys / "audit.pem")
             Authority.create(folder.ca_certificate, folder.keys / "ca.pem")
-            with _opened(folder, config) as parts:
+            with opened(folder, config) as parts:
                 caller = command_line_caller()
                 parts.record(Outcome.DONE, "init", "the data folder was initialised", by=str(caller))
 
@@ -139,7 +45,7 @@ class App:
         folder = Folder(data.expanduser().absolute())
         folder.require_ready()
         config = settings_file.load(folder.path)
-        with _opened(folder, config) as parts:
+        with opened(folder, config) as parts:
             caller = command_line_caller()
             with closing(Archive(parts.vault, parts.audit, door="cli", window=config.audit.window)) as archive:
                 yield Opened(
@@ -162,244 +68,7 @@ class App:
         folder.require_ready()
         folder.check_writable()
         config = settings_file.load(folder.path)
-        ae_title = config.ae_title if wanted.ae_title is None else wanted.ae_title
-        with folder.serving(), _opened(folder, config) as parts:
-            listeners = _listeners(config, wanted)
-            check(_situation(parts, listeners, ae_title))
-            for danger in config.dangers():
-                warn(f"{danger} is on.")
-                parts.record(Outcome.ALERT, "start", f"{danger} is on")
-            logs.start(wanted.log_level)
-            asyncio.run(_serve(parts, listeners, ae_title.strip(), ready))
+        with folder.serving(), opened(folder, config) as parts:
+            from leadglass import serving  # only here: no other command waits for asyncio and the doors to load
 
-
-# --- serving --------------------------------------------------------------------
-
-
-def _listeners(config: Config, wanted: Wanted) -> tuple[Listener, ...]:
-    said = {
-        Door.DICOM_TLS: config.listen.dicom_tls if wanted.dicom_tls is None else wanted.dicom_tls,
-        Door.DICOM: config.listen.dicom if wanted.dicom is None else wanted.dicom,
-    }
-    listeners: list[Listener] = []
-    for door, text in said.items():
-        if text:
-            try:
-                endpoint = parse_endpoint(text)
-            except BadInput as error:
-                raise Misconfigured(error.message) from error
-            listeners.append(Listener(door, endpoint, addresses_of(endpoint)))
-    return tuple(listeners)
-
-
-def _situation(parts: _Parts, listeners: tuple[Listener, ...], ae_title: str) -> Situation:
-    devices = parts.devices.list()
-    now, today = parts.devices.now, parts.devices.today
-    return Situation(
-        ae_title=ae_title,
-        listeners=listeners,
-        certificate_devices=sum(d.certificate_until is not None and d.certificate_until > now for d in devices),
-        plaintext_lanes=sum(d.speaks_plaintext(today) for d in devices),
-        own_addresses=own_addresses(),
-        unsafe_listen_on_public_address=parts.config.network.unsafe_listen_on_public_address,
-    )
-
-
-async def _serve(
-    parts: _Parts, listeners: tuple[Listener, ...], ae_title: str, ready: Callable[[tuple[Ready, ...]], None]
-) -> None:
-    """Open the doors, wait for the signal to stop, and close them."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    config = parts.config
-    limits = _wire_limits(config)
-    certificate = _own_certificate(parts, listeners)
-    context = tls.server_context(certificate, parts.folder.ca_certificate)
-    with ExitStack() as stack:
-        core = Pool(config.work.threads, "core")
-        stack.callback(core.close, 1.0)
-        desk = Pool(_DESK, "desk")
-        stack.callback(desk.close, 1.0)
-        transcoder = stack.enter_context(closing(_transcoder(config)))
-        refusals = stack.enter_context(closing(Refusals(parts.audit)))
-        threads = Threads(core)
-        admission = Threads(desk)
-        archive = stack.enter_context(
-            closing(Archive(parts.vault, parts.audit, door="dimse", window=config.audit.window))
-        )
-        door = DimseDoor(
-            archive=archive,
-            associations=Associations(
-                parts.devices,
-                parts.audit,
-                refusals,
-                ae_title=ae_title,
-                allowed_networks=config.network.allowed_public_networks,
-            ),
-            destinations=DeviceDestinations(
-                parts.devices,
-                ae_title=ae_title,
-                tls=tls.client_context(certificate, parts.folder.ca_certificate),
-                limits=limits,
-            ),
-            transcoder=transcoder,
-            threads=threads,
-            desk=admission,
-            settings=DimseSettings(
-                ae_title=ae_title,
-                associations=config.work.associations_per_device,
-                private_storage=frozenset(config.ingest.private_sop_classes),
-                private_syntaxes=frozenset(config.ingest.private_transfer_syntaxes),
-                queries=max(1, config.work.threads // 4),
-                patience=config.work.query_seconds,
-            ),
-        )
-        server = DicomServer(door, limits, _IMPLEMENTATION)
-        said = {listener.door.value: str(listener.endpoint) for listener in listeners}
-        parts.record(Outcome.PERMITTED, "start", f"{ae_title} opens its doors", **said)
-        try:
-            opened = [await _listen(server, listener, context) for listener in listeners]
-            chores = [
-                asyncio.create_task(_keep_certificate(parts, listeners, context)),
-                asyncio.create_task(_keep_tidy(parts, archive)),
-                asyncio.create_task(door.keep_watch()),
-            ]
-            ready(tuple(opened))
-            await stop.wait()
-            for chore in chores:
-                chore.cancel()
-            LOG.info("stopping", extra={"associations": server.associations})
-            door.stop()
-        finally:
-            ending = asyncio.ensure_future(server.close(_GRACE))
-            await asyncio.wait([ending], timeout=_GRACE + _LAST)
-            if left := threads.give_up() + admission.give_up():
-                LOG.warning("stopped in the middle of work", extra={"hops": left})
-            await ending
-        await asyncio.to_thread(parts.record, Outcome.DONE, "stop", f"{ae_title} closed its doors")
-
-
-async def _listen(server: DicomServer, listener: Listener, context: ssl.SSLContext) -> Ready:
-    secure = context if listener.door is Door.DICOM_TLS else None
-    try:
-        host, port = await server.listen(listener.endpoint.host, listener.endpoint.port, secure)
-    except OSError as error:
-        raise Misconfigured(f"{listener.endpoint} {_why_not(error)}") from error
-    return Ready(listener.door, str(Endpoint(host, port)))
-
-
-def _why_not(error: OSError) -> str:
-    """Say why an address cannot be listened on."""
-    match error.errno:
-        case errno.EADDRINUSE:
-            return "is in use by another program. Stop that one, or name another port."
-        case errno.EACCES | errno.EPERM:
-            return "may not be listened on by this user. Name a port above 1023."
-        case errno.EADDRNOTAVAIL:
-            return "is not an address of this machine. Name one that is."
-        case _:
-            return f"cannot be listened on ({error.strerror or error}). Name another address."
-
-
-def _own_certificate(parts: _Parts, listeners: tuple[Listener, ...]) -> Path:
-    """Give the archive's own certificate, for every name it is reached by."""
-    names = ["localhost", "127.0.0.1", "::1"]
-    for listener in listeners:
-        names += [listener.endpoint.host.partition("%")[0], *(str(each) for each in listener.addresses)]
-    host = socket.gethostname()
-    path = parts.folder.keys / "server.pem"
-    # A machine may bear a name that no certificate can; it is not needed.
-    with suppress(BadInput):
-        return parts.authority.ensure_server_certificate(path, [*names, host])
-    return parts.authority.ensure_server_certificate(path, names)
-
-
-async def _keep_certificate(parts: _Parts, listeners: tuple[Listener, ...], context: ssl.SSLContext) -> None:
-    """Renew the archive's own certificate while it runs; new connections get the new one."""
-    while True:
-        await asyncio.sleep(_RENEWAL)
-        try:
-            certificate = await asyncio.to_thread(_own_certificate, parts, listeners)
-            context.load_cert_chain(certificate)
-        except (LeadglassError, OSError, ssl.SSLError) as error:
-            LOG.warning("certificate not renewed", extra={"error": type(error).__name__})
-
-
-async def _keep_tidy(parts: _Parts, archive: Archive) -> None:
-    """Sign what is on record, and remove what crashed or ended processes left behind."""
-    rounds = 0
-    while True:
-        await asyncio.sleep(_TIDY)
-        rounds += 1
-        try:
-            await asyncio.to_thread(archive.tidy)
-            await asyncio.to_thread(parts.audit.checkpoint)
-            if rounds % _SWEEP_EVERY == 0:
-                await asyncio.to_thread(parts.vault.sweep)
-        except LeadglassError as error:
-            LOG.warning("not tidied", extra={"kind": error.kind.value, "reason": error.message})
-
-
-# --- keys and settings ------------------------------------------------------------
-
-
-def _make_signing_key(path: Path) -> None:
-    key = Ed25519PrivateKey.generate()
-    write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-
-
-def _signing_key(path: Path) -> bytes:
-    """Read the key that signs the audit log's heads."""
-    require_private(path)
-    try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        raise Misconfigured(f"The key {path} cannot be read. Restore it from your backup.") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise Misconfigured(f"The key {path} is not one that Leadglass made. Restore it from your backup.")
-    return key.private_bytes_raw()
-
-
-def _wire_limits(config: Config) -> WireLimits:
-    wire = config.wire
-    return WireLimits(
-        max_pdu=wire.max_pdu,
-        associations=wire.associations,
-        associations_per_address=wire.associations_per_address,
-        pending=wire.pending,
-        pending_per_address=wire.pending_per_address,
-        tls_handshake=wire.tls_handshake,
-        artim=wire.artim,
-        idle=wire.idle,
-        write_stall=wire.write_stall,
-        response=wire.response,
-    )
-
-
-def _vault_settings(config: Config) -> VaultSettings:
-    ingest = config.ingest
-    return VaultSettings(
-        limits=Limits(
-            header_bytes=ingest.header_bytes,
-            elements=ingest.elements,
-            depth=ingest.depth,
-            inflated_bytes=ingest.inflated_bytes,
-            inflation_ratio=ingest.inflation_ratio,
-            private_transfer_syntaxes=frozenset(ingest.private_transfer_syntaxes),
-        ),
-        max_instance_bytes=ingest.instance_bytes,
-        min_free_bytes=ingest.min_free_bytes,
-        batch=config.work.commit_instances,
-    )
-
-
-def _transcoder(config: Config) -> Transcoder:
-    work = config.work
-    return Transcoder(
-        workers=work.decoders,
-        deadline=work.decoder_seconds,
-        max_bytes=work.decoder_bytes,
-        memory_bytes=work.decoder_memory_bytes,
-    )
+            serving.run(parts, wanted, ready, warn)

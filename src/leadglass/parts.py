@@ -1,0 +1,99 @@
+"""Parts: what every command needs, opened in one order and let go of in the reverse order, whatever happens.
+
+Rule: with ``app`` and ``serving`` this is the composition root; what only the
+server needs is made in ``serving``, so that no other command waits for it to load.
+"""
+
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from leadglass.audit.event import Event, Outcome
+from leadglass.audit.log import AuditLog
+from leadglass.config import Config
+from leadglass.crypto.ca import Authority, require_private, write_private
+from leadglass.crypto.wrap import ArchiveKey
+from leadglass.dicom.limits import Limits
+from leadglass.errors import Misconfigured
+from leadglass.folder import Folder
+from leadglass.identity.devices import Devices
+from leadglass.vault.settings import VaultSettings
+from leadglass.vault.vault import Vault, open_vault
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every command needs, opened."""
+
+    folder: Folder
+    config: Config
+    audit: AuditLog
+    authority: Authority
+    devices: Devices
+    vault: Vault
+
+    def record(self, outcome: Outcome, action: str, reason: str, **detail: str | int) -> None:
+        """Put something the archive itself did on record."""
+        self.audit.append(
+            Event(outcome, action, peer="local", door="system", reason=reason, detail=detail),
+        )
+
+
+@contextmanager
+def opened(folder: Folder, config: Config) -> Generator[Parts]:
+    """Open every part of an initialised folder."""
+    key = ArchiveKey.load(folder.archive_key)
+    with ExitStack() as stack:
+        audit = stack.enter_context(
+            AuditLog(
+                folder.audit,
+                key.derive("audit database"),
+                _signing_key(folder.keys / "audit.pem"),
+                checkpoint_every=config.audit.checkpoint_every,
+            )
+        )
+        authority = Authority.load(folder.ca_certificate, folder.keys / "ca.pem")
+        devices = stack.enter_context(
+            Devices(folder.identity, key.derive("identity database"), audit, authority, door="cli")
+        )
+        vault = stack.enter_context(open_vault(folder.path, key, _vault_settings(config)))
+        yield Parts(folder, config, audit, authority, devices, vault)
+
+
+def make_signing_key(path: Path) -> None:
+    """Make the key that signs the audit log's heads, and its file."""
+    key = Ed25519PrivateKey.generate()
+    write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def _signing_key(path: Path) -> bytes:
+    """Read the key that signs the audit log's heads."""
+    require_private(path)
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as error:
+        raise Misconfigured(f"The key {path} cannot be read. Restore it from your backup.") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise Misconfigured(f"The key {path} is not one that Leadglass made. Restore it from your backup.")
+    return key.private_bytes_raw()
+
+
+def _vault_settings(config: Config) -> VaultSettings:
+    ingest = config.ingest
+    return VaultSettings(
+        limits=Limits(
+            header_bytes=ingest.header_bytes,
+            elements=ingest.elements,
+            depth=ingest.depth,
+            inflated_bytes=ingest.inflated_bytes,
+            inflation_ratio=ingest.inflation_ratio,
+            private_transfer_syntaxes=frozenset(ingest.private_transfer_syntaxes),
+        ),
+        max_instance_bytes=ingest.instance_bytes,
+        min_free_bytes=ingest.min_free_bytes,
+        batch=config.work.commit_instances,
+    )
