@@ -13,19 +13,22 @@ import contextlib
 import json
 import os
 import platform
-import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from benchmarks.images import Load, make
+from benchmarks.importing import measure_import
+from benchmarks.limits import disk, make_room
 from benchmarks.peers import PEERS, Peer, Running
+from benchmarks.report import DISK, Measurement, tables, verdicts
 from tests.peers.dcmtk import Dcmtk, tls_options
 from tests.peers.running import free_port
 from tests.peers.tunnel import tunnel
@@ -34,21 +37,8 @@ RESULTS = Path(__file__).resolve().parent / "results"
 DEADLINE = 1800.0
 """Seconds after which a client is given up."""
 
-
-@dataclass(slots=True)
-class Measurement:
-    """Seconds of each repetition of one task against one peer; or why there are none."""
-
-    task: str
-    peer: str
-    count: int
-    octets: int
-    seconds: list[float] = field(default_factory=list[float])
-    missing: str = ""
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.seconds) if self.seconds else float("nan")
+FOUR = "C-STORE x 4"
+"""Four associations at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +64,15 @@ class Bench:
 
     def store(self, peer: Running, load: Load) -> float:
         return self.client("storescu", "+sd", *self.address(peer), load.folder)
+
+    def store_four(self, peer: Running, load: Load) -> float:
+        """Send from four clients at once, a quarter each; gives the seconds until the last has ended."""
+        start = time.perf_counter()
+        with ThreadPoolExecutor(4) as pool:
+            sent = [pool.submit(self.client, "storescu", "+sd", *self.address(peer), part) for part in load.folders(4)]
+            for each in sent:
+                each.result()
+        return time.perf_counter() - start
 
     def find(self, peer: Running, load: Load) -> float:
         """Ask for one study after the other on one association, and for the list of all."""
@@ -113,29 +112,12 @@ class Bench:
         return took
 
 
-def disk(load: Load, folder: Path) -> float:
-    """Write the same bytes the way any durable archive has to: a new file each, synced, and its folder at the end."""
-    out = Path(tempfile.mkdtemp(dir=folder))
-    blocks = [path.read_bytes() for path in sorted(load.folder.rglob("*.dcm"))]
-    start = time.perf_counter()
-    for number, block in enumerate(blocks):
-        descriptor = os.open(out / f"{number}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        os.write(descriptor, block)
-        os.fsync(descriptor)
-        os.close(descriptor)
-    descriptor = os.open(out, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
-    return time.perf_counter() - start
-
-
 @contextmanager
 def _fresh(peer: Peer, bench: Bench) -> Generator[Running]:
-    with (
-        tempfile.TemporaryDirectory(dir=bench.folder, ignore_cleanup_errors=True) as folder,
-        peer.start(Path(folder), free_port()) as running,
-    ):
+    folder = Path(tempfile.mkdtemp(dir=bench.folder))
+    with peer.start(folder, free_port()) as running:
         yield running
+    make_room(folder)
 
 
 Task = Callable[[Running, Load], float]
@@ -145,9 +127,10 @@ def measure(bench: Bench, loads: tuple[Load, ...], peers: tuple[Peer, ...]) -> l
     """Measure everything; a peer that cannot do a task is noted with the reason."""
     results: list[Measurement] = []
     for load in loads:
-        limit = Measurement(f"C-STORE {load.name}", "the disk itself", load.count, load.octets)
-        limit.seconds = [disk(load, bench.folder) for _ in range(bench.repeats)]
-        results.append(_told(limit))
+        for task, writers in (("C-STORE", 1), (FOUR, 4)):
+            limit = Measurement(f"{task} {load.name}", DISK, load.count, load.octets)
+            limit.seconds = [disk(load, bench.folder, writers=writers) for _ in range(bench.repeats)]
+            results.append(_told(limit))
         for peer in peers:
             tasks: list[tuple[str, Task]] = [("C-STORE", bench.store)]
             if peer.retrieves:
@@ -161,11 +144,14 @@ def measure(bench: Bench, loads: tuple[Load, ...], peers: tuple[Peer, ...]) -> l
                 )
                 for name, _ in tasks
             }
+            rows[FOUR] = Measurement(f"{FOUR} {load.name}", peer.name, load.count, load.octets)
             for _ in range(bench.repeats):
                 try:
                     with _fresh(peer, bench) as running:
                         for name, task in tasks:
                             _try(rows[name], task, running, load)
+                    with _fresh(peer, bench) as running:
+                        _try(rows[FOUR], bench.store_four, running, load)
                 except (pytest.skip.Exception, RuntimeError, OSError, AssertionError) as error:
                     for row in rows.values():
                         row.missing = row.missing or str(error).strip()[:200]
@@ -189,28 +175,15 @@ def _told(row: Measurement) -> Measurement:
     return row
 
 
-def markdown(results: list[Measurement]) -> str:
-    """Give a table a task: seconds, rate, and how many times the time of Leadglass over plaintext."""
-    lines: list[str] = []
-    for task in dict.fromkeys(row.task for row in results):
-        rows = [row for row in results if row.task == task]
-        ours = next((row.median for row in rows if row.peer == "Leadglass, plaintext" and row.seconds), float("nan"))
-        what = "queries" if task.startswith("C-FIND") else "instances"
-        lines += [
-            f"### {task} ({rows[-1].count:,} {what})",
-            "",
-            f"| peer | seconds (median) | {what} per s | MB/s | time ÷ Leadglass plaintext |",
-            "|---|--:|--:|--:|--:|",
-        ]
-        for row in rows:
-            if not row.seconds:
-                lines.append(f"| {row.peer} | - | - | - | {row.missing.splitlines()[0] if row.missing else '-'} |")
-                continue
-            rate = f"{row.octets / row.median / 1e6:.1f}" if row.octets else "-"
-            ratio = f"{row.median / ours:.2f}" if ours == ours else "-"
-            lines.append(f"| {row.peer} | {row.median:.2f} | {row.count / row.median:,.0f} | {rate} | {ratio} |")
-        lines.append("")
-    return "\n".join(lines)
+def _to_import(folder: Path, scale: float) -> tuple[Load, ...]:
+    """Make 10,000 files of 12 kB, and 10,000 of 4 to 600 kB, half of them below 50 kB."""
+    count = max(40, round(10_000 * scale))
+    studies = max(2, round(100 * scale))
+    mixed = (40, 64, 76, 96, 128, 256, 320, 400, 512, 545)
+    return (
+        make(folder / "import-small", "12 kB", count=count, side=76, studies=studies),
+        make(folder / "import-mixed", "4-600 kB", count=count, side=mixed, studies=studies),
+    )
 
 
 def main() -> None:
@@ -222,6 +195,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=0.1, help="share of the full load (0.1)")
     parser.add_argument("--repeats", type=int, default=3, help="repetitions, of which the median counts (3)")
     parser.add_argument("--peers", nargs="*", default=[peer.word for peer in PEERS], help="only these")
+    parser.add_argument("--no-import", action="store_true", help="leave the import out")
     asked = parser.parse_args()
     scale, repeats = (0.01, 1) if asked.quick else (1.0 if asked.full else asked.scale, asked.repeats)
     peers = tuple(peer for peer in PEERS if peer.word in asked.peers)
@@ -245,7 +219,9 @@ def main() -> None:
         )
         bench = Bench(Dcmtk(), folder, repeats, queries=max(20, round(500 * scale)))
         results = measure(bench, loads, peers)
-    text = markdown(results)
+        if not asked.no_import:
+            results += [_told(row) for row in measure_import(_to_import(folder, scale), folder, repeats)]
+    text = f"{verdicts(results)}\n{tables(results)}"
     RESULTS.mkdir(exist_ok=True)
     machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, loopback, medians of {repeats}"
     (RESULTS / "dimse.md").write_text(f"{machine}\n\n{text}")

@@ -1,5 +1,7 @@
 """Made-up CT slices to send around: noise, so that nothing is won by compressing it."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,26 @@ class Load:
     octets: int
     studies: tuple[str, ...]
 
+    @property
+    def files(self) -> list[Path]:
+        """Give the files in order."""
+        return sorted(self.folder.glob("*.dcm"))
+
+    def shares(self, parts: int) -> list[list[Path]]:
+        """Deal the files to so many senders, each what stands together."""
+        files = self.files
+        return [files[len(files) * n // parts : len(files) * (n + 1) // parts] for n in range(parts)]
+
+    def folders(self, parts: int) -> list[Path]:
+        """Give a folder for each of so many senders, with links to its share of the files."""
+        folders = [self.folder.with_name(f"{self.folder.name}-{n + 1}-of-{parts}") for n in range(parts)]
+        for folder, files in zip(folders, self.shares(parts), strict=True):
+            if not folder.exists():
+                folder.mkdir()
+                for path in files:
+                    os.link(path, folder / path.name)
+        return folders
+
     def queries(self, folder: Path, count: int) -> list[Path]:
         """Write C-FIND identifiers: a study each, in turn."""
         folder.mkdir(exist_ok=True)
@@ -56,8 +78,12 @@ def _write(path: Path, dataset: Dataset) -> None:
     dcmwrite(path, dataset, enforce_file_format=True)
 
 
-def make(folder: Path, name: str, *, count: int, side: int, studies: int) -> Load:
-    """Write ``count`` slices of ``side`` x ``side`` pixels of 16 bits, dealt to ``studies`` studies."""
+def make(folder: Path, name: str, *, count: int, side: int | Sequence[int], studies: int) -> Load:
+    """Write ``count`` slices of ``side`` x ``side`` pixels of 16 bits, dealt to ``studies`` studies.
+
+    Of several sides, slices take one after the other in turn.
+    """
+    sides = (side,) if isinstance(side, int) else side
     folder.mkdir(parents=True)
     noise = np.random.default_rng(7)
     uids = tuple(generate_uid() for _ in range(studies))
@@ -65,6 +91,7 @@ def make(folder: Path, name: str, *, count: int, side: int, studies: int) -> Loa
     octets = 0
     for number in range(count):
         which = number * studies // count
+        edge = sides[number % len(sides)]
         slice_ = Dataset()
         slice_.SOPClassUID = CTImageStorage
         slice_.SOPInstanceUID = generate_uid()
@@ -87,11 +114,11 @@ def make(folder: Path, name: str, *, count: int, side: int, studies: int) -> Loa
         slice_.PixelSpacing = [0.7, 0.7]
         slice_.SamplesPerPixel = 1
         slice_.PhotometricInterpretation = "MONOCHROME2"
-        slice_.Rows = slice_.Columns = side
+        slice_.Rows = slice_.Columns = edge
         slice_.BitsAllocated = slice_.BitsStored = 16
         slice_.HighBit = 15
         slice_.PixelRepresentation = 0
-        slice_.PixelData = noise.integers(0, 65536, side * side, dtype=np.uint16).tobytes()
+        slice_.PixelData = noise.integers(0, 65536, edge * edge, dtype=np.uint16).tobytes()
         path = folder / f"{number:05}.dcm"
         _write(path, slice_)
         octets += path.stat().st_size
