@@ -166,6 +166,9 @@ class Signer:
 
     def sign(self, size: int, root: bytes) -> str:
         """Give the signed checkpoint of a tree head."""
-        text = Checkpoint(self.verifier.origin, size, root).to_text()
+        return self.sign_text(Checkpoint(self.verifier.origin, size, root).to_text())
+
+    def sign_text(self, text: str) -> str:
+        """Give a text that ends its last line as a signed note; its first line has to say what it is."""
         signature = b64encode(self.verifier.key_id + self._key.sign(text.encode())).decode()
         return f"{text}\n{_MARK}{self.verifier.origin} {signature}\n"

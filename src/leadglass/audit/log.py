@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from leadglass.audit.checkpoint import Signer, Verifier
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.merkle import Frontier, leaf_hash
+from leadglass.audit.reading import Reader
 from leadglass.audit.record import Fields, Record, decode, encode, fields_of, to_text
 from leadglass.audit.verification import LONGEST_UNSIGNED, Verification, check_tail, read_head, verify
 from leadglass.crypto.database import driver, open_sealed, translating
@@ -399,6 +400,14 @@ class AuditLog:
         finally:
             connection.close()
         return [decode(body) for body in reversed(bodies)]
+
+    def reader(self) -> Reader:
+        """Open a reader of the log as it lies there, for one thread; raises as ``records``."""
+        return Reader(self.path, self._key)
+
+    def sign_text(self, text: str) -> str:
+        """Sign a text about the log that is no head of it, such as an export's end."""
+        return self._signer.sign_text(text)
 
     def verify(self, trusted: str | None = None) -> Verification:
         """Re-hash every record and compare with what was signed.

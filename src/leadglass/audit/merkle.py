@@ -58,6 +58,24 @@ class Frontier:
         peaks.append(leaf)
         return Frontier(self.size + 1, tuple(peaks))
 
+    def absorb(self, height: int, root: bytes) -> "Frontier":
+        """Give the frontier with a complete subtree of ``2 ** height`` leaves more, given by its root.
+
+        Raises
+        ------
+        ValueError
+            When such a subtree does not begin where this frontier ends.
+        """
+        if self.size % (1 << height):
+            raise ValueError("The subtree does not begin where the tree ends.")
+        peaks = list(self.peaks)
+        size = self.size >> height
+        while size & 1:
+            root = node_hash(peaks.pop(), root)
+            size >>= 1
+        peaks.append(root)
+        return Frontier(self.size + (1 << height), tuple(peaks))
+
     def root(self) -> bytes:
         """Give the tree hash."""
         if not self.peaks:
@@ -77,6 +95,47 @@ class Frontier:
         if len(data) % HASH_LENGTH:
             raise ValueError("The peaks of a Merkle frontier do not fit its size.")
         return cls(size, tuple(data[i : i + HASH_LENGTH] for i in range(0, len(data), HASH_LENGTH)))
+
+
+def heights_of(start: int, end: int) -> Iterator[int]:
+    """Give the heights of the fewest complete subtrees that hold the leaves from ``start`` to before ``end``."""
+    while start < end:
+        height = (end - start).bit_length() - 1
+        if start:
+            height = min(height, (start & -start).bit_length() - 1)
+        yield height
+        start += 1 << height
+
+
+class Run:
+    """Leaves that follow each other anywhere in a tree, hashed into the subtrees of ``heights_of``.
+
+    Parameters
+    ----------
+    start : int
+        How many leaves are before the first one.
+    """
+
+    __slots__ = ("_peaks", "size", "start")
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.size = start
+        self._peaks: list[tuple[int, bytes]] = []
+
+    def append(self, leaf: bytes) -> None:
+        """Take one more leaf, given as its hash."""
+        height = 0
+        while self._peaks and self._peaks[-1][0] == height and not (self.size - (1 << height)) >> height & 1:
+            leaf = node_hash(self._peaks.pop()[1], leaf)
+            self.size -= 1 << height
+            height += 1
+        self._peaks.append((height, leaf))
+        self.size += 1 << height
+
+    def hashes(self) -> list[bytes]:
+        """Give the roots of the subtrees, from left to right."""
+        return [root for _, root in self._peaks]
 
 
 def root_of(leaves: Iterable[bytes]) -> bytes:

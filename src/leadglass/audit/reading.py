@@ -1,0 +1,161 @@
+"""Reading the log in order and in bounded memory, for exports and for the collector.
+
+Rule: what is read is the bytes that were hashed; nothing here judges them.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Self, final
+
+from leadglass.audit.event import Outcome
+from leadglass.audit.record import to_text
+from leadglass.crypto.database import open_sealed, translating
+
+_AT_ONCE: Final = 1_000
+"""Records fetched at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which records are meant: those that meet every condition.
+
+    Parameters
+    ----------
+    since, until : datetime, optional
+        From the first on, and before the second; with their zone.
+    action : str, optional
+        The action's word.
+    outcome : Outcome, optional
+        How it ended.
+    caller : str, optional
+        As in the log (``device:CT1``), or only the name (``CT1``).
+    study_uid : str, optional
+        Study Instance UID.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    action: str | None = None
+    outcome: Outcome | None = None
+    caller: str | None = None
+    study_uid: str | None = None
+
+    def to_json(self) -> dict[str, str]:
+        """Give the conditions in words; empty when every record is meant."""
+        said = {
+            "since": to_text(self.since) if self.since else None,
+            "until": to_text(self.until) if self.until else None,
+            "action": self.action,
+            "outcome": self.outcome.value if self.outcome else None,
+            "caller": self.caller,
+            "study": self.study_uid,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+    def condition(self) -> tuple[str, dict[str, str]]:
+        """Give the conditions in SQL, and the values to bind."""
+        clauses = {
+            "since": "time >= :since",
+            "until": "time < :until",
+            "action": "action = :action",
+            "outcome": "outcome = :outcome",
+            "caller": "(caller = :caller OR substr(caller, instr(caller, ':') + 1) = :caller)",
+            "study": "study_uid = :study",
+        }
+        values = self.to_json()
+        return " AND ".join(clauses[name] for name in values) or "TRUE", values
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record as it lies in the log.
+
+    Parameters
+    ----------
+    sequence : int
+        Its number.
+    leaf : bytes
+        Its leaf hash, as the log has it.
+    body : str, optional
+        Its canonical JSON; None when it was not selected.
+    """
+
+    sequence: int
+    leaf: bytes
+    body: str | None
+
+
+@final
+class Reader:
+    """A reader of the log beside whoever writes; for one thread.
+
+    Parameters
+    ----------
+    path : Path
+        The sealed database.
+    key : bytes
+        Its key.
+    """
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        self._name = path.name
+        self._connection = open_sealed(path, key)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()
+
+    def size(self) -> int:
+        """Give the number of the last record."""
+        with translating(self._name):
+            return self._connection.execute("SELECT coalesce(max(sequence), 0) FROM record").fetchone()[0]
+
+    def walk(self, selection: Selection, last: int) -> Iterator[Row]:
+        """Give every record up to ``last``, in order, with the bodies of those that are selected."""
+        condition, values = selection.condition()
+        query = (
+            f"SELECT sequence, leaf, iif({condition}, body, NULL) FROM record "  # noqa: S608 - ours only
+            "WHERE sequence <= :last ORDER BY sequence"
+        )
+        yield from self._rows(query, values | {"last": last})
+
+    def selected(self, selection: Selection, last: int) -> Iterator[Row]:
+        """Give the selected records up to ``last``, in order."""
+        condition, values = selection.condition()
+        query = (
+            f"SELECT sequence, leaf, body FROM record WHERE ({condition}) "  # noqa: S608 - ours only
+            "AND sequence <= :last ORDER BY sequence"
+        )
+        yield from self._rows(query, values | {"last": last})
+
+    def after(self, sequence: int, count: int) -> list[Row]:
+        """Give the next ``count`` records after one."""
+        query = "SELECT sequence, leaf, body FROM record WHERE sequence > :after ORDER BY sequence LIMIT :count"
+        return list(self._rows(query, {"after": sequence, "count": count}))
+
+    def heads(self) -> list[int]:
+        """Give the sizes at which a head was signed, smallest first."""
+        with translating(self._name):
+            return [row[0] for row in self._connection.execute("SELECT size FROM checkpoint ORDER BY size")]
+
+    def newest_note(self, last: int) -> tuple[int, str] | None:
+        """Give the newest signed head over at most ``last`` records: its size and the note."""
+        query = "SELECT size, note FROM checkpoint WHERE size <= ? ORDER BY size DESC LIMIT 1"
+        with translating(self._name):
+            row = self._connection.execute(query, (last,)).fetchone()
+        return None if row is None else (int(row[0]), str(row[1]))
+
+    def _rows(self, query: str, values: "dict[str, str | int] | dict[str, str]") -> Iterator[Row]:
+        with translating(self._name), closing(self._connection.execute(query, values)) as cursor:
+            while rows := cursor.fetchmany(_AT_ONCE):
+                for sequence, leaf, body in rows:
+                    yield Row(int(sequence), bytes(leaf), None if body is None else str(body))
