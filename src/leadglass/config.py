@@ -191,6 +191,27 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True)
+class Commitment:
+    """Storage Commitment: what may be asked, and how patiently it is answered."""
+
+    references: int = _limit(20_000, 1, 200_000)
+    """References in one request. 20,000: more instances than one examination makes."""
+
+    open_per_device: int = _limit(50, 1, 10_000)
+    """Transactions of one device that are not reported yet. 50: a modality asks once for each examination."""
+
+    retry: float = _seconds(30.0, 0.1, 86_400)
+    """Seconds until a report that did not arrive is sent again; each pause is twice the one before."""
+
+    retry_longest: float = _seconds(3_600.0, 1, 86_400)
+    """Seconds between two attempts at most."""
+
+    give_up: float = _seconds(259_200.0, 1, 2_592_000)
+    """Seconds after which a report is given up, with an alert. Three days: a
+    modality that was switched off on Friday is back on Monday."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything an operator may set."""
 
@@ -203,6 +224,7 @@ class Config:
     ingest: Ingest = field(default_factory=Ingest)
     work: Work = field(default_factory=Work)
     audit: Audit = field(default_factory=Audit)
+    commitment: Commitment = field(default_factory=Commitment)
 
     def dangers(self) -> tuple[str, ...]:
         """Name every ``unsafe_…`` setting that is on."""

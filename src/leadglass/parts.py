@@ -4,7 +4,7 @@ Rule: with ``app`` and ``serving`` this is the composition root; what only the
 server needs is made in ``serving``, so that no other command waits for it to load.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from leadglass.dicom.limits import Limits
 from leadglass.errors import Misconfigured
 from leadglass.folder import Folder
 from leadglass.identity.devices import Devices
+from leadglass.jobs.queue import JOBS_FILE, Queue
 from leadglass.vault.settings import VaultSettings
 from leadglass.vault.vault import Vault, open_vault
 
@@ -35,6 +36,8 @@ class Parts:
     authority: Authority
     devices: Devices
     vault: Vault
+    open_jobs: Callable[[], Queue]
+    """Opens the queue, for the few that need it; it is closed with the other parts."""
 
     def record(self, outcome: Outcome, action: str, reason: str, **detail: str | int) -> None:
         """Put something the archive itself did on record."""
@@ -61,7 +64,11 @@ def opened(folder: Folder, config: Config) -> Generator[Parts]:
             Devices(folder.identity, key.derive("identity database"), audit, authority, door="cli")
         )
         vault = stack.enter_context(open_vault(folder.path, key, _vault_settings(config)))
-        yield Parts(folder, config, audit, authority, devices, vault)
+
+        def open_jobs() -> Queue:
+            return stack.enter_context(Queue(folder.path / JOBS_FILE, key.derive("jobs database")))
+
+        yield Parts(folder, config, audit, authority, devices, vault, open_jobs)
 
 
 def make_signing_key(path: Path) -> None:

@@ -11,7 +11,9 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
+from time import time
 from typing import Final
 
 from leadglass import logs
@@ -23,12 +25,15 @@ from leadglass.crypto import tls
 from leadglass.dicom.transcode import Transcoder
 from leadglass.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from leadglass.doors.cli.application import Ready, Wanted
+from leadglass.doors.dimse.commitment_work import CommitmentService
 from leadglass.doors.dimse.destinations import DeviceDestinations
 from leadglass.doors.dimse.door import DimseDoor
-from leadglass.doors.dimse.settings import DimseSettings
+from leadglass.doors.dimse.settings import CommitmentSettings, DimseSettings
 from leadglass.doors.dimse.threads import Pool, Threads
 from leadglass.errors import BadInput, LeadglassError, Misconfigured
 from leadglass.identity.associations import Associations
+from leadglass.identity.later import caller_of_device
+from leadglass.jobs.pace import Pace
 from leadglass.parts import Parts
 from leadglass.startup import Door, Endpoint, Listener, Situation, addresses_of, check, own_addresses, parse_endpoint
 from leadglass.wire.association import Implementation
@@ -130,6 +135,22 @@ async def _serve(
         archive = stack.enter_context(
             closing(Archive(parts.vault, parts.audit, door="dimse", window=config.audit.window))
         )
+        destinations = DeviceDestinations(
+            parts.devices,
+            ae_title=ae_title,
+            tls=tls.client_context(certificate, parts.folder.ca_certificate),
+            limits=limits,
+        )
+        settings = _dimse_settings(config, ae_title)
+        commitment = CommitmentService(
+            archive,
+            parts.open_jobs(),
+            partial(caller_of_device, parts.devices),
+            destinations,
+            threads=threads,
+            settings=settings,
+            clock=time,
+        )
         door = DimseDoor(
             archive=archive,
             associations=Associations(
@@ -139,23 +160,12 @@ async def _serve(
                 ae_title=ae_title,
                 allowed_networks=config.network.allowed_public_networks,
             ),
-            destinations=DeviceDestinations(
-                parts.devices,
-                ae_title=ae_title,
-                tls=tls.client_context(certificate, parts.folder.ca_certificate),
-                limits=limits,
-            ),
+            destinations=destinations,
             transcoder=transcoder,
             threads=threads,
             desk=admission,
-            settings=DimseSettings(
-                ae_title=ae_title,
-                associations=config.work.associations_per_device,
-                private_storage=frozenset(config.ingest.private_sop_classes),
-                private_syntaxes=frozenset(config.ingest.private_transfer_syntaxes),
-                queries=max(1, config.work.threads // 4),
-                patience=config.work.query_seconds,
-            ),
+            settings=settings,
+            commitment=commitment,
         )
         server = DicomServer(door, limits, _IMPLEMENTATION)
         said = {listener.door.value: str(listener.endpoint) for listener in listeners}
@@ -166,6 +176,7 @@ async def _serve(
                 asyncio.create_task(_keep_certificate(parts, listeners, context)),
                 asyncio.create_task(_keep_tidy(parts, archive)),
                 asyncio.create_task(door.keep_watch()),
+                asyncio.create_task(commitment.run()),
             ]
             ready(tuple(opened))
             await stop.wait()
@@ -241,6 +252,23 @@ async def _keep_tidy(parts: Parts, archive: Archive) -> None:
                 await asyncio.to_thread(parts.vault.sweep)
         except LeadglassError as error:
             LOG.warning("not tidied", extra={"kind": error.kind.value, "reason": error.message})
+
+
+def _dimse_settings(config: Config, ae_title: str) -> DimseSettings:
+    commitment = config.commitment
+    return DimseSettings(
+        ae_title=ae_title,
+        associations=config.work.associations_per_device,
+        private_storage=frozenset(config.ingest.private_sop_classes),
+        private_syntaxes=frozenset(config.ingest.private_transfer_syntaxes),
+        queries=max(1, config.work.threads // 4),
+        patience=config.work.query_seconds,
+        commitment=CommitmentSettings(
+            references=commitment.references,
+            open=commitment.open_per_device,
+            pace=Pace(commitment.retry, commitment.retry_longest, commitment.give_up),
+        ),
+    )
 
 
 def _wire_limits(config: Config) -> WireLimits:

@@ -91,20 +91,20 @@ class Commitments:
         return Check(self._room, permit, found, contested, lambda event: self._ledger.record(event), self._door)
 
     def decided(self, caller: Caller, transaction_uid: str, verdicts: Sequence[int]) -> None:
-        """Put on record what was found."""
+        """Put on record what was found, before anybody is told; raises when that cannot be written."""
         failed = sum(verdict != Verdict.COMMITTED for verdict in verdicts)
-        self._tell(
-            caller,
-            Outcome.DONE if not failed else Outcome.FAILED,
-            "decided",
-            transaction_uid,
-            committed=len(verdicts) - failed,
-            failed=failed,
-        )
+        outcome = Outcome.FAILED if failed else Outcome.DONE
+        detail: dict[str, str | int] = {
+            "transaction": transaction_uid,
+            "committed": len(verdicts) - failed,
+            "failed": failed,
+        }
+        self._ledger.record(self._event(caller, outcome, "decided", "", detail))
 
     def reported(self, caller: Caller, transaction_uid: str, how: str) -> None:
         """Put on record that the asker has the report."""
-        self._tell(caller, Outcome.DONE, "reported", transaction_uid, over=how)
+        detail: dict[str, str | int] = {"transaction": transaction_uid, "over": how}
+        self._ledger.owe([self._event(caller, Outcome.DONE, "reported", "", detail)])
 
     def given_up(self, owner: str, transaction_uid: str, session: str, why: str) -> None:
         """Put on record that a device will not get its report, for the operator to look at."""
@@ -132,9 +132,6 @@ class Commitments:
         if record:
             self._ledger.record(self._event(caller, Outcome.PERMITTED, permit.reason, "", said))
         return permit
-
-    def _tell(self, caller: Caller, outcome: Outcome, reason: str, transaction_uid: str, **detail: str | int) -> None:
-        self._ledger.owe([self._event(caller, outcome, reason, "", {"transaction": transaction_uid, **detail})])
 
     def _event(
         self, caller: Caller, outcome: Outcome, reason: str, study_uid: str, detail: dict[str, str | int]

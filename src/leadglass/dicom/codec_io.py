@@ -28,7 +28,7 @@ _LIMITS: Final = Limits(
 """An identifier is some hundred bytes; only a list of UIDs may be long (8 MiB: 120,000 of them)."""
 
 
-def decode_identifier(data: bytes, transfer_syntax_uid: str) -> Attributes:
+def decode_identifier(data: bytes, transfer_syntax_uid: str, limits: Limits = _LIMITS) -> Attributes:
     """Read an identifier.
 
     Parameters
@@ -37,13 +37,15 @@ def decode_identifier(data: bytes, transfer_syntax_uid: str) -> Attributes:
         The data set of a request or response.
     transfer_syntax_uid : str
         Of the presentation context.
+    limits : Limits
+        What it may cost to read; those of a query when not given.
 
     Raises
     ------
     BadInput
         When it is no data set in that transfer syntax, or too large.
     """
-    return read(plain(Bytes(data), transfer_syntax_uid, _LIMITS), encoding_of(transfer_syntax_uid), _LIMITS).attributes
+    return read(plain(Bytes(data), transfer_syntax_uid, limits), encoding_of(transfer_syntax_uid), limits).attributes
 
 
 def charset_of_identifier(identifier: Attributes) -> tuple[str, ...]:

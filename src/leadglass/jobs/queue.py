@@ -20,6 +20,9 @@ from typing import Final, Self
 from leadglass.crypto.database import driver, open_sealed, translating
 from leadglass.errors import Busy, Conflict, NotHere
 
+JOBS_FILE: Final = "jobs.db"
+"""The sealed database, in the data folder."""
+
 _SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS job (
         number INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -5,11 +5,13 @@ Rule: every part is the real one; only the composition is the test's own.
 
 import asyncio
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from time import time
 
 from leadglass.archive.archive import Archive
 from leadglass.archive.backroom import Declared
@@ -20,6 +22,7 @@ from leadglass.crypto.ca import Authority
 from leadglass.crypto.tls import client_context, server_context
 from leadglass.crypto.wrap import ArchiveKey
 from leadglass.dicom.transcode import Transcoder
+from leadglass.doors.dimse.commitment_work import CommitmentService
 from leadglass.doors.dimse.destinations import IMPLEMENTATION, DeviceDestinations
 from leadglass.doors.dimse.door import DimseDoor
 from leadglass.doors.dimse.settings import DimseSettings
@@ -27,6 +30,8 @@ from leadglass.doors.dimse.threads import Pool, Threads
 from leadglass.identity.associations import Associations
 from leadglass.identity.device import Device
 from leadglass.identity.devices import Devices
+from leadglass.identity.later import caller_of_device
+from leadglass.jobs.queue import JOBS_FILE, Queue
 from leadglass.policy.caller import Caller
 from leadglass.vault.settings import VaultSettings
 from leadglass.vault.vault import Vault, open_vault
@@ -64,6 +69,8 @@ class House:
     loop: asyncio.AbstractEventLoop
     server: DicomServer
     core: Pool
+    jobs: Queue
+    commitment: CommitmentService
     operator: Caller = field(default_factory=everything)
 
     def lane(
@@ -106,8 +113,14 @@ class House:
 
 
 @contextmanager
-def build(folder: Path, *, settings: DimseSettings | None = None, limits: WireLimits | None = None) -> Generator[House]:
-    """Compose an archive in ``folder`` and serve it until the block ends."""
+def build(
+    folder: Path,
+    *,
+    settings: DimseSettings | None = None,
+    limits: WireLimits | None = None,
+    clock: Callable[[], float] = time,
+) -> Generator[House]:
+    """Compose an archive in ``folder`` and serve it until the block ends; ``clock`` is that of background work."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = settings or DimseSettings(pending=0.05)
     with ExitStack() as stack:
@@ -127,19 +140,32 @@ def build(folder: Path, *, settings: DimseSettings | None = None, limits: WireLi
         core = stack.enter_context(Pool(CORE, "core"))
         desk = stack.enter_context(Pool(2, "desk"))
         limits = limits or WireLimits()
+        threads = Threads(core)
+        destinations = DeviceDestinations(
+            devices,
+            ae_title=settings.ae_title,
+            tls=client_context(certificate, folder / "ca.pem"),
+            limits=limits,
+        )
+        jobs = stack.enter_context(Queue(folder / JOBS_FILE, key.derive("jobs")))
+        commitment = CommitmentService(
+            archive,
+            jobs,
+            partial(caller_of_device, devices),
+            destinations,
+            threads=threads,
+            settings=settings,
+            clock=clock,
+        )
         door = DimseDoor(
             archive=archive,
             associations=Associations(devices, audit, refusals, ae_title=settings.ae_title),
-            destinations=DeviceDestinations(
-                devices,
-                ae_title=settings.ae_title,
-                tls=client_context(certificate, folder / "ca.pem"),
-                limits=limits,
-            ),
+            destinations=destinations,
             transcoder=transcoder,
-            threads=Threads(core),
+            threads=threads,
             desk=Threads(desk),
             settings=settings,
+            commitment=commitment,
         )
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, name="door", daemon=True)
@@ -153,12 +179,16 @@ def build(folder: Path, *, settings: DimseSettings | None = None, limits: WireLi
 
         async def end() -> None:
             watch.cancel()
+            work.cancel()
             await server.close(2.0)
 
         watch = asyncio.run_coroutine_threadsafe(door.keep_watch(), loop)
+        work = asyncio.run_coroutine_threadsafe(commitment.run(), loop)
         server, port, tls_port = asyncio.run_coroutine_threadsafe(begin(), loop).result(20)
         try:
-            yield House(folder, port, tls_port, archive, vault, audit, devices, door, loop, server, core)
+            yield House(
+                folder, port, tls_port, archive, vault, audit, devices, door, loop, server, core, jobs, commitment
+            )
         finally:
             asyncio.run_coroutine_threadsafe(end(), loop).result(30)
             loop.call_soon_threadsafe(loop.stop)

@@ -1,4 +1,4 @@
-"""The devices that a C-MOVE may send to, and the associations to them.
+"""The devices that a C-MOVE or a report may go to, and the associations to them.
 
 Rule 1. A device with a certificate is reached over TLS and has to show exactly
 that certificate; without one it needs an open plaintext lane, and is sent to
@@ -7,7 +7,7 @@ host nor port ever comes from a request.
 """
 
 import ssl
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -21,8 +21,9 @@ from leadglass.errors import Denied
 from leadglass.identity.device import Device
 from leadglass.identity.devices import Devices
 from leadglass.identity.peers import IpNetwork, is_inside, plain
-from leadglass.wire.association import Implementation
+from leadglass.wire.association import ClientAssociation, Implementation
 from leadglass.wire.client import connect, propose
+from leadglass.wire.items import Role
 from leadglass.wire.limits import WireLimits
 
 IMPLEMENTATION: Final = Implementation(IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME)
@@ -64,10 +65,23 @@ class DeviceDestination:
         LeadglassError
             When there is none to be had, or somebody else answers.
         """
-        return self._associate(proposals)
+        return self._link(proposals)
+
+    def report(
+        self, proposals: Sequence[Proposal], roles: Mapping[str, Role]
+    ) -> AbstractAsyncContextManager[ClientAssociation]:
+        """Open an association in which we are the SCP of what we propose; raises as ``associate``."""
+        return self._associate(proposals, roles)
 
     @asynccontextmanager
-    async def _associate(self, proposals: Sequence[Proposal]) -> AsyncGenerator[Outbound]:
+    async def _link(self, proposals: Sequence[Proposal]) -> AsyncGenerator[Outbound]:
+        async with self._associate(proposals) as association:
+            yield AssociationLink(association)
+
+    @asynccontextmanager
+    async def _associate(
+        self, proposals: Sequence[Proposal], roles: Mapping[str, Role] | None = None
+    ) -> AsyncGenerator[ClientAssociation]:
         async with connect(
             self.host,
             self.port,
@@ -76,6 +90,7 @@ class DeviceDestination:
             contexts=propose(*proposals),
             tls=self.tls,
             limits=self.limits,
+            roles=roles,
             implementation=IMPLEMENTATION,
         ) as association:
             shown = association.peer.certificate
@@ -85,7 +100,7 @@ class DeviceDestination:
             if self.tls is None and not is_inside(plain(association.peer.address), self.addresses):
                 await association.abort()
                 raise Denied(f"{self.ae_title} is reached outside of the addresses it was enrolled with.")
-            yield AssociationLink(association)
+            yield association
 
 
 class DeviceDestinations:

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Final
 
 from leadglass.archive.archive import Archive
+from leadglass.doors.dimse.commitment_work import CommitmentService
 from leadglass.doors.dimse.move import Destinations
 from leadglass.doors.dimse.negotiation import Services, answer, asked_for
 from leadglass.doors.dimse.parcel import Transcodes
@@ -57,6 +58,8 @@ class DimseDoor:
         that work at hand keeps nobody out.
     settings : DimseSettings
         What the operator set.
+    commitment : CommitmentService
+        Storage Commitment.
     """
 
     def __init__(
@@ -69,12 +72,21 @@ class DimseDoor:
         threads: Threads,
         desk: Threads,
         settings: DimseSettings,
+        commitment: CommitmentService,
     ) -> None:
         self._associations = associations
         self._desk = desk
         self._services = Services(settings.private_storage, settings.private_syntaxes)
         self._rooms = Rooms(
-            archive, destinations, transcoder, threads, desk, Semaphore(settings.queries), settings, self._services
+            archive,
+            destinations,
+            transcoder,
+            threads,
+            desk,
+            Semaphore(settings.queries),
+            settings,
+            self._services,
+            commitment,
         )
         self._watch = Watch(associations, desk, monotonic)
         self._stopping = False

@@ -79,6 +79,8 @@ class Services:
             return frozenset({Action.GET})
         if uid in sop_classes.MOVE:
             return frozenset({Action.MOVE})
+        if uid == sop_classes.STORAGE_COMMITMENT_PUSH_MODEL:
+            return frozenset({Action.COMMIT} if role.scu else set[Action]())
         if self.is_storage(uid):
             return frozenset({Action.STORE} if role.scu else set[Action]()) | (
                 {Action.GET} if role.scp else frozenset[Action]()
@@ -186,7 +188,7 @@ def for_sending(proposed: tuple[str, ...]) -> str | None:
 
 
 def for_identifiers(proposed: tuple[str, ...]) -> str | None:
-    """Choose for C-ECHO, C-FIND, C-MOVE and C-GET messages."""
+    """Choose for C-ECHO, C-FIND, C-MOVE, C-GET and N-ACTION messages."""
     return next((uid for uid in UNDERSTOOD if uid in proposed), None)
 
 

@@ -16,6 +16,9 @@ from leadglass.archive.backroom import Declared
 from leadglass.dicom import sop_classes
 from leadglass.dicom.codec_io import encode_identifier
 from leadglass.dicom.matching import Root
+from leadglass.doors.dimse.commitment import bytes_of
+from leadglass.doors.dimse.commitment_lines import Line
+from leadglass.doors.dimse.commitment_work import CommitmentService
 from leadglass.doors.dimse.echo import echo
 from leadglass.doors.dimse.find import Pace, Question, find
 from leadglass.doors.dimse.get import get
@@ -40,6 +43,7 @@ from leadglass.wire.messages import (
     CGetRq,
     CMoveRq,
     CStoreRq,
+    NActionRq,
     Request,
 )
 
@@ -62,6 +66,7 @@ class Rooms:
     """As many as there are C-FINDs that may work at one time."""
     settings: DimseSettings
     services: Services
+    commitment: CommitmentService
 
 
 @dataclass(slots=True)
@@ -94,6 +99,7 @@ class DimseSession:
         self._leave = leave
         self._counts = Counts()
         self._association: ServerAssociation | None = None
+        self._line: Line | None = None
         self._revoked = False
 
     async def revoke(self) -> None:
@@ -104,10 +110,29 @@ class DimseSession:
 
     async def message(self, association: ServerAssociation, message: Message) -> None:
         """Answer one request."""
-        self._association = association
+        if self._association is None:
+            self._association = association
+            self._open_line(association)
         if self._revoked:
             await association.abort(REVOKED)
             return
+        if self._line is None:
+            await self._answer(association, message)
+            return
+        self._line.busy()
+        try:
+            await self._answer(association, message)
+        finally:
+            self._line.idle()
+
+    def _open_line(self, association: ServerAssociation) -> None:
+        """Let reports come to the device over this association, when it negotiated that."""
+        contexts = association.accepted(sop_classes.STORAGE_COMMITMENT_PUSH_MODEL, "scp")
+        if contexts:
+            self._line = Line(self._caller, association, contexts[0])
+            self._rooms.commitment.lines.add(self._line)
+
+    async def _answer(self, association: ServerAssociation, message: Message) -> None:
         uid = message.context.abstract_syntax
         match message.command:
             case CEchoRq() as request if uid == sop_classes.VERIFICATION:
@@ -120,6 +145,8 @@ class DimseSession:
                 await self._get(association, message, request)
             case CMoveRq() as request if uid in sop_classes.MOVE:
                 await self._move(association, message, request)
+            case NActionRq() as request if uid == sop_classes.STORAGE_COMMITMENT_PUSH_MODEL:
+                await self._commit(association, message, request)
             case request if isinstance(request, Request):
                 await message.discard()
                 await association.send(message.context.id, request.response(Status.UNRECOGNIZED_OPERATION))
@@ -129,6 +156,7 @@ class DimseSession:
     async def ended(self, how: str) -> None:
         """Close the books of the association."""
         self._leave(self._caller)
+        self._rooms.commitment.lines.remove(self._caller)
         try:
             await self._rooms.threads.run(self._rooms.archive.end, self._caller)
         finally:
@@ -287,6 +315,27 @@ class DimseSession:
             await association.send(context.id, response)
         else:
             await self._finish(association, context, request, progress)
+
+    # --- storage commitment -----------------------------------------------------
+
+    async def _commit(self, association: ServerAssociation, message: Message, request: NActionRq) -> None:
+        """Promise an answer to a request for commitment; the answer itself comes as N-EVENT-REPORT."""
+        service, context = self._rooms.commitment, message.context
+        try:
+            await self._rooms.threads.run(service.desk.check, self._caller, request)
+            data = await message.read(bytes_of(service.desk.settings))
+            await self._rooms.threads.run(
+                service.desk.ask, self._caller, data, context.transfer_syntax, service.clock()
+            )
+        except AssociationAborted:
+            raise
+        except LeadglassError as error:
+            await message.discard()
+            response = request.response(self._refused(Service.COMMIT, error), comment_of(error))
+        else:
+            response = request.response(Status.SUCCESS)
+        await association.send(context.id, response)
+        service.wake()
 
     async def _read(
         self,

@@ -1,8 +1,43 @@
 """What the operator may set on the DIMSE door."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from leadglass.jobs.pace import Pace
 
 KIBI = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentSettings:
+    """Settings of Storage Commitment.
+
+    Parameters
+    ----------
+    references : int
+        Most references of one request.
+    open : int
+        Most transactions of one device that are not reported yet.
+    pace : Pace
+        When a report that did not arrive is sent again, and until when.
+    quiet : float
+        Seconds without a word after which an association of the device is idle.
+        Half a second: who waits for the report waits longer, and who goes on
+        sending comes sooner.
+    answer : float
+        Seconds to wait for the answer to a report.
+    checks : int
+        Transactions whose objects are read at one time; storing goes on.
+    reports : int
+        Devices that are worked for at one time.
+    """
+
+    references: int = 20_000
+    open: int = 50
+    pace: Pace = field(default_factory=Pace)
+    quiet: float = 0.5
+    answer: float = 60.0
+    checks: int = 2
+    reports: int = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +75,8 @@ class DimseSettings:
     pending : float
         Seconds between pending responses of a C-MOVE or C-GET. Short beside
         the 30 s after which common clients lose patience, long beside a slice.
+    commitment : CommitmentSettings
+        Those of Storage Commitment.
     """
 
     ae_title: str = "LEADGLASS"
@@ -53,3 +90,4 @@ class DimseSettings:
     queries: int = 4
     patience: float = 120.0
     pending: float = 1.0
+    commitment: CommitmentSettings = field(default_factory=CommitmentSettings)

@@ -11,17 +11,18 @@ from types import MappingProxyType
 from typing import Final
 
 from leadglass.archive.backroom import NotAsDeclared
-from leadglass.errors import Kind, LeadglassError
+from leadglass.errors import BadInput, Kind, LeadglassError
 
 
 class Service(Enum):
-    """The DIMSE-C services that the door answers."""
+    """The DIMSE services that the door answers."""
 
     ECHO = "C-ECHO"
     STORE = "C-STORE"
     FIND = "C-FIND"
     GET = "C-GET"
     MOVE = "C-MOVE"
+    COMMIT = "N-ACTION"
 
 
 class Status(IntEnum):
@@ -30,9 +31,14 @@ class Status(IntEnum):
     SUCCESS = 0x0000
     PROCESSING_FAILURE = 0x0110
     DUPLICATE_SOP_INSTANCE = 0x0111
+    NO_SUCH_SOP_INSTANCE = 0x0112
+    INVALID_ARGUMENT_VALUE = 0x0115
+    NO_SUCH_SOP_CLASS = 0x0118
     SOP_CLASS_NOT_SUPPORTED = 0x0122
+    NO_SUCH_ACTION_TYPE = 0x0123
     NOT_AUTHORIZED = 0x0124
     UNRECOGNIZED_OPERATION = 0x0211
+    RESOURCE_LIMITATION = 0x0213
     OUT_OF_RESOURCES = 0xA700
     OUT_OF_RESOURCES_MATCHES = 0xA701
     OUT_OF_RESOURCES_SUB_OPERATIONS = 0xA702
@@ -99,14 +105,54 @@ _ECHO: Final = MappingProxyType(
 )
 """PS3.7 9.1.5.1.4 knows no failures of its own; these are the general ones of Annex C."""
 
+_COMMIT: Final = MappingProxyType(
+    {
+        Kind.DENIED: Status.NOT_AUTHORIZED,
+        Kind.NOT_HERE: Status.NO_SUCH_SOP_INSTANCE,
+        Kind.BAD_INPUT: Status.INVALID_ARGUMENT_VALUE,
+        Kind.CONFLICT: Status.INVALID_ARGUMENT_VALUE,
+        Kind.BUSY: Status.RESOURCE_LIMITATION,
+        Kind.FULL: Status.RESOURCE_LIMITATION,
+        Kind.CORRUPT: Status.PROCESSING_FAILURE,
+        Kind.UNSUPPORTED: Status.PROCESSING_FAILURE,
+        Kind.MISCONFIGURED: Status.PROCESSING_FAILURE,
+    }
+)
+"""PS3.7 10.1.4.1.10, to which PS3.4 J.3.2 adds nothing. A conflict is a Transaction UID that is in use."""
+
 TABLES: Final = MappingProxyType(
-    {Service.ECHO: _ECHO, Service.STORE: _STORE, Service.FIND: _FIND, Service.GET: _RETRIEVE, Service.MOVE: _RETRIEVE}
+    {
+        Service.ECHO: _ECHO,
+        Service.STORE: _STORE,
+        Service.FIND: _FIND,
+        Service.GET: _RETRIEVE,
+        Service.MOVE: _RETRIEVE,
+        Service.COMMIT: _COMMIT,
+    }
 )
 """Service → kind → status."""
 
 
+class NamedFault(BadInput):
+    """A fault of a request for which its service has a status of its own.
+
+    Parameters
+    ----------
+    status : Status
+        That status.
+    message : str
+        What was wrong.
+    """
+
+    def __init__(self, status: Status, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def status_of(service: Service, error: LeadglassError) -> Status:
     """Give the status with which ``service`` answers ``error``."""
+    if isinstance(error, NamedFault):
+        return error.status
     if service is Service.STORE and isinstance(error, NotAsDeclared):
         return Status.DOES_NOT_MATCH_SOP_CLASS
     return TABLES[service][error.kind]
