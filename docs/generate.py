@@ -171,6 +171,7 @@ def _tables() -> dict[str, str]:
         *((uid, "`find`") for uid in sorted(sop_classes.FIND)),
         *((uid, "`move`") for uid in sorted(sop_classes.MOVE)),
         *((uid, "`get`") for uid in sorted(sop_classes.GET)),
+        (sop_classes.STORAGE_COMMITMENT_PUSH_MODEL, "`commit`"),
     ]
     return {
         "services": _table(

@@ -56,6 +56,7 @@ class App:
                     audit=parts.audit,
                     devices=parts.devices,
                     caller_named=lambda name: caller_named(name, parts.devices),
+                    open_jobs=parts.open_jobs,
                 )
 
     def serve(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # names only: a help text must not wait for the parts to load
     from leadglass.audit.log import AuditLog
     from leadglass.config import Config
     from leadglass.identity.devices import Devices
+    from leadglass.jobs.queue import Queue
     from leadglass.policy.caller import Caller
 
 
@@ -39,6 +40,8 @@ class Opened:
     caller_named : callable
         Gives the caller an audit log's name stands for (``device:CT1``), with
         today's rights; raises ``NotHere``.
+    open_jobs : callable
+        Opens the queue of background work.
     """
 
     folder: Path
@@ -48,6 +51,7 @@ class Opened:
     audit: "AuditLog"
     devices: "Devices"
     caller_named: "Callable[[str], Caller]"
+    open_jobs: "Callable[[], Queue]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "export": ("files", "Write studies out, with a DICOMDIR"),
     "delete": ("files", "Delete a study, its key first"),
     "quarantine": ("keeping", "Decide over what contradicts the archive"),
+    "commitment": ("commitment", "See what devices asked the archive to take responsibility for"),
     "fsck": ("keeping", "Re-read everything and name what is wrong"),
     "audit": ("audit", "Read and verify the audit log"),
     "policy": ("audit", "Explain a decision"),
