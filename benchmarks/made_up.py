@@ -125,16 +125,22 @@ class Study:
 
     def file(self, which: int) -> bytes:
         """Give an instance as a file (PS3.10)."""
-        meta: Attributes = {
-            "00020001": JsonElement(vr="OB", InlineBinary="AAE="),
-            "00020002": _is("UI", _KINDS[self.kind][1]),
-            "00020003": _is("UI", f"{self.uid}.{1 + (which >= PER_STUDY // 2)}.{which + 1}"),
-            "00020010": _is("UI", EXPLICIT),
-            "00020012": _is("UI", f"{ROOT}.1"),
-        }
-        head = Writer(EXPLICIT).write(meta)
-        length = Writer(EXPLICIT).write({"00020000": {"vr": "UL", "Value": [len(head)]}})
-        return bytes(128) + b"DICM" + length + head + self.encoded(which)
+        return part10(self.attributes(which), _KINDS[self.kind][1])
+
+
+def part10(attributes: Attributes, sop_class_uid: str, sop_instance_uid: str = f"{ROOT}.2") -> bytes:
+    """Give a data set as a file."""
+    own = attributes.get("00080018", _is("UI", sop_instance_uid))
+    meta: Attributes = {
+        "00020001": JsonElement(vr="OB", InlineBinary="AAE="),
+        "00020002": _is("UI", sop_class_uid),
+        "00020003": own,
+        "00020010": _is("UI", EXPLICIT),
+        "00020012": _is("UI", f"{ROOT}.1"),
+    }
+    head = Writer(EXPLICIT).write(meta)
+    length = Writer(EXPLICIT).write({"00020000": {"vr": "UL", "Value": [len(head)]}})
+    return bytes(128) + b"DICM" + length + head + Writer(EXPLICIT, ("ISO_IR 192",)).write(attributes)
 
 
 def _is(vr: str, *values: str) -> JsonElement:

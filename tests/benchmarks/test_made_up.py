@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from pydicom import dcmread
+from pydicom import dcmread  # pyright: ignore[reportUnknownVariableType]
 
 from benchmarks.made_up import PER_STUDY, file_in_bulk, study
 from leadglass.vault.vault import Vault
