@@ -409,13 +409,13 @@ class AuditLog:
         """Sign a text about the log that is no head of it, such as an export's end."""
         return self._signer.sign_text(text)
 
-    def verify(self, trusted: str | None = None) -> Verification:
+    def verify(self, *trusted: str) -> Verification:
         """Re-hash every record and compare with what was signed.
 
         Parameters
         ----------
-        trusted : str, optional
-            A signed head that was kept elsewhere: the log has to contain it.
+        *trusted : str
+            Signed heads that were kept elsewhere: the log has to contain each.
 
         Raises
         ------

@@ -6,7 +6,7 @@ before it, and the tree against every signed head.
 """
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,7 +80,7 @@ class _Walk:
 
 
 def verify(
-    connection: "driver.Connection", verifier: Verifier, outside: str | None, trusted: str | None
+    connection: "driver.Connection", verifier: Verifier, outside: str | None, trusted: Iterable[str]
 ) -> Verification:
     """Check a whole log, in one snapshot.
 
@@ -92,15 +92,15 @@ def verify(
         The log's public key.
     outside : str, optional
         The signed head that was found beside the database.
-    trusted : str, optional
-        A signed head that was kept elsewhere.
+    trusted : iterable of str
+        Signed heads that were kept elsewhere.
 
     Raises
     ------
     Corrupt
-        When ``trusted`` is no head of this log.
+        When one of ``trusted`` is no head of this log.
     """
-    witnessed = [verifier.open(trusted)] if trusted is not None else []
+    witnessed = [verifier.open(note) for note in trusted]
     warnings: tuple[str, ...] = ()
     walk = _Walk(Frontier())
     connection.execute("BEGIN")

@@ -40,6 +40,7 @@ def test_these_commands_exist() -> None:
     assert {" ".join(path) for path in COMMANDS} == {
         "demo", "init", "serve", "device add", "device enroll", "device list", "device remove", "import", "export",
         "delete", "quarantine list", "quarantine accept", "quarantine discard", "fsck", "audit show", "audit verify",
+        "audit export", "audit key", "audit collector",
         "policy explain",
     }  # fmt: skip
 
@@ -169,6 +170,7 @@ def test_without_an_archive_every_command_says_how_to_make_one(
         "device remove": ["CT1"],
         "import": [str(tmp_path)],
         "export": ["--study", "1.2.3", "--out", str(tmp_path / "out")],
+        "audit export": ["--out", str(tmp_path / "out")],
         "delete": ["--study", "1.2.3", "--yes"],
         "quarantine accept": ["1"],
         "quarantine discard": ["1"],

@@ -3,8 +3,6 @@
 Rule: reading the audit log is on record too.
 """
 
-import base64
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -12,16 +10,21 @@ from typing import Final
 import click
 from rich.table import Table
 
-from leadglass.audit.event import Event, Outcome
+from leadglass.audit.event import Outcome
 from leadglass.audit.record import Record
 from leadglass.doors.cli.application import Opened
-from leadglass.doors.cli.options import application_of, data_option, examples, json_option, moment, study_uid
+from leadglass.doors.cli.commands.audit_files import (
+    audit_export,
+    audit_key,
+    audit_verify,
+    record_reading,
+    selection_options,
+)
+from leadglass.doors.cli.options import application_of, data_option, examples, json_option, study_uid
 from leadglass.doors.cli.reach import why_unreachable
-from leadglass.doors.cli.terminal import Terminal, cell, counted, table
-from leadglass.errors import Corrupt, Denied
+from leadglass.doors.cli.terminal import Terminal, cell, table
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, CallerKind
-from leadglass.policy.permit import decide
 
 _ON_A_SCREEN: Final = 100
 """Records shown on a terminal when nobody says how many."""
@@ -38,11 +41,7 @@ def audit_command() -> None:
     "show",
     epilog=examples("leadglass audit show --since 24h --outcome refused", "leadglass audit show --caller device:CT1"),
 )
-@click.option("--since", metavar="TIME", callback=moment, help="From then on: 2026-11-22T08:30, or 24h, or 7d.")
-@click.option("--study", metavar="UID", callback=study_uid, help="About this study.")
-@click.option("--caller", metavar="NAME", help="By this caller: device:CT1, or CT1.")
-@click.option("--action", metavar="WORD", help="Of this kind: store, find, connect, …")
-@click.option("--outcome", type=click.Choice([each.value for each in Outcome]), help="That ended so.")
+@selection_options
 @click.option(
     "--limit",
     type=click.IntRange(0),
@@ -55,6 +54,7 @@ def audit_command() -> None:
 def audit_show(
     context: click.Context,
     since: datetime | None,
+    until: datetime | None,
     study: str | None,
     caller: str | None,
     action: str | None,
@@ -69,9 +69,10 @@ def audit_show(
     if limit is None:
         limit = _ON_A_SCREEN if terminal.is_shown and not as_json else 0
     with application_of(context).open(data) as opened:
-        _record_reading(opened, "show", terminal)
+        record_reading(opened, "show", terminal)
         records = opened.audit.records(
             since=since,
+            until=until,
             action=action,
             outcome=Outcome(outcome) if outcome else None,
             caller=caller,
@@ -109,82 +110,9 @@ def _table(records: list[Record]) -> Table:
     return shown
 
 
-def _record_reading(opened: Opened, what: str, terminal: Terminal) -> None:
-    """Decide over reading the log and put it on record."""
-    caller = opened.caller
-    event = Event(
-        Outcome.PERMITTED,
-        Action.AUDIT,
-        caller=str(caller),
-        peer=caller.peer,
-        door="cli",
-        session=caller.session,
-        detail={"asked": what},
-    )
-    try:
-        permit = decide(caller, Action.AUDIT)
-    except Denied as error:
-        opened.audit.append(replace(event, outcome=Outcome.REFUSED, reason=error.message))
-        raise
-    try:
-        opened.audit.append(replace(event, reason=permit.reason))
-    except Corrupt as error:
-        # Who looks into a damaged log must be able to see it; nothing else is permitted meanwhile.
-        terminal.tell(f"leadglass: {error.message}", "red")
-
-
-@audit_command.command("verify", epilog=examples("leadglass audit verify --against /safe/place/audit.checkpoint"))
-@click.option(
-    "--against",
-    metavar="FILE",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A signed head that was kept elsewhere (a copy of DIR/audit.checkpoint): the log has to contain it.",
-)
-@data_option
-@json_option
-@click.pass_context
-def audit_verify(context: click.Context, against: Path | None, data: Path, *, as_json: bool) -> None:
-    """Re-hash every record and compare with what was signed. Exit 1 when anything was touched.
-
-    That includes the copy of the newest signed head beside the log (audit.checkpoint): changed or missing is exit 1.
-    """
-    terminal = Terminal()
-    trusted = against.read_text(encoding="utf-8", errors="replace") if against is not None else None
-    with application_of(context).open(data) as opened:
-        found = opened.audit.verify(trusted)
-        copy = opened.audit.checkpoint_path
-    # The copy beside the log is part of the record: who took or changed it has touched the record.
-    whole = found.ok and not found.warnings
-    if as_json:
-        terminal.json(
-            {
-                "ok": whole,
-                "records": found.records,
-                "checkpoints": found.checkpoints,
-                "signed": found.signed,
-                "root": base64.b64encode(found.root).decode(),
-                "fault": {"sequence": found.fault.sequence, "what": found.fault.what} if found.fault else None,
-                "warnings": list(found.warnings),
-            }
-        )
-    else:
-        for warning in found.warnings:
-            terminal.say(f"{warning} ({copy})", "bold red")
-        if found.fault is not None:
-            terminal.say(f"Record {found.fault.sequence} {found.fault.what}.", "bold red")
-            terminal.say(f"{counted(found.records, 'record')} before it are right.")
-        else:
-            terminal.say(
-                f"{counted(found.records, 'record')} and {counted(found.checkpoints, 'signed head')} are right; "
-                f"signed up to record {found.signed}."
-            )
-            terminal.say(f"root {base64.b64encode(found.root).decode()}")
-        if found.warnings:
-            terminal.tell(
-                "Find out who did it, and compare with a head kept elsewhere: leadglass audit verify --against FILE. "
-                f"Then move what is left of {copy.name} away: the archive writes a new one with the next signed head."
-            )
-    context.exit(0 if whole else 1)
+audit_command.add_command(audit_export)
+audit_command.add_command(audit_verify)
+audit_command.add_command(audit_key)
 
 
 # --- policy -------------------------------------------------------------------
