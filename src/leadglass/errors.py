@@ -23,6 +23,8 @@ class Kind(Enum):
     """It contradicts what is stored; it was kept aside, nothing was overwritten."""
     BUSY = "busy"
     """A limit or a lock is in the way; the same request may succeed later."""
+    THROTTLED = "throttled"
+    """The caller was given as much as it is given in a time; later it may go on."""
     FULL = "full"
     """There is no room: disk, quota or a size limit."""
     CORRUPT = "corrupt"
@@ -67,6 +69,24 @@ class Conflict(LeadglassError):
 
 class Busy(LeadglassError):
     kind = Kind.BUSY
+
+
+class Throttled(LeadglassError):
+    """The caller reached a limit of its own.
+
+    Parameters
+    ----------
+    message : str
+        What was reached, and when to come back.
+    retry_after : float
+        Seconds until then; infinity when the wish itself is too large.
+    """
+
+    kind = Kind.THROTTLED
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Full(LeadglassError):

@@ -29,6 +29,7 @@ from leadglass.archive.backroom import (
     Selection,
     Stored,
 )
+from leadglass.archive.braking import Braking, Found, Pedal
 from leadglass.archive.commitment import Commitments
 from leadglass.archive.ledger import Ledger
 from leadglass.archive.windows import Windows
@@ -61,6 +62,9 @@ class Archive:
         does is seen to go on.
     clock : callable
         Monotonic seconds.
+    braking : Braking, optional
+        The brakes, shared by all doors of a process; without, the usual limits
+        are counted for this archive alone.
     """
 
     def __init__(
@@ -71,9 +75,11 @@ class Archive:
         door: str,
         window: float = 300.0,
         clock: Callable[[], float] = monotonic,
+        braking: Braking | None = None,
     ) -> None:
         self._room = room
         self._ledger = Ledger(audit, door=door)
+        self._pedal = Pedal(braking or Braking(clock=clock), self._ledger, door)
         self._door = door
         self._windows = Windows(self._ledger, door=door, window=window, clock=clock)
         self.commitments = Commitments(room, self._ledger, door)
@@ -225,20 +231,30 @@ class Archive:
 
     # --- query ----------------------------------------------------------------
 
-    def find(self, caller: Caller, query: Query) -> Iterator[Attributes]:
+    def find(self, caller: Caller, query: Query) -> Found:
         """Answer a query: what the caller may see of what matches.
 
         Gives ``matching.NO_MATCH`` for each row that was looked at and is no
-        match: who asks can stop at any of them.
+        match: who asks can stop at any of them, and waits as ``Found`` says.
 
         Raises
         ------
         Denied
             When the caller may not query at all, or asks about the value of an
             attribute that is masked for it: the number of matches would tell.
+        Throttled
+            When the caller asked too often; while iterating, when it was given
+            too many patients and studies.
         """
         keys = query.describe_keys()
-        permit = self._permit(caller, Action.FIND, level=query.level.value, keys=keys)
+        said = {"level": query.level.value, "keys": keys}
+        permit = self._permit(caller, Action.FIND, record=False, **said)
+        delay = self._pedal.query(caller)
+        self._record(self._event(caller, Outcome.PERMITTED, Action.FIND, permit.reason, detail=said))
+        return Found(self._matches(caller, permit, query, keys), lambda row: self._pedal.row(caller, row), delay)
+
+    def _matches(self, caller: Caller, permit: Permit, query: Query, keys: str) -> Iterator[Attributes]:
+        """Give what matches, as the caller may see it."""
         if permit.is_always_full:
             return self._room.find(permit, query)
         strictest = views.strictest(caller, Action.FIND)
@@ -287,21 +303,28 @@ class Archive:
         Unsupported
             When the caller's view of a study masks attributes: a masked
             retrieval is not built yet, and it does not fall back to a full one.
+        Throttled
+            When the caller was given too many studies or octets.
         """
         permit = self._permit(caller, action, record=False, level=level.value, to=to)
         self._windows.request(caller, permit, level.value, to)
         records = self._room.locate(permit, level, selection)
+        delay = self._pedal.retrieval(caller, action, records)
         for facts in {record.study_uid: record.facts for record in records}.values():
             if not permit.view_of(facts).is_full:
                 reason = "This caller sees the study with attributes masked, and a masked retrieval is not built yet."
                 self._record(self._event(caller, Outcome.REFUSED, action, reason, facts.study_uid))
                 raise Unsupported(reason)
             self._windows.study(caller, permit, facts.study_uid, to)
-        return Retrieval(self, caller, permit, records, to)
+        return Retrieval(self, caller, permit, records, to, delay)
 
     def open(self, permit: Permit, record: InstanceRecord) -> Reader:
         """Open one located instance; ``Retrieval.open`` is the way here."""
         return self._room.open(permit, record)
+
+    def weigh(self, caller: Caller, permit: Permit, record: InstanceRecord) -> float:
+        """Count the octets of one located instance and give seconds to wait; ``Retrieval.open`` is the way here."""
+        return self._pedal.octets(caller, permit.action, record.size)
 
     def count(self, caller: Caller, permit: Permit, record: InstanceRecord, to: str, *, failed: bool) -> None:
         """Count one located instance; ``Retrieval.sent`` and ``Retrieval.failed`` are the way here."""
@@ -444,23 +467,34 @@ class Retrieval:
 
     The door says of each what became of it, once: ``sent`` or ``failed``. That
     is what the closing record counts; an instance may be opened and not sent,
-    or be opened twice.
+    or be opened twice. It waits ``take_delay`` seconds before each, without
+    holding anything that others wait for.
     """
 
-    __slots__ = ("_archive", "_caller", "_permit", "_to", "records")
+    __slots__ = ("_archive", "_caller", "_delay", "_permit", "_to", "_weighed", "records")
 
     def __init__(
-        self, archive: Archive, caller: Caller, permit: Permit, records: list[InstanceRecord], to: str
+        self, archive: Archive, caller: Caller, permit: Permit, records: list[InstanceRecord], to: str, delay: float
     ) -> None:
         self._archive = archive
         self._caller = caller
         self._permit = permit
         self._to = to
+        self._delay = delay
+        self._weighed: set[int] = set()
         self.records = records
 
     def open(self, record: InstanceRecord) -> Reader:
-        """Open one of ``records``; raises ``Corrupt``, ``NotHere``, ``Busy``."""
+        """Open one of ``records``; raises ``Corrupt``, ``NotHere``, ``Busy``, ``Throttled``."""
+        if record.row not in self._weighed:
+            self._delay = max(self._delay, self._archive.weigh(self._caller, self._permit, record))
+            self._weighed.add(record.row)
         return self._archive.open(self._permit, record)
+
+    def take_delay(self) -> float:
+        """Give, once, the seconds to wait before the next instance."""
+        delay, self._delay = self._delay, 0.0
+        return delay
 
     def sent(self, record: InstanceRecord) -> None:
         """Count one of ``records`` whose receiver has it."""

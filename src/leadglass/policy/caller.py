@@ -37,12 +37,15 @@ class Grant:
         What may leave of them.
     reason : str
         Where the right comes from, for the audit log and ``policy explain``.
+    bulk : bool
+        Whether masses may be asked for: then no brakes apply (``policy.brakes``).
     """
 
     actions: frozenset[Action]
     scope: Scope
     view: View
     reason: str
+    bulk: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,20 +4,24 @@ Rule 1. Matches are fetched and encoded a page at a time, in a thread, and the
 next page is fetched only when the last one is on its way. Rule 2. A C-CANCEL,
 and the loss of the association, is seen between any two rows. Rule 3. Only a
 few queries work at one time, each for a slice and then the next: the others
-wait without a thread. One that works long without a match is ended.
+wait without a thread. One that works long without a match is ended. Rule 4. A
+caller that the archive slows waits between its pages, without a thread and
+without a turn; one that it stops gets what was found so far, and then hears that
+this is not all.
 
 Status: FF00 match · FF01 match, an optional key is not supported · 0000 done ·
 FE00 cancelled · 0124 not authorized · A700 out of resources · A900 identifier
 does not match · C001 unable to process.
 """
 
-from asyncio import Semaphore
+from asyncio import Semaphore, sleep
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from time import monotonic
 from typing import cast
 
 from leadglass.archive.archive import Archive
+from leadglass.archive.braking import Found
 from leadglass.dicom.codec_io import decode_identifier, encode_identifier
 from leadglass.dicom.matching import Root, query_from_identifier
 from leadglass.dicom.model import Attributes, JsonElement
@@ -31,7 +35,7 @@ from leadglass.dicom.tags import (
 from leadglass.doors.dimse.negotiation import Extras
 from leadglass.doors.dimse.status import Status
 from leadglass.doors.dimse.threads import Threads
-from leadglass.errors import Busy
+from leadglass.errors import Busy, Throttled
 from leadglass.policy.caller import Caller
 
 
@@ -81,10 +85,11 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some answers, encoded, and whether they are the last."""
+    """Some answers, encoded, whether they are the last, and seconds to wait before the next."""
 
     answers: list[bytes]
     is_last: bool
+    delay: float = 0.0
 
 
 class Answers:
@@ -111,6 +116,7 @@ class Answers:
         "_matches",
         "_pace",
         "_question",
+        "_stopped",
         "pending",
     )
 
@@ -123,12 +129,13 @@ class Answers:
         self._pace = pace
         self._cancelled = cancelled
         self._fruitless = 0.0
-        self._matches: Iterator[Attributes] | None = None
+        self._matches: Found | None = None
+        self._stopped: Throttled | None = None
         self._charset: tuple[str, ...] = ()
         self._fixed: Attributes = {}
         self.pending = Status.PENDING
 
-    def _ask(self, ae_title: str) -> Iterator[Attributes]:
+    def _ask(self, ae_title: str) -> Found:
         question = self._question
         identifier = decode_identifier(question.identifier, question.transfer_syntax_uid)
         query = query_from_identifier(
@@ -157,13 +164,19 @@ class Answers:
         ------
         Busy
             When the work since the last match took longer than the pace allows.
+        Throttled
+            When the caller is given no more; what it was given before has been
+            given as a page.
         """
+        if self._stopped is not None:
+            raise self._stopped
         pace = self._pace
         began = since = pace.clock()
         if self._matches is None:
             self._matches = self._ask(ae_title)
+        matches = self._matches
         encoded: list[bytes] = []
-        for match in self._matches:
+        for match in self._unless_stopped(matches):
             now = pace.clock()
             if match:
                 encoded.append(
@@ -174,8 +187,15 @@ class Answers:
                 raise Busy("The query takes too long without a match. Ask for less.")
             if len(encoded) >= pace.page or now - began >= pace.slice or self._cancelled():
                 self._fruitless += now - since
-                return Page(encoded, is_last=False)
-        return Page(encoded, is_last=True)
+                return Page(encoded, is_last=False, delay=matches.take_delay())
+        return Page(encoded, is_last=self._stopped is None, delay=matches.take_delay())
+
+    def _unless_stopped(self, matches: Found) -> Iterator[Attributes]:
+        """Give matches as long as the archive does, and keep in mind when it stops."""
+        try:
+            yield from matches
+        except Throttled as error:
+            self._stopped = error
 
 
 async def find(
@@ -219,6 +239,8 @@ async def find(
                 yield Status.CANCEL, None
                 return
             page = await threads.run(answers.page, ae_title)
+        if page.delay:
+            await sleep(page.delay)
         for identifier in page.answers:
             if cancelled():
                 break

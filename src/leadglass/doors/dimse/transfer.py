@@ -232,6 +232,8 @@ class Transfer:
                 failure: LeadglassError | None = None
                 try:
                     await current.ready()
+                    if delay := self._retrieval.take_delay():
+                        await asyncio.sleep(delay)
                     ahead = self._begin(queue[1], link) if len(queue) > 1 else None
                     await self._send(current.parcel, link)
                 except LeadglassError as error:
