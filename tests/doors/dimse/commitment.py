@@ -1,6 +1,6 @@
 """pynetdicom as the device of Storage Commitment: it asks, and takes reports over its own or a new association."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -11,6 +11,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.dsutils import encode as pynetdicom_encode
 from pynetdicom.presentation import build_context
 
 from tests.peers.running import wait_until
@@ -91,6 +92,13 @@ def request(references: Iterable[Pair], transaction: str = "") -> Dataset:
     return asked
 
 
+def encode(asked: Dataset) -> bytes:
+    """Write a request in Explicit VR Little Endian."""
+    written = pynetdicom_encode(asked, is_implicit_vr=False, is_little_endian=True)
+    assert written is not None
+    return written
+
+
 @contextmanager
 def line(way: Way, reports: Reports | None = None) -> Generator[Association]:
     """Open an association with a context for Storage Commitment."""
@@ -122,8 +130,9 @@ def ask(
     instance: str = INSTANCE,
 ) -> int:
     """Send an N-ACTION-RQ; gives the status of its answer."""
-    status, _ = cast("Any", assoc).send_n_action(asked, action, UID(sop_class), UID(instance), meta_uid=PUSH)
-    return int(cast("Any", status).Status)
+    asking: Any = assoc
+    status, _ = asking.send_n_action(asked, action, UID(sop_class), UID(instance), meta_uid=PUSH)
+    return int(status.Status)
 
 
 def ask_once(way: Way, asked: Dataset) -> int:
@@ -140,7 +149,6 @@ def reporting(
     way: Way | None = None,
     reports: Reports | None = None,
     roles: bool | None = True,
-    before: Callable[[], None] = lambda: None,
 ) -> Generator[Reports]:
     """Run a device that takes reports over associations of the archive's own.
 
@@ -151,7 +159,6 @@ def reporting(
     roles : bool, optional
         Whether it lets the archive be the SCP; None: it does not say.
     """
-    del before
     reports = reports or Reports()
     ae: Any = AE(ae_title=ae_title)
     if roles is None:

@@ -25,11 +25,13 @@ from leadglass.dicom.model import Attributes
 from leadglass.dicom.uids import parse_uid
 from leadglass.doors.dimse.settings import CommitmentSettings
 from leadglass.doors.dimse.status import NamedFault, Status
+from leadglass.doors.dimse.threads import Threads
 from leadglass.errors import BadInput, Conflict, Full
 from leadglass.jobs.queue import JobKind, Queue
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
 from leadglass.wire.messages import NActionRq
+from leadglass.wire.stream import Message
 
 REQUEST_STORAGE_COMMITMENT: Final = 1
 """The only Action Type ID of the class (PS3.4 J.3.2.1)."""
@@ -70,9 +72,9 @@ def unpack(work: bytes) -> tuple[str, tuple[Reference, ...]]:
     return session, tuple(Reference(*pair) for pair in pairs)
 
 
-def bytes_of(settings: CommitmentSettings) -> int:
-    """Give the bytes that a request may have."""
-    return 4_096 + settings.references * _REFERENCE
+def _bytes_of(references: int) -> int:
+    """Give the bytes that a request with so many references may have."""
+    return 4_096 + references * _REFERENCE
 
 
 def read_request(data: bytes, transfer_syntax_uid: str, most: int) -> Asked:
@@ -94,7 +96,7 @@ def read_request(data: bytes, transfer_syntax_uid: str, most: int) -> Asked:
     Full
         When there are too many references.
     """
-    size = 4_096 + most * _REFERENCE
+    size = _bytes_of(most)
     limits = Limits(
         header_bytes=2 * size,
         elements=256 + most * (_ELEMENTS + 1),
@@ -145,7 +147,7 @@ class CommitmentDesk:
     def __init__(self, archive: Archive, queue: Queue, settings: CommitmentSettings) -> None:
         self._archive = archive
         self._queue = queue
-        self.settings = settings
+        self._settings = settings
 
     def check(self, caller: Caller, request: NActionRq) -> None:
         """Look at the command, before its data set is read.
@@ -165,6 +167,22 @@ class CommitmentDesk:
         self._archive.refuse(caller, Action.COMMIT, fault.message)
         raise fault
 
+    async def read(self, caller: Caller, message: Message, threads: Threads) -> bytes:
+        """Read the data set of a request.
+
+        Raises
+        ------
+        Denied
+        Full
+            When it is longer than any with as many references as there may be.
+        AssociationAborted
+        """
+        try:
+            return await message.read(_bytes_of(self._settings.references))
+        except BadInput as error:
+            await threads.run(self._archive.refuse, caller, Action.COMMIT, error.message)
+            raise Full(error.message) from None
+
     def ask(self, caller: Caller, data: bytes, transfer_syntax_uid: str, now: float) -> None:
         """Read a request, decide over it and put it into the queue, in a thread.
 
@@ -173,7 +191,7 @@ class CommitmentDesk:
         Denied, BadInput, Conflict, Busy, Full, Corrupt, Misconfigured
         """
         try:
-            asked = read_request(data, transfer_syntax_uid, self.settings.references)
+            asked = read_request(data, transfer_syntax_uid, self._settings.references)
         except (BadInput, Full) as error:
             self._archive.refuse(caller, Action.COMMIT, error.message)
             raise
@@ -186,8 +204,8 @@ class CommitmentDesk:
                 pack(caller.session, asked.references),
                 pack("", tuple(sorted(asked.references))),
                 now=now,
-                until=now + self.settings.pace.patience,
-                most=self.settings.open,
+                until=now + self._settings.pace.patience,
+                most=self._settings.open,
             )
         except Conflict:
             reason = "The Transaction UID is in use for another request."

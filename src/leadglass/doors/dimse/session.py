@@ -16,7 +16,6 @@ from leadglass.archive.backroom import Declared
 from leadglass.dicom import sop_classes
 from leadglass.dicom.codec_io import encode_identifier
 from leadglass.dicom.matching import Root
-from leadglass.doors.dimse.commitment import bytes_of
 from leadglass.doors.dimse.commitment_lines import Line
 from leadglass.doors.dimse.commitment_work import CommitmentService
 from leadglass.doors.dimse.echo import echo
@@ -323,7 +322,7 @@ class DimseSession:
         service, context = self._rooms.commitment, message.context
         try:
             await self._rooms.threads.run(service.desk.check, self._caller, request)
-            data = await message.read(bytes_of(service.desk.settings))
+            data = await service.desk.read(self._caller, message, self._rooms.threads)
             await self._rooms.threads.run(
                 service.desk.ask, self._caller, data, context.transfer_syntax, service.clock()
             )
