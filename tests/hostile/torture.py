@@ -27,6 +27,7 @@ from tests.hostile.book import Book
 from tests.hostile.checks import check_door, check_folder
 from tests.hostile.images import image
 from tests.hostile.plain import Lost, Plain
+from tests.hostile.shim import Disk
 from tests.peers.leadglass import Leadglass
 from tests.peers.running import wait_until
 
@@ -233,18 +234,41 @@ class Torture:
 
     # --- rounds -----------------------------------------------------------------
 
-    def round(self, *, longest: float = 1.2, env: dict[str, str] | None = None) -> None:
+    def round(self, *, most: int = 100, env: dict[str, str] | None = None) -> None:
         """Load the archive, kill it, serve it again, and look."""
         port = self.serve(env=env)
         with self.load(port):
-            with suppress(subprocess.TimeoutExpired):
-                self.server.wait(self.draw.uniform(0.05, longest * self.draw.choice((1, 1, 1, 3))))
+            self._wait(self.draw.randrange(most))
             self.kill()
         if self.draw.random() < 0.1:  # in the middle of its start, too
             self.start()
             time.sleep(self.draw.uniform(0.2, 1.0))
             self.kill()
             self.counts["killed while starting"] += 1
+        self.look()
+
+    def _wait(self, acknowledged: int) -> None:
+        """Wait for so many acknowledgements, then a moment that belongs to no call; or for the server's own death."""
+        wanted = self.counts["C-STORE 0000"] + acknowledged
+        until = time.monotonic() + 20
+        while self.counts["C-STORE 0000"] < wanted and time.monotonic() < until and not self.faults:
+            if self.server.poll() is not None:
+                return
+            time.sleep(0.005)
+        time.sleep(self.draw.uniform(0.0, 0.2))
+
+    def cut(self, disk: Disk, *, strict: bool, most: int = 100) -> None:
+        """Load the archive, cut the power, serve what is left, and look."""
+        self.end()
+        self.env = disk.settle()
+        try:
+            with self.load(self.serve()):
+                self._wait(self.draw.randrange(most // 4, most))
+                self.kill()
+        finally:
+            self.env = {}
+        disk.cut(self.draw, strict=strict)
+        self.counts["power cuts"] += 1
         self.look()
 
     def serve(self, *, env: dict[str, str] | None = None) -> int:
