@@ -204,7 +204,7 @@ class Associations:
         except Refused as refused:
             reason = refused.message
         else:
-            if grants_of(device) == caller.grants:
+            if grants_of(device, self._devices.today) == caller.grants:
                 return True
             reason = f"The rights of {device.ae_title} were changed; it may associate anew."
         self._audit.append(
@@ -305,7 +305,8 @@ class Associations:
             )
 
     def _caller(self, device: Device, evidence: AssociationEvidence, proof: str) -> Caller:
-        return Caller(CallerKind.DEVICE, device.ae_title, grants_of(device), str(plain(evidence.address)), proof)
+        grants = grants_of(device, self._devices.today)
+        return Caller(CallerKind.DEVICE, device.ae_title, grants, str(plain(evidence.address)), proof)
 
     def _record(
         self, peer: str, action: str, why: Why, reason: str, *, told_apart_by: str = "", **detail: str | int

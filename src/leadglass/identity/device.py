@@ -29,6 +29,9 @@ one host, at most the one segment a modality gets its address in by DHCP."""
 MAX_ADDRESSES: Final = 32
 """Networks of one device."""
 
+MAX_REASON: Final = 200
+"""Characters of the reason why a device is granted bulk: a sentence."""
+
 MAX_PLAINTEXT_DAYS: Final = 3_653
 """Days ahead that a plaintext lane may end: ten years, longer than a modality lives."""
 
@@ -66,6 +69,10 @@ class Device:
         SHA-256 of its certificate (hexadecimal); empty: it has none.
     certificate_until : datetime, optional
         When that ends (UTC).
+    bulk : str
+        Why it may query and retrieve in masses, unbraked; empty: it may not.
+    bulk_until : date, optional
+        The last day (UTC) on which it may; none: as long as it is enrolled.
 
     Raises
     ------
@@ -82,6 +89,8 @@ class Device:
     port: int = 0
     fingerprint: str = ""
     certificate_until: datetime | None = None
+    bulk: str = ""
+    bulk_until: date | None = None
 
     def __post_init__(self) -> None:
         if parse_ae_title(self.ae_title) != self.ae_title:
@@ -99,6 +108,7 @@ class Device:
             _check_plaintext(self.addresses, self.until)
         elif self.until is not None:
             raise BadInput("--until is the last day of a plaintext lane; give it with --plaintext, or leave it out.")
+        _check_bulk(self.bulk, self.bulk_until)
         _check_destination(self.host, self.port)
         if self.plaintext and not self.fingerprint:
             _check_plaintext_destination(self.host, self.addresses)
@@ -114,6 +124,8 @@ class Device:
         until: str | date | None = None,
         host: str = "",
         port: int = 0,
+        bulk: str = "",
+        bulk_until: str | date | None = None,
     ) -> Self:
         """Make a device from what an operator typed.
 
@@ -132,6 +144,10 @@ class Device:
             The last day of the plaintext lane, ``YYYY-MM-DD``.
         host, port
             Where it receives.
+        bulk : str
+            Why it may query and retrieve in masses.
+        bulk_until : str or date, optional
+            The last day on which it may, ``YYYY-MM-DD``.
 
         Raises
         ------
@@ -147,15 +163,19 @@ class Device:
             until=_parse_date(until) if isinstance(until, str) else until,
             host=host,
             port=port,
+            bulk=bulk.strip(),
+            bulk_until=_parse_date(bulk_until) if isinstance(bulk_until, str) else bulk_until,
         )
 
     def check_new(self, today: date) -> None:
-        """Refuse a plaintext lane that has ended already or would stay open too long.
+        """Refuse a plaintext lane that has ended already or would stay open too long, and bulk that has ended already.
 
         Raises
         ------
         BadInput
         """
+        if self.bulk_until is not None and self.bulk_until < today:
+            raise BadInput(f"Bulk would have ended on {self.bulk_until} already. Give a later day.")
         if self.until is None:
             return
         if self.until < today:
@@ -171,6 +191,10 @@ class Device:
     def speaks_plaintext(self, today: date) -> bool:
         """Say whether its plaintext lane is open on a day (UTC), the last one included."""
         return self.plaintext and self.until is not None and today <= self.until
+
+    def is_bulk(self, today: date) -> bool:
+        """Say whether it may query and retrieve in masses on a day (UTC), the last one included."""
+        return bool(self.bulk) and (self.bulk_until is None or today <= self.bulk_until)
 
     @property
     def receives(self) -> bool:
@@ -238,6 +262,13 @@ def _check_plaintext(addresses: tuple[IpNetwork, ...], until: date | None) -> No
                 f"{network} is not a local network, and plaintext does not leave the house. "
                 "Give a private address, or enrol the device with a certificate."
             )
+
+
+def _check_bulk(reason: str, until: date | None) -> None:
+    if until is not None and not reason:
+        raise BadInput("--bulk-until is the last day of bulk; give --bulk with its reason, or leave it out.")
+    if len(reason) > MAX_REASON or not reason.isprintable():
+        raise BadInput(f"Give the reason for bulk in one line of at most {MAX_REASON} characters.")
 
 
 def _check_destination(host: str, port: int) -> None:

@@ -50,13 +50,21 @@ _SCHEMA: Final = (
         not_after TEXT NOT NULL,
         ended TEXT
     )""",
+    # Apart from the device, so that a folder of an earlier version needs no change.
+    """CREATE TABLE IF NOT EXISTS bulk (
+        ae_title TEXT PRIMARY KEY,
+        reason TEXT NOT NULL CHECK (reason <> ''),
+        until TEXT
+    )""",
     # The schema itself keeps a device from having two certificates that count.
     "CREATE UNIQUE INDEX IF NOT EXISTS certificate_that_counts ON certificate (ae_title) WHERE ended IS NULL",
 )
 
 _DEVICES: Final = """
-    SELECT d.ae_title, d.addresses, d.allow, d.plaintext, d.until, d.host, d.port, c.fingerprint, c.not_after
+    SELECT d.ae_title, d.addresses, d.allow, d.plaintext, d.until, d.host, d.port, c.fingerprint, c.not_after,
+        b.reason, b.until
     FROM device d LEFT JOIN certificate c ON c.ae_title = d.ae_title AND c.ended IS NULL
+        LEFT JOIN bulk b ON b.ae_title = d.ae_title
 """
 
 
@@ -253,6 +261,10 @@ class Devices:
                     device.port,
                 ),
             )
+            self._connection.execute("DELETE FROM bulk WHERE ae_title = ?", (device.ae_title,))
+            if device.bulk:
+                until = device.bulk_until.isoformat() if device.bulk_until else None
+                self._connection.execute("INSERT INTO bulk VALUES (?, ?, ?)", (device.ae_title, device.bulk, until))
 
     def remove(self, caller: Caller, ae_title: str) -> None:
         """Remove a device; its certificate ends with it.
@@ -265,6 +277,7 @@ class Devices:
         with self._changing(caller, "remove", ae_title):
             self._end_certificate(ae_title, "removed")
             self._connection.execute("DELETE FROM device WHERE ae_title = ?", (ae_title,))
+            self._connection.execute("DELETE FROM bulk WHERE ae_title = ?", (ae_title,))
 
     def enrol(self, caller: Caller, ae_title: str, out_dir: Path, *, days: int = DEVICE_DAYS) -> Enrolment:
         """Issue a certificate to a device; one it had before ends.
@@ -352,11 +365,11 @@ class Devices:
         )
 
 
-_Row = tuple[str, str, str, int, str | None, str, int, str | None, str | None]
+_Row = tuple[str, str, str, int, str | None, str, int, str | None, str | None, str | None, str | None]
 
 
 def _device(row: _Row) -> Device:
-    ae_title, addresses, allow, plaintext, until, host, port, fingerprint, not_after = row
+    ae_title, addresses, allow, plaintext, until, host, port, fingerprint, not_after, bulk, bulk_until = row
     device = Device(
         ae_title=ae_title,
         addresses=tuple(ip_network(text) for text in json.loads(addresses)),
@@ -365,6 +378,8 @@ def _device(row: _Row) -> Device:
         until=date.fromisoformat(until) if until else None,
         host=host,
         port=port,
+        bulk=bulk or "",
+        bulk_until=date.fromisoformat(bulk_until) if bulk_until else None,
     )
     if fingerprint is None or not_after is None:
         return device
@@ -379,6 +394,9 @@ def _described(device: Device) -> dict[str, str | int]:
     }
     if device.until is not None:
         said["plaintext_until"] = device.until.isoformat()
+    if device.bulk:
+        said["bulk"] = device.bulk
+        said["bulk_until"] = device.bulk_until.isoformat() if device.bulk_until else "further notice"
     if device.receives:
         said["receives_at"] = f"{device.host} port {device.port}"
     return said

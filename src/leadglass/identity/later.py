@@ -30,4 +30,4 @@ def caller_of_device(devices: Devices, ae_title: str, session: str) -> Caller | 
     if device is None:
         return None
     evidence = f"asked for it over association {session}"
-    return Caller(CallerKind.DEVICE, device.ae_title, grants_of(device), "deferred", evidence, session)
+    return Caller(CallerKind.DEVICE, device.ae_title, grants_of(device, devices.today), "deferred", evidence, session)

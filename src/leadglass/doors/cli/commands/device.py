@@ -30,6 +30,8 @@ def device_command() -> None:
     epilog=examples(
         "leadglass device add CT1 --address 10.1.2.3 --allow echo,store",
         "leadglass device add WS1 --address 10.1.3.0/24 --allow echo,find,move,get --host 10.1.3.7 --port 11112",
+        'leadglass device add RESEARCH --address 10.1.4.2 --allow find,get --bulk "nightly export" '
+        "--bulk-until 2027-03-31",
         "leadglass device add OLDUS --address 10.1.2.9 --allow echo,store --plaintext --until 2027-03-31",
     ),
 )
@@ -53,6 +55,13 @@ def device_command() -> None:
 @click.option("--until", metavar="DATE", help="The last day of the plaintext lane, as in 2027-03-31.")
 @click.option("--host", default="", metavar="HOST", help="Where it receives what it moves (C-MOVE).")
 @click.option("--port", type=click.IntRange(1, 65_535), metavar="PORT", help="The TCP port there.")
+@click.option(
+    "--bulk",
+    default="",
+    metavar="REASON",
+    help="It may query and retrieve in masses: no brakes. Say why, without naming patients.",
+)
+@click.option("--bulk-until", metavar="DATE", help="The last day on which it may.")
 @click.option("--replace", is_flag=True, help="Change a device that is enrolled already; its certificate stays.")
 @data_option
 @click.pass_context
@@ -64,6 +73,8 @@ def device_add(
     until: str | None,
     host: str,
     port: int | None,
+    bulk: str,
+    bulk_until: str | None,
     data: Path,
     *,
     plaintext: bool,
@@ -73,7 +84,15 @@ def device_add(
     terminal = Terminal()
     try:
         device = Device.parse(
-            ae, addresses, allow, plaintext=plaintext, until=until, host=host, port=0 if port is None else port
+            ae,
+            addresses,
+            allow,
+            plaintext=plaintext,
+            until=until,
+            host=host,
+            port=0 if port is None else port,
+            bulk=bulk,
+            bulk_until=bulk_until,
         )
     except BadInput as error:
         raise click.UsageError(error.message) from error
@@ -89,6 +108,9 @@ def device_add(
         terminal.tell(f"It speaks without encryption until {device.until}; serve needs --dicom HOST:PORT.", "red")
         if is_long:
             terminal.tell("That is more than a year. Whoever has its address can be it until then.", "red")
+    if device.bulk:
+        colour = "red" if device.plaintext else "yellow"
+        terminal.tell(f"No brakes apply to it until {device.bulk_until or 'further notice'}.", colour)
     if until_then is not None and until_then > now:
         terminal.tell(f"Its certificate stays valid until {until_then:%Y-%m-%d}.")
     elif not device.plaintext:
@@ -152,7 +174,14 @@ def device_list(context: click.Context, data: Path, *, as_json: bool) -> None:
         terminal.tell("No device is enrolled. Enrol one: leadglass device add AE --address CIDR --allow echo,store")
         return
     shown = table(
-        "AE title", "speaks from", "may", "certificate until", "plaintext until", "receives at", fold=("may",)
+        "AE title",
+        "speaks from",
+        "may",
+        "certificate until",
+        "plaintext until",
+        "receives at",
+        "bulk",
+        fold=("may", "bulk"),
     )
     for device in devices:
         shown.add_row(
@@ -162,6 +191,7 @@ def device_list(context: click.Context, data: Path, *, as_json: bool) -> None:
             cell(*_certificate(device, now)),
             cell(*_lane(device, now)),
             cell(f"{device.host}:{device.port}" if device.receives else ""),
+            cell(*_bulk(device, now)),
         )
     terminal.show(shown)
 
@@ -187,6 +217,15 @@ def _lane(device: Device, now: datetime) -> tuple[str, str]:
     return f"{device.until}{ended}", "dim red" if ended else "bold red"
 
 
+def _bulk(device: Device, now: datetime) -> tuple[str, str]:
+    """Say until when, and why, no brakes apply to a device."""
+    if not device.bulk:
+        return "", ""
+    until = "" if device.bulk_until is None else f"until {device.bulk_until}"
+    ended = "" if device.is_bulk(now.astimezone(UTC).date()) else " (ended)"
+    return f"{until}{ended}: {device.bulk}".removeprefix(": "), "dim" if ended else "yellow"
+
+
 def _as_json(device: Device) -> dict[str, object]:
     return {
         "ae": device.ae_title,
@@ -196,6 +235,8 @@ def _as_json(device: Device) -> dict[str, object]:
         "until": device.until.isoformat() if device.until else None,
         "host": device.host or None,
         "port": device.port or None,
+        "bulk": device.bulk or None,
+        "bulk_until": device.bulk_until.isoformat() if device.bulk_until else None,
         "fingerprint": device.fingerprint or None,
         "certificate_until": device.certificate_until.isoformat() if device.certificate_until else None,
     }
