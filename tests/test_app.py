@@ -20,12 +20,14 @@ from pathlib import Path
 import pytest
 
 from leadglass.app import App
+from leadglass.crypto import keyfile
 from leadglass.crypto.ca import Authority
 from leadglass.crypto.database import open_sealed
-from leadglass.crypto.wrap import ArchiveKey
 from leadglass.doors.cli.application import Ready, Wanted
 from leadglass.identity.device import Device
+from leadglass.parts import CERTIFICATE_KEYS
 from leadglass.startup import parse_endpoint
+from tests.keys import archive_key
 from tests.peers.scu import UNCOMPRESSED, VERIFICATION, Way, association
 
 Prepare = Callable[[Path], object]
@@ -127,8 +129,7 @@ def _with_ended_certificate(data: Path) -> None:
 
 def _sql(data: Path, name: str, label: str, statement: str) -> None:
     """Change a sealed database behind the archive's back, as who holds the key can."""
-    key = ArchiveKey.load(data / "keys/archive.key").derive(label)
-    connection = open_sealed(data / name, key)
+    connection = open_sealed(data / name, archive_key(data).derive(label))
     try:
         connection.execute(statement)
     finally:
@@ -153,12 +154,13 @@ def _audit_signature_touched(data: Path) -> None:
 def _expired_authority(data: Path) -> None:
     for name in ("ca.pem", "keys/ca.pem"):
         (data / name).unlink()
-    Authority.create(data / "ca.pem", data / "keys/ca.pem", now=datetime(2010, 1, 1, tzinfo=UTC))
+    password = archive_key(data).password(CERTIFICATE_KEYS)
+    Authority.create(data / "ca.pem", data / "keys/ca.pem", password=password, now=datetime(2010, 1, 1, tzinfo=UTC))
 
 
 def _key_of_another_archive(data: Path) -> None:
     (data / "keys/archive.key").unlink()
-    ArchiveKey.create(data / "keys/archive.key")
+    keyfile.create(data / "keys/archive.key", keyfile.new_key())
 
 
 def _removed(name: str) -> Prepare:
@@ -232,7 +234,7 @@ MATRIX: dict[str, Case] = {
     "a folder of keys that others may enter": (_mode("keys", 0o755), (), 1, "chmod 0700"),
     "a data folder that others may enter": (_mode("", 0o755), (), 1, "chmod 0700"),
     "no archive key": (_removed("keys/archive.key"), (), 1, "archive.key is missing"),
-    "the key of another archive": (_key_of_another_archive, (), 1, "key"),
+    "the key of another archive": (_key_of_another_archive, (), 1, "not the one of this archive"),
     "a damaged archive key": (_overwritten("keys/archive.key", b"?"), (), 1, "damaged"),
     "no authority": (_removed("ca.pem"), (), 1, "ca.pem is missing"),
     "no key of the authority": (_removed("keys/ca.pem"), (), 1, "backup"),

@@ -11,7 +11,8 @@ from leadglass.folder import Folder, State
 
 
 def _create(folder: Folder) -> None:
-    folder.archive_key.touch(mode=0o600)
+    for each in (folder.archive_key, folder.wrapped_key, folder.index, folder.audit, folder.identity):
+        each.touch(mode=0o600)
     folder.ca_certificate.touch(mode=0o644)
     folder.objects.mkdir(mode=0o700)
 
@@ -86,7 +87,7 @@ def test_what_others_could_use_is_refused_with_the_command_that_mends_it(made: F
     made.require_ready()
 
 
-@pytest.mark.parametrize(("name", "said"), [("keys/archive.key", "nothing stored can be read"), ("ca.pem", "device")])
+@pytest.mark.parametrize(("name", "said"), [("index.db", "found or read"), ("ca.pem", "device")])
 def test_a_missing_key_is_named_and_never_made_anew(made: Folder, name: str, said: str) -> None:
     (made.path / name).unlink()
     with pytest.raises(Misconfigured, match=said) as refused:

@@ -3,41 +3,87 @@
 Rule: these three name every concrete class, and nobody else does.
 """
 
+import os
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from leadglass import config as settings_file
 from leadglass.archive.archive import Archive
-from leadglass.audit.event import Outcome
-from leadglass.crypto.ca import Authority
+from leadglass.audit.event import Event, Outcome
+from leadglass.config import Config
+from leadglass.crypto.passphrase import COST, Cost
+from leadglass.crypto.sources import Given, Passphrases
 from leadglass.crypto.wrap import ArchiveKey
 from leadglass.doors.cli.application import Opened, Ready, Wanted
 from leadglass.folder import Folder
+from leadglass.hardening import keep_memory_private
 from leadglass.identity.named import caller_named
 from leadglass.identity.os_user import command_line_caller
-from leadglass.parts import make_signing_key, opened
+from leadglass.keydesk import Desk, expected_lock
+from leadglass.keyring import Keyring, Target
+from leadglass.parts import Parts, make_keys, opened, sealed
 
 
 class App:
-    """The application behind the command line."""
+    """The application behind the command line.
 
-    def initialise(self, data: Path) -> bool:
+    Parameters
+    ----------
+    given : Given, optional
+        The secrets that this process was handed; by default those of its
+        environment, out of which they are taken.
+    cost : Cost
+        What a guess at a new passphrase is to cost.
+    """
+
+    def __init__(self, given: Given | None = None, *, cost: Cost = COST) -> None:
+        self._given = Given.taken_from(os.environ) if given is None else given
+        self._cost = cost
+
+    def ask_with(self, passphrases: Passphrases) -> None:
+        """Say where passphrases come from."""
+        self._given.passphrases = passphrases
+
+    def initialise(self, data: Path, target: Target | None = None) -> bool:
         """Make a data folder of an empty one; says whether anything was done."""
         folder = Folder(data.expanduser().absolute())
         config = settings_file.load(folder.path)
 
         def create() -> None:
-            if not folder.archive_key.exists():
-                ArchiveKey.create(folder.archive_key)
-            if not (folder.keys / "audit.pem").exists():
-                make_signing_key(folder.keys / "audit.pem")
-            Authority.create(folder.ca_certificate, folder.keys / "ca.pem")
-            with opened(folder, config) as parts:
+            lock = expected_lock(config)
+            key = self._keyring(folder).create(lock, target)
+            make_keys(folder, key)
+            with opened(folder, config, key) as parts:
                 caller = command_line_caller()
                 parts.record(Outcome.DONE, "init", "the data folder was initialised", by=str(caller))
 
         return folder.initialise(create)
+
+    def keys(self, data: Path) -> Desk:
+        """Give the desk where the key of a data folder is looked after."""
+        folder = Folder(data.expanduser().absolute())
+
+        @contextmanager
+        def recording(key: ArchiveKey) -> Generator[Callable[[Event], int]]:
+            with opened(folder, settings_file.load(folder.path), key) as parts:
+                yield parts.audit.append
+
+        return Desk(folder, self._keyring(folder), command_line_caller(), recording)
+
+    def _keyring(self, folder: Folder) -> Keyring:
+        return Keyring(folder, self._given, lambda: sealed(folder), cost=self._cost)
+
+    @contextmanager
+    def _unlocked(self, folder: Folder, config: Config) -> Generator[Parts]:
+        """Open an initialised folder with its key, and keep the key from being rotated meanwhile."""
+        said = self.keys(folder.path).settle()
+        with folder.using():
+            key = self._keyring(folder).unlock(expected_lock(config))
+            with opened(folder, config, key) as parts:
+                if said:
+                    parts.record(Outcome.ALERT, "key", said, key=key.id)
+                yield parts
 
     @contextmanager
     def open(self, data: Path) -> Generator[Opened]:
@@ -45,7 +91,7 @@ class App:
         folder = Folder(data.expanduser().absolute())
         folder.require_ready()
         config = settings_file.load(folder.path)
-        with opened(folder, config) as parts:
+        with self._unlocked(folder, config) as parts:
             caller = command_line_caller()
             with closing(Archive(parts.vault, parts.audit, door="cli", window=config.audit.window)) as archive:
                 yield Opened(
@@ -69,7 +115,8 @@ class App:
         folder.require_ready()
         folder.check_writable()
         config = settings_file.load(folder.path)
-        with folder.serving(), opened(folder, config) as parts:
+        keep_memory_private()
+        with folder.serving(), self._unlocked(folder, config) as parts:
             from leadglass import serving  # only here: no other command waits for asyncio and the doors to load
 
             serving.run(parts, wanted, ready, warn)

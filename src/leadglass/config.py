@@ -212,6 +212,24 @@ class Commitment:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """Where the secret comes from that opens the archive key.
+
+    It says how a new archive is made, and what must be so afterwards;
+    ``leadglass key move`` changes it.
+    """
+
+    source: str = ""
+    """``file``, ``passphrase``, ``environment`` or ``credential``. Empty: as the
+    archive was made, and for a new one a file in the data folder, because that
+    starts without anybody."""
+
+    file: str = ""
+    """The key file, where the source is ``file`` and it is to lie elsewhere: a
+    full path. Empty: in the data folder."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything an operator may set."""
 
@@ -224,6 +242,7 @@ class Config:
     ingest: Ingest = field(default_factory=Ingest)
     work: Work = field(default_factory=Work)
     audit: Audit = field(default_factory=Audit)
+    key: Key = field(default_factory=Key)
     commitment: Commitment = field(default_factory=Commitment)
 
     def dangers(self) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 Rule 1. The folder is the operating user's alone (0700, keys 0600); looser is
 refused, not repaired, because somebody may have read them already. Rule 2. A
-folder that holds something else is never made ours. Rule 3. One server at a
-time; other commands may work beside it.
+folder that holds something else is never made ours, and of one that is ours in
+part nothing is made anew. Rule 3. One server at a time; other commands may work
+beside it, except while the key is rotated.
 """
 
 import fcntl
@@ -14,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Final
 
 from leadglass.errors import Busy, Misconfigured
@@ -21,6 +23,12 @@ from leadglass.errors import Busy, Misconfigured
 _MARK: Final = "Leadglass data folder, format 1\n"
 _OPERATORS_OWN: Final = frozenset({"leadglass.toml"})
 """What may lie in an empty folder: the operator's settings, written beforehand."""
+
+_PATIENCE: Final = 10.0
+"""Seconds to wait for another command that changes how the key is locked up: it takes milliseconds."""
+
+_LOOK_AGAIN: Final = 0.02
+"""Seconds between two looks at a lock."""
 
 
 class State(Enum):
@@ -74,9 +82,29 @@ class Folder:
         return self.path / "keys"
 
     @property
+    def wrapped_key(self) -> Path:
+        """The key that wraps every other key at rest, itself wrapped."""
+        return self.keys / "archive.wrapped"
+
+    @property
     def archive_key(self) -> Path:
-        """The key that wraps every other key at rest."""
+        """What opens the wrapped key, where that is a file in the folder (and the key itself in an older archive)."""
         return self.keys / "archive.key"
+
+    @property
+    def ca_key(self) -> Path:
+        """The certificate authority's key, sealed."""
+        return self.keys / "ca.pem"
+
+    @property
+    def audit_key(self) -> Path:
+        """The key that signs the audit log's heads, sealed."""
+        return self.keys / "audit.pem"
+
+    @property
+    def server_certificate(self) -> Path:
+        """The archive's own certificate, and its key, sealed."""
+        return self.keys / "server.pem"
 
     @property
     def index(self) -> Path:
@@ -122,8 +150,13 @@ class Folder:
             return State.UNFINISHED
         return State.FOREIGN if names - _OPERATORS_OWN else State.ABSENT
 
-    def require_ready(self) -> None:
+    def require_ready(self, *, key: bool = True) -> None:
         """Refuse to go on unless the folder is ours, whole and nobody else's.
+
+        Parameters
+        ----------
+        key : bool
+            Whether the key has to be there; it has not for who brings it back.
 
         Raises
         ------
@@ -139,12 +172,46 @@ class Folder:
                 raise Misconfigured(self._foreign())
         self._check_mark()
         self._check_permissions()
+        if key and not self.wrapped_key.is_file() and not self.archive_key.is_file():
+            raise Misconfigured(
+                f"{self.wrapped_key} is missing. Without it nothing stored can be read: restore the whole folder "
+                f"{self.keys} from your backup, or use a recovery copy: leadglass key import. Nothing was made anew."
+            )
+        self.require_whole()
+
+    def require_whole(self) -> None:
+        """Refuse a folder of which only a part is there: nothing of it is ever made anew.
+
+        Raises
+        ------
+        Misconfigured
+        """
         for needed, loss in (
-            (self.archive_key, "Without it nothing stored can be read"),
             (self.ca_certificate, "Without it no device can be recognised"),
+            (self.index, "Without it nothing stored can be found or read"),
+            (self.audit, "Without it there is no record of who saw what"),
+            (self.identity, "Without it no device is enrolled"),
         ):
             if not needed.is_file():
-                raise Misconfigured(f"{needed} is missing. {loss}: restore it from your backup.")
+                raise Misconfigured(f"{needed} is missing. {loss}: restore it from your backup. Nothing was made anew.")
+        if not self.objects.is_dir():
+            raise Misconfigured(
+                f"{self.objects} is missing. Without it there are no images: restore it from your backup, or mount it."
+            )
+
+    def require_empty(self) -> None:
+        """Refuse to make a first key where something is sealed under another already.
+
+        Raises
+        ------
+        Misconfigured
+        """
+        there = next((each for each in (self.index, self.audit, self.identity) if each.exists()), None)
+        if there is not None:
+            raise Misconfigured(
+                f"{there} is there, but no key. No new key is made over it: restore {self.keys} from your backup, "
+                "or name another folder with --data."
+            )
 
     def _foreign(self) -> str:
         return (
@@ -224,6 +291,50 @@ class Folder:
             ) from error
 
     @contextmanager
+    def using(self) -> Generator[None]:
+        """Work on the archive beside others, and keep the key from being rotated meanwhile.
+
+        Raises
+        ------
+        Busy
+            While the key is rotated.
+        """
+        with _held(
+            self.mark,
+            fcntl.LOCK_SH,
+            f"The key of {self.path} is being rotated. Wait until that is done; nothing was changed.",
+        ):
+            yield
+
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """Work on the archive with nobody beside: no server and no other command.
+
+        Raises
+        ------
+        Busy
+            When there is somebody.
+        """
+        with _held(
+            self.mark,
+            fcntl.LOCK_EX,
+            f"A server or another command works on {self.path}. Stop it first (leadglass serve ends with SIGTERM).",
+        ):
+            yield
+
+    @contextmanager
+    def changing_key(self) -> Generator[None]:
+        """Change how the key is locked up; servers may run beside it.
+
+        Raises
+        ------
+        Busy
+            When another command does so.
+        """
+        with _held(self.keys, fcntl.LOCK_EX, "Another command changes the key. Wait until that is done.", _PATIENCE):
+            yield
+
+    @contextmanager
     def serving(self) -> Generator[None]:
         """Hold the folder for one server.
 
@@ -259,6 +370,28 @@ def _locked(path: Path, refusal: str) -> Generator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Busy(refusal) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _held(path: Path, how: int, refusal: str, patience: float = 0.0) -> Generator[None]:
+    """Hold an advisory lock on what is there already: a refused command leaves nothing behind."""
+    end = monotonic() + patience
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Misconfigured(f"{path} cannot be read: {error.strerror}. Run as the user it belongs to.") from error
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if monotonic() >= end:
+                    raise Busy(refusal) from None
+                sleep(_LOOK_AGAIN)
         yield
     finally:
         os.close(descriptor)

@@ -8,22 +8,31 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.config import Config
-from leadglass.crypto.ca import Authority, require_private, write_private
+from leadglass.crypto import keyfile, pem
+from leadglass.crypto.ca import Authority
 from leadglass.crypto.wrap import ArchiveKey
 from leadglass.dicom.limits import Limits
 from leadglass.errors import Misconfigured
 from leadglass.folder import Folder
 from leadglass.identity.devices import Devices
 from leadglass.jobs.queue import JOBS_FILE, Queue
+from leadglass.keyring import Sealed, SealedDatabase, SealedKey
+from leadglass.vault.rekeying import rewrap
 from leadglass.vault.settings import VaultSettings
 from leadglass.vault.vault import Vault, open_vault
+
+CERTIFICATE_KEYS: Final = "certificate keys"
+"""What the password is derived by that seals the authority's key and the server's."""
+
+AUDIT_KEY: Final = "audit signing key"
+"""What the password is derived by that seals the key that signs the audit log's heads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +56,18 @@ class Parts:
 
 
 @contextmanager
-def opened(folder: Folder, config: Config) -> Generator[Parts]:
+def opened(folder: Folder, config: Config, key: ArchiveKey) -> Generator[Parts]:
     """Open every part of an initialised folder."""
-    key = ArchiveKey.load(folder.archive_key)
     with ExitStack() as stack:
         audit = stack.enter_context(
             AuditLog(
                 folder.audit,
                 key.derive("audit database"),
-                _signing_key(folder.keys / "audit.pem"),
+                _signing_key(folder.audit_key, key.password(AUDIT_KEY)),
                 checkpoint_every=config.audit.checkpoint_every,
             )
         )
-        authority = Authority.load(folder.ca_certificate, folder.keys / "ca.pem")
+        authority = Authority.load(folder.ca_certificate, folder.ca_key, password=key.password(CERTIFICATE_KEYS))
         devices = stack.enter_context(
             Devices(folder.identity, key.derive("identity database"), audit, authority, door="cli")
         )
@@ -71,19 +79,35 @@ def opened(folder: Folder, config: Config) -> Generator[Parts]:
         yield Parts(folder, config, audit, authority, devices, vault, open_jobs)
 
 
-def make_signing_key(path: Path) -> None:
-    """Make the key that signs the audit log's heads, and its file."""
-    key = Ed25519PrivateKey.generate()
-    write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+def make_keys(folder: Folder, key: ArchiveKey) -> None:
+    """Make the private keys of a new folder, sealed, or go on where that was interrupted."""
+    if not folder.audit_key.exists():
+        made = Ed25519PrivateKey.generate()
+        keyfile.write_new(folder.audit_key, pem.seal(made, key.password(AUDIT_KEY)))
+    Authority.create(folder.ca_certificate, folder.ca_key, password=key.password(CERTIFICATE_KEYS))
 
 
-def _signing_key(path: Path) -> bytes:
+def sealed(folder: Folder) -> Sealed:
+    """Name everything in a folder that the archive key opens.
+
+    Every database is sealed under a key that is derived by the database's name.
+    """
+    change = {folder.index: rewrap}
+    return Sealed(
+        databases=tuple(
+            SealedDatabase(path, f"{path.stem} database", change.get(path)) for path in sorted(folder.path.glob("*.db"))
+        ),
+        keys=(
+            SealedKey(folder.ca_key, CERTIFICATE_KEYS),
+            SealedKey(folder.server_certificate, CERTIFICATE_KEYS),
+            SealedKey(folder.audit_key, AUDIT_KEY),
+        ),
+    )
+
+
+def _signing_key(path: Path, password: bytes) -> bytes:
     """Read the key that signs the audit log's heads."""
-    require_private(path)
-    try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        raise Misconfigured(f"The key {path} cannot be read. Restore it from your backup.") from error
+    key = pem.load(path, password)
     if not isinstance(key, Ed25519PrivateKey):
         raise Misconfigured(f"The key {path} is not one that Leadglass made. Restore it from your backup.")
     return key.private_bytes_raw()

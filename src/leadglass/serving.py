@@ -122,7 +122,7 @@ async def _serve(
     config = parts.config
     limits = _wire_limits(config)
     certificate = _own_certificate(parts, listeners)
-    context = tls.server_context(certificate, parts.folder.ca_certificate)
+    context = tls.server_context(certificate, parts.folder.ca_certificate, password=parts.authority.password)
     with ExitStack() as stack:
         core = Pool(config.work.threads, "core")
         stack.callback(core.close, 1.0)
@@ -138,7 +138,7 @@ async def _serve(
         destinations = DeviceDestinations(
             parts.devices,
             ae_title=ae_title,
-            tls=tls.client_context(certificate, parts.folder.ca_certificate),
+            tls=tls.client_context(certificate, parts.folder.ca_certificate, password=parts.authority.password),
             limits=limits,
         )
         settings = _dimse_settings(config, ae_title)
@@ -221,7 +221,7 @@ def _own_certificate(parts: Parts, listeners: tuple[Listener, ...]) -> Path:
     for listener in listeners:
         names += [listener.endpoint.host.partition("%")[0], *(str(each) for each in listener.addresses)]
     host = socket.gethostname()
-    path = parts.folder.keys / "server.pem"
+    path = parts.folder.server_certificate
     # A machine may bear a name that no certificate can; it is not needed.
     with suppress(BadInput):
         return parts.authority.ensure_server_certificate(path, [*names, host])
@@ -234,7 +234,7 @@ async def _keep_certificate(parts: Parts, listeners: tuple[Listener, ...], conte
         await asyncio.sleep(_RENEWAL)
         try:
             certificate = await asyncio.to_thread(_own_certificate, parts, listeners)
-            context.load_cert_chain(certificate)
+            context.load_cert_chain(certificate, password=parts.authority.password)
         except (LeadglassError, OSError, ssl.SSLError) as error:
             LOG.warning("certificate not renewed", extra={"error": type(error).__name__})
 

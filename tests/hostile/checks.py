@@ -15,9 +15,9 @@ from leadglass.app import App
 from leadglass.audit.event import Outcome
 from leadglass.crypto.database import open_sealed
 from leadglass.crypto.sealed import CHUNK, TAG
-from leadglass.crypto.wrap import ArchiveKey
 from tests.hostile.book import Book
 from tests.hostile.plain import Plain
+from tests.keys import archive_key
 
 _DRAFTS: Final = (".draft", ".new", ".tmp")
 
@@ -46,7 +46,7 @@ def check_folder(data: Path, book: Book) -> int:
 
 def _check_rows(data: Path, book: Book) -> int:
     """Compare rows with the book, and files with rows."""
-    connection = open_sealed(data / "index.db", ArchiveKey.load(data / "keys" / "archive.key").derive("index database"))
+    connection = open_sealed(data / "index.db", archive_key(data).derive("index database"))
     try:
         rows = connection.execute(
             "SELECT t.study_uid, i.sop_instance_uid, i.digest, i.size, i.shelf, i.object FROM instance i"

@@ -1,6 +1,7 @@
 """The archive's own certificate authority: who is a device is decided here, not by a public CA.
 
-Rule 1. A private key is readable by its owner alone, or it is refused. Rule 2.
+Rule 1. A private key is readable by its owner alone, or it is refused; the
+archive's own are sealed besides (``pem``). Rule 2.
 The authority signs end entities only (path length 0), for TLS and nothing else
 (its extended key usage says so, and verifiers apply that to what it signed).
 Rule 3. A certificate is recognised by its SHA-256 fingerprint, recorded when it
@@ -32,15 +33,10 @@ from urllib.parse import quote
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from leadglass.crypto import pem
 from leadglass.errors import BadInput, Misconfigured
 
 CA_DAYS: Final = 3_652
@@ -76,7 +72,7 @@ class Issued:
     Parameters
     ----------
     key_pem, certificate_pem : bytes
-        The private key (PKCS #8, not encrypted) and the certificate.
+        The private key (PKCS #8; a device's is not encrypted) and the certificate.
     fingerprint : str
         SHA-256 of the certificate, hexadecimal.
     serial : str
@@ -96,15 +92,25 @@ class Issued:
 class Authority:
     """The certificate authority of one archive; made by ``create`` or ``load``."""
 
-    __slots__ = ("_certificate", "_key", "certificate_path")
+    __slots__ = ("_certificate", "_key", "certificate_path", "password")
 
-    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey, certificate_path: Path) -> None:
+    def __init__(
+        self,
+        certificate: x509.Certificate,
+        key: ec.EllipticCurvePrivateKey,
+        certificate_path: Path,
+        password: bytes | None = None,
+    ) -> None:
         self._certificate = certificate
         self._key = key
         self.certificate_path = certificate_path
+        self.password = password
+        """Seals the archive's own private keys: the authority's and the server's."""
 
     @classmethod
-    def create(cls, certificate_path: Path, key_path: Path, *, now: datetime | None = None) -> Self:
+    def create(
+        cls, certificate_path: Path, key_path: Path, *, password: bytes | None = None, now: datetime | None = None
+    ) -> Self:
         """Make an authority, or finish one whose making was interrupted.
 
         Parameters
@@ -112,6 +118,8 @@ class Authority:
         certificate_path, key_path : Path
             Where its certificate (public) and its key (mode 0600) go. What is
             there already is kept.
+        password : bytes, optional
+            Seals the key; without it the key is in the clear.
         now : datetime, optional
             The time.
 
@@ -122,21 +130,24 @@ class Authority:
         """
         now = now or datetime.now(UTC)
         if not key_path.exists():
-            write_private(key_path, _pem_of(ec.generate_private_key(ec.SECP256R1())))
+            write_private(key_path, pem.seal(ec.generate_private_key(ec.SECP256R1()), password))
         if not certificate_path.exists():
-            key = _load_key(key_path)
+            key = _load_key(key_path, password)
             _write_public(certificate_path, _self_signed(key, now).public_bytes(Encoding.PEM))
-        return cls.load(certificate_path, key_path, now=now)
+        return cls.load(certificate_path, key_path, password=password, now=now)
 
     @classmethod
-    def load(cls, certificate_path: Path, key_path: Path, *, now: datetime | None = None) -> Self:
+    def load(
+        cls, certificate_path: Path, key_path: Path, *, password: bytes | None = None, now: datetime | None = None
+    ) -> Self:
         """Load an authority.
 
         Raises
         ------
         Misconfigured
-            When a file is missing, the key may be read by others, the two do
-            not belong together, or the authority has expired.
+            When a file is missing, the key may be read by others or is not
+            sealed as it should be, the two do not belong together, or the
+            authority has expired.
         """
         try:
             certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
@@ -144,7 +155,7 @@ class Authority:
             raise Misconfigured(
                 f"The authority's certificate {certificate_path} cannot be read. Restore it from your backup."
             ) from error
-        key = _load_key(key_path)
+        key = _load_key(key_path, password)
         if _public(key) != certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
             raise Misconfigured(
                 f"{certificate_path.name} and {key_path.name} do not belong together. Restore both from one backup."
@@ -154,7 +165,7 @@ class Authority:
                 f"The certificate authority {certificate_path} ended on {certificate.not_valid_after_utc:%Y-%m-%d}. "
                 "Make a new one and enrol every device anew."
             )
-        return cls(certificate, key, certificate_path)
+        return cls(certificate, key, certificate_path, password)
 
     @property
     def certificate_pem(self) -> bytes:
@@ -202,7 +213,8 @@ class Authority:
         Parameters
         ----------
         path : Path
-            One file with key and certificate, mode 0600, so that they change together.
+            One file with key (sealed like the authority's) and certificate, mode
+            0600, so that they change together.
         names : iterable of str
             Host names and addresses it is for. Unspecified addresses
             (``0.0.0.0``, ``::``) name nobody and are left out.
@@ -220,7 +232,7 @@ class Authority:
         wanted = [_general_name(name) for name in dict.fromkeys(names) if name not in {"", "0.0.0.0", "::"}]  # noqa: S104
         if path.exists() and self._still_good(path, wanted, now):
             return path
-        issued = self._issue("Leadglass archive", wanted, SERVER_DAYS, now)
+        issued = self._issue("Leadglass archive", wanted, SERVER_DAYS, now, self.password)
         draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
         draft.unlink(missing_ok=True)
         write_private(draft, issued.key_pem + issued.certificate_pem)
@@ -230,14 +242,29 @@ class Authority:
     def _still_good(self, path: Path, wanted: list[x509.GeneralName], now: datetime) -> bool:
         require_private(path)
         try:
+            key = _load_key(path, self.password)
             certificate = x509.load_pem_x509_certificate(path.read_bytes())
             certificate.verify_directly_issued_by(self._certificate)
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except Exception:  # noqa: BLE001 - whatever is wrong with it, the answer is a new one
             return False
-        return set(names) == set(wanted) and certificate.not_valid_after_utc - now > timedelta(days=RENEW_DAYS)
+        is_its_key = _public(key) == certificate.public_key().public_bytes(
+            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        )
+        return (
+            is_its_key
+            and set(names) == set(wanted)
+            and certificate.not_valid_after_utc - now > timedelta(days=RENEW_DAYS)
+        )
 
-    def _issue(self, common_name: str, alternatives: list[x509.GeneralName], days: int, now: datetime) -> Issued:
+    def _issue(
+        self,
+        common_name: str,
+        alternatives: list[x509.GeneralName],
+        days: int,
+        now: datetime,
+        password: bytes | None = None,
+    ) -> Issued:
         key = ec.generate_private_key(ec.SECP256R1())
         not_after = min(now + timedelta(days=days), self.not_after)
         builder = (
@@ -258,7 +285,7 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         certificate = builder.sign(self._key, SHA256())
         return Issued(
-            _pem_of(key),
+            pem.seal(key, password),
             certificate.public_bytes(Encoding.PEM),
             fingerprint(certificate.public_bytes(Encoding.DER)),
             f"{certificate.serial_number:x}",
@@ -321,19 +348,12 @@ def _write_all(descriptor: int, path: Path, data: bytes) -> None:
         raise Misconfigured(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
+def _load_key(path: Path, password: bytes | None) -> ec.EllipticCurvePrivateKey:
     require_private(path)
-    try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        raise Misconfigured(f"The key {path} cannot be read. Restore it from your backup.") from error
+    key = pem.load(path, password)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise Misconfigured(f"The key {path} is not one that Leadglass made. Restore it from your backup.")
     return key
-
-
-def _pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def _public(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -27,17 +27,19 @@ _OPTIONS: Final = (
 )
 
 
-def server_context(certificate: Path, authority: Path) -> ssl.SSLContext:
+def server_context(certificate: Path, authority: Path, *, password: bytes | None = None) -> ssl.SSLContext:
     """Make the context for listeners.
 
     Parameters
     ----------
     certificate : Path
         The archive's certificate and key in one PEM file, mode 0600. After it
-        was renewed, ``context.load_cert_chain(certificate)`` makes it count for
-        new connections.
+        was renewed, ``context.load_cert_chain(certificate, password=…)`` makes it
+        count for new connections.
     authority : Path
         The certificate (PEM) of the authority that signed the devices'.
+    password : bytes, optional
+        What the key is sealed under.
 
     Raises
     ------
@@ -46,15 +48,17 @@ def server_context(certificate: Path, authority: Path) -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0
-    return _harden(context, certificate, authority)
+    return _harden(context, certificate, authority, password)
 
 
-def client_context(certificate: Path, authority: Path, *, check_hostname: bool = False) -> ssl.SSLContext:
+def client_context(
+    certificate: Path, authority: Path, *, password: bytes | None = None, check_hostname: bool = False
+) -> ssl.SSLContext:
     """Make the context for connections that the archive opens (C-MOVE, forwarding).
 
     Parameters
     ----------
-    certificate, authority : Path
+    certificate, authority, password
         As for ``server_context``.
     check_hostname : bool
         Whether the peer's certificate has to name the host. Off by default:
@@ -67,10 +71,10 @@ def client_context(certificate: Path, authority: Path, *, check_hostname: bool =
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = check_hostname
-    return _harden(context, certificate, authority)
+    return _harden(context, certificate, authority, password)
 
 
-def _harden(context: ssl.SSLContext, certificate: Path, authority: Path) -> ssl.SSLContext:
+def _harden(context: ssl.SSLContext, certificate: Path, authority: Path, password: bytes | None) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
     context.set_ciphers(CIPHERS)
@@ -79,7 +83,8 @@ def _harden(context: ssl.SSLContext, certificate: Path, authority: Path) -> ssl.
     context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_TRUSTED_FIRST
     require_private(certificate)
     try:
-        context.load_cert_chain(certificate)
+        # Without a password of ours OpenSSL would ask at the terminal for one.
+        context.load_cert_chain(certificate, password=password or b"")
         context.load_verify_locations(cafile=authority)
     except (ssl.SSLError, OSError) as error:
         raise Misconfigured(

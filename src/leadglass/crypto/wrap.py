@@ -2,16 +2,13 @@
 
 Rule 1. The archive key is used for nothing but deriving: each use has its own
 key, told apart by a label. Rule 2. A wrapped key says what it belongs to: with
-other associated data it does not open. Rule 3. The key file is readable by its
-owner alone, or it is refused.
+other associated data it does not open. Rule 3. Where the archive key comes from
+is not known here (``envelope``, ``sources``).
 """
 
-import hmac
-import os
 import secrets
-from base64 import b64decode, b64encode
-from binascii import Error as NotBase64
-from hashlib import sha256
+from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
@@ -20,19 +17,19 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from leadglass.crypto import keyfile
+from leadglass.crypto.keyfile import KEY, new_key
 from leadglass.errors import Corrupt, Misconfigured
 
-KEY: Final = 32
-"""Bytes of every key here."""
+__all__ = ["KEY", "ArchiveKey", "KeyWrap", "derive", "new_key"]
 
 _NONCE: Final = 12
 _VERSION: Final = b"\x01"
-_WORDS: Final = "leadglass-archive-key-1"
 
 
-def new_key() -> bytes:
-    """Make a random key."""
-    return secrets.token_bytes(KEY)
+def derive(secret: bytes, label: str) -> bytes:
+    """Give the 32-byte key for one use of a secret (HKDF-SHA-256, RFC 5869)."""
+    return HKDF(SHA256(), KEY, None, b"leadglass/1/" + label.encode()).derive(secret)
 
 
 class KeyWrap:
@@ -89,67 +86,45 @@ class ArchiveKey:
         self._wrap = KeyWrap(self.derive("key wrapping"))
 
     @classmethod
-    def create(cls, path: Path) -> Self:
-        """Make a new key and its file, mode 0600, on stable storage; never over a file that is there.
+    def new(cls) -> Self:
+        """Make a random one."""
+        return cls(new_key())
 
-        Raises
-        ------
-        Misconfigured
-            When the file is there already or cannot be made.
-        """
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """Make a new key and its file, as an archive of the first version has it; raises ``Misconfigured``."""
         secret = new_key()
-        line = f"{_WORDS} {b64encode(secret).decode()} {_checksum(secret)}\n"
-        try:
-            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-            with open(file, "wb") as stream:  # noqa: PTH123 - a descriptor
-                stream.write(line.encode("ascii"))
-                stream.flush()
-                os.fsync(stream.fileno())
-            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except FileExistsError as error:
-            raise Misconfigured("There is an archive key already; it is not replaced.") from error
-        except OSError as error:
-            raise Misconfigured(f"The archive key file cannot be made: {error.strerror}.") from error
+        keyfile.create(path, secret, keyfile.ARCHIVE)
         return cls(secret)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read the key file.
+        """Read the key file of an archive of the first version; raises ``Misconfigured``."""
+        written = keyfile.read(path)
+        if written.word != keyfile.ARCHIVE:
+            raise Misconfigured(f"{path} holds no archive key, but one that opens it.")
+        return cls(written.secret)
 
-        Raises
-        ------
-        Misconfigured
-            When it is not there, may be read by others, or is damaged.
-        """
-        try:
-            with path.open("rb") as stream:
-                mode = os.fstat(stream.fileno()).st_mode
-                text = stream.read(4096)
-        except OSError as error:
-            raise Misconfigured(
-                f"The archive key file cannot be read: {error.strerror}. Put it back from where you keep its copy."
-            ) from error
-        if mode & 0o077:
-            raise Misconfigured("The archive key file may be read by others. Set its mode to 0600.")
-        match text.decode("ascii", "replace").split():
-            case [words, encoded, checksum] if words == _WORDS:
-                try:
-                    secret = b64decode(encoded, validate=True)
-                except NotBase64:
-                    secret = b""
-                if len(secret) == KEY and hmac.compare_digest(_checksum(secret), checksum):
-                    return cls(secret)
-            case _:
-                pass
-        raise Misconfigured("The archive key file is damaged. Put it back from where you keep its copy.")
+    @property
+    def id(self) -> str:
+        """What tells this key from others and says nothing of it: 16 hexadecimal digits."""
+        return self.derive("key id")[:8].hex()
 
     def derive(self, label: str) -> bytes:
         """Give the 32-byte key for one use (HKDF-SHA-256, RFC 5869)."""
-        return HKDF(SHA256(), KEY, None, b"leadglass/1/" + label.encode()).derive(self._secret)
+        return derive(self._secret, label)
+
+    def password(self, label: str) -> bytes:
+        """Give a key for one use as printable characters, for formats that want a password."""
+        return b64encode(self.derive(label))
+
+    def sealed_by(self, wrap: KeyWrap, belongs_to: bytes) -> bytes:
+        """Give the archive key itself, wrapped."""
+        return wrap.wrap(self._secret, belongs_to)
+
+    def recovery_words(self, write: Callable[[bytes], str]) -> str:
+        """Give the archive key itself, as ``write`` writes secrets: for the operator's copy and nothing else."""
+        return write(self._secret)
 
     def wrap(self, key: bytes, belongs_to: bytes) -> bytes:
         """Wrap a key directly under the archive key."""
@@ -158,8 +133,3 @@ class ArchiveKey:
     def unwrap(self, wrapped: bytes, belongs_to: bytes) -> bytes:
         """Open a key that ``wrap`` sealed; raises ``Corrupt``."""
         return self._wrap.unwrap(wrapped, belongs_to)
-
-
-def _checksum(secret: bytes) -> str:
-    """Tell a mistyped or cut key file from another archive's key."""
-    return sha256(b"leadglass archive key" + secret).hexdigest()[:8]

@@ -34,6 +34,11 @@ class Keys:
         """Open a study's data key; raises ``Corrupt``."""
         return KeyWrap(self._studies.unwrap(wrapped, study_uid.encode()))
 
+    def rewrapped_study(self, before: "Keys", wrapped: bytes, study_uid: str) -> bytes:
+        """Give a study's data key wrapped by these keys instead of those ``before``; raises ``Corrupt``."""
+        belongs_to = study_uid.encode()
+        return self._studies.wrap(before._studies.unwrap(wrapped, belongs_to), belongs_to)
+
     @property
     def quarantine(self) -> KeyWrap:
         """The key for what is in quarantine."""
