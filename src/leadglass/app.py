@@ -10,6 +10,7 @@ from pathlib import Path
 
 from leadglass import config as settings_file
 from leadglass.archive.archive import Archive
+from leadglass.archive.brake_desk import BrakeDesk
 from leadglass.audit.event import Event, Outcome
 from leadglass.config import Config
 from leadglass.crypto.passphrase import COST, Cost
@@ -22,7 +23,7 @@ from leadglass.identity.named import caller_named
 from leadglass.identity.os_user import command_line_caller
 from leadglass.keydesk import Desk, expected_lock
 from leadglass.keyring import Keyring, Target
-from leadglass.parts import Parts, make_keys, opened, sealed
+from leadglass.parts import Parts, brake_limits, make_keys, opened, sealed
 
 
 class App:
@@ -103,6 +104,7 @@ class App:
                     devices=parts.devices,
                     caller_named=lambda name: caller_named(name, parts.devices),
                     open_jobs=parts.open_jobs,
+                    open_brakes=lambda: BrakeDesk(parts.open_brakes(), brake_limits(config), parts.audit),
                 )
 
     def serve(

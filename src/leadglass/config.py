@@ -230,6 +230,49 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Brakes:
+    """How much one device may be given within a time, so that a stolen key does not empty the archive.
+
+    Past a limit its queries and retrievals are refused until the time has moved
+    on. A device that is granted bulk (``leadglass device add --bulk``) is not
+    braked; storing never is.
+    """
+
+    slow_from_percent: int = _limit(50, 1, 100)
+    """Share of each limit above which the device is slowed and the operator is
+    told. 50: somebody can look before work is stopped."""
+
+    delay_seconds: float = _seconds(2.0, 0, 10)
+    """Seconds for which one request or page of a device that is slowed is held up
+    at most. 2: common clients lose patience after 30."""
+
+    queries_per_minute: int = _limit(600, 10, 100_000)
+    """Queries. 600: a workstation that refreshes its lists and looks for priors
+    asks 60 to 100 times; ten a second is no person."""
+
+    listed_per_hour: int = _limit(5_000, 10, 1_000_000)
+    """Different patients and studies whose rows are handed out. 5,000: the list of
+    a week of a large house."""
+
+    listed_per_day: int = _limit(20_000, 10, 1_000_000)
+    """The same within a day. 20,000: 100 patients a day with 20 priors are 2,000,
+    and some long lists besides."""
+
+    studies_per_hour: int = _limit(1_000, 10, 1_000_000)
+    """Different studies retrieved. 1,000: priors that are fetched in the morning,
+    5 for each of 100 patients, come to 500."""
+
+    studies_per_day: int = _limit(3_000, 10, 1_000_000)
+    """The same within a day: three readers at one workstation."""
+
+    gib_per_hour: int = _limit(150, 1, 1_000_000)
+    """GiB retrieved. 150: 500 studies of 300 MB; a line of 1 Gbit/s carries 400."""
+
+    gib_per_day: int = _limit(500, 1, 1_000_000)
+    """The same within a day."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything an operator may set."""
 
@@ -242,6 +285,7 @@ class Config:
     ingest: Ingest = field(default_factory=Ingest)
     work: Work = field(default_factory=Work)
     audit: Audit = field(default_factory=Audit)
+    brakes: Brakes = field(default_factory=Brakes)
     key: Key = field(default_factory=Key)
     commitment: Commitment = field(default_factory=Commitment)
 

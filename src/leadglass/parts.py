@@ -12,6 +12,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from leadglass.archive.brake_store import BRAKES_FILE, BrakeStore
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.config import Config
@@ -24,6 +25,8 @@ from leadglass.folder import Folder
 from leadglass.identity.devices import Devices
 from leadglass.jobs.queue import JOBS_FILE, Queue
 from leadglass.keyring import Sealed, SealedDatabase, SealedKey
+from leadglass.policy.brakes import DEFAULTS, Brakes, brakes_of
+from leadglass.policy.caller import CallerKind
 from leadglass.vault.rekeying import rewrap
 from leadglass.vault.settings import VaultSettings
 from leadglass.vault.vault import Vault, open_vault
@@ -47,6 +50,8 @@ class Parts:
     vault: Vault
     open_jobs: Callable[[], Queue]
     """Opens the queue, for the few that need it; it is closed with the other parts."""
+    open_brakes: Callable[[], BrakeStore]
+    """Opens what the brakes counted, likewise."""
 
     def record(self, outcome: Outcome, action: str, reason: str, **detail: str | int) -> None:
         """Put something the archive itself did on record."""
@@ -76,7 +81,26 @@ def opened(folder: Folder, config: Config, key: ArchiveKey) -> Generator[Parts]:
         def open_jobs() -> Queue:
             return stack.enter_context(Queue(folder.path / JOBS_FILE, key.derive("jobs database")))
 
-        yield Parts(folder, config, audit, authority, devices, vault, open_jobs)
+        def open_brakes() -> BrakeStore:
+            return stack.enter_context(BrakeStore(folder.path / BRAKES_FILE, key.derive("brakes database")))
+
+        yield Parts(folder, config, audit, authority, devices, vault, open_jobs, open_brakes)
+
+
+def brake_limits(config: Config) -> dict[CallerKind, Brakes]:
+    """Give the limits of every kind of caller: those of devices are the operator's."""
+    said = config.brakes
+    device = brakes_of(
+        queries_per_minute=said.queries_per_minute,
+        listed_per_hour=said.listed_per_hour,
+        listed_per_day=said.listed_per_day,
+        studies_per_hour=said.studies_per_hour,
+        studies_per_day=said.studies_per_day,
+        gib_per_hour=said.gib_per_hour,
+        gib_per_day=said.gib_per_day,
+        slow_from_percent=said.slow_from_percent,
+    )
+    return {**DEFAULTS, CallerKind.DEVICE: device}
 
 
 def make_keys(folder: Folder, key: ArchiveKey) -> None:

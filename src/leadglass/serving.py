@@ -18,6 +18,8 @@ from typing import Final
 
 from leadglass import logs
 from leadglass.archive.archive import Archive
+from leadglass.archive.brake_store import BRAKES_FILE
+from leadglass.archive.braking import Braking
 from leadglass.audit.event import Outcome
 from leadglass.audit.refusals import Refusals
 from leadglass.config import Config
@@ -34,7 +36,7 @@ from leadglass.errors import BadInput, LeadglassError, Misconfigured
 from leadglass.identity.associations import Associations
 from leadglass.identity.later import caller_of_device
 from leadglass.jobs.pace import Pace
-from leadglass.parts import Parts
+from leadglass.parts import Parts, brake_limits
 from leadglass.startup import Door, Endpoint, Listener, Situation, addresses_of, check, own_addresses, parse_endpoint
 from leadglass.wire.association import Implementation
 from leadglass.wire.limits import WireLimits
@@ -56,6 +58,9 @@ _TIDY: Final = 300.0
 
 _SWEEP_EVERY: Final = 12
 """Rounds of tidying between two sweeps of the objects: an hour."""
+
+_SAVING: Final = 5.0
+"""Seconds between two times that the brakes' counts are saved, and releases obeyed: what a crash may forget."""
 
 _RENEWAL: Final = 6 * 3_600.0
 """Seconds between two looks at the age of the archive's own certificate."""
@@ -132,8 +137,9 @@ async def _serve(
         refusals = stack.enter_context(closing(Refusals(parts.audit)))
         threads = Threads(core)
         admission = Threads(desk)
+        braking = _braking(parts)
         archive = stack.enter_context(
-            closing(Archive(parts.vault, parts.audit, door="dimse", window=config.audit.window))
+            closing(Archive(parts.vault, parts.audit, door="dimse", window=config.audit.window, braking=braking))
         )
         destinations = DeviceDestinations(
             parts.devices,
@@ -176,6 +182,7 @@ async def _serve(
                 asyncio.create_task(_keep_certificate(parts, listeners, context)),
                 asyncio.create_task(_keep_tidy(parts, archive)),
                 asyncio.create_task(door.keep_watch()),
+                asyncio.create_task(_keep_brakes(braking)),
                 asyncio.create_task(commitment.run()),
             ]
             ready(tuple(opened))
@@ -190,7 +197,34 @@ async def _serve(
             if left := threads.give_up() + admission.give_up():
                 LOG.warning("stopped in the middle of work", extra={"hops": left})
             await ending
+            await _save_brakes(braking)
         await asyncio.to_thread(parts.record, Outcome.DONE, "stop", f"{ae_title} closed its doors")
+
+
+def _braking(parts: Parts) -> Braking:
+    """Make the brakes of all doors, as they stood when the server stopped."""
+    store = parts.open_brakes()
+    if store.is_anew:
+        reason = f"{BRAKES_FILE} did not open: what was given to whom lately is forgotten, every caller is counted anew"
+        parts.record(Outcome.ALERT, "start", reason)
+    return Braking(brake_limits(parts.config), most_delay=parts.config.brakes.delay_seconds, store=store)
+
+
+async def _keep_brakes(braking: Braking) -> None:
+    """Save what the brakes counted, every few seconds."""
+    while True:
+        await asyncio.sleep(_SAVING)
+        await _save_brakes(braking)
+
+
+async def _save_brakes(braking: Braking) -> None:
+    try:
+        released = await asyncio.to_thread(braking.sync)
+    except LeadglassError as error:
+        LOG.warning("brakes not saved", extra={"kind": error.kind.value, "reason": error.message})
+    else:
+        for caller in released:
+            LOG.info("brakes released", extra={"caller": caller})
 
 
 async def _listen(server: DicomServer, listener: Listener, context: ssl.SSLContext) -> Ready:

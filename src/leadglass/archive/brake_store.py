@@ -20,6 +20,8 @@ from leadglass.crypto.database import driver, open_sealed, translating
 from leadglass.errors import Corrupt, Misconfigured
 from leadglass.policy.brakes import DAY, Meter, Usage
 
+BRAKES_FILE: Final = "brakes.db"
+
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS usage (caller TEXT PRIMARY KEY, saved REAL NOT NULL, body BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS release (id INTEGER PRIMARY KEY AUTOINCREMENT, caller TEXT NOT NULL)",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # names only: a help text must not wait for the parts to load
     from leadglass.archive.archive import Archive
+    from leadglass.archive.brake_desk import BrakeDesk
     from leadglass.audit.log import AuditLog
     from leadglass.config import Config
     from leadglass.identity.devices import Devices
@@ -42,6 +43,8 @@ class Opened:
         today's rights; raises ``NotHere``.
     open_jobs : callable
         Opens the queue of background work.
+    open_brakes : callable
+        Opens the desk of the brakes.
     """
 
     folder: Path
@@ -52,6 +55,7 @@ class Opened:
     devices: "Devices"
     caller_named: "Callable[[str], Caller]"
     open_jobs: "Callable[[], Queue]"
+    open_brakes: "Callable[[], BrakeDesk]"
 
 
 @dataclass(frozen=True, slots=True)

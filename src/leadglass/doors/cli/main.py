@@ -9,7 +9,6 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final, cast
 
@@ -25,6 +24,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "init": ("serving", "Make keys, certificate authority and databases"),
     "serve": ("serving", "Run the archive"),
     "device": ("device", "Enrol devices: who may do what from where"),
+    "brakes": ("brakes", "Look at the limits of masses, and lift one"),
     "import": ("files", "Bring files, folders, ZIPs and media in"),
     "export": ("files", "Write studies out, with a DICOMDIR"),
     "delete": ("files", "Delete a study, its key first"),
@@ -60,7 +60,7 @@ class _Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Try it: leadglass demo",
 )
-@click.version_option(version("leadglass"), prog_name="leadglass", message="%(prog)s %(version)s")
+@click.version_option(package_name="leadglass", prog_name="leadglass", message="%(prog)s %(version)s")
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
