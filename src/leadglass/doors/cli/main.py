@@ -15,7 +15,7 @@ from typing import Final, cast
 import click
 
 from leadglass.doors.cli.application import Application
-from leadglass.doors.cli.options import remember_data
+from leadglass.doors.cli.options import remember_data, remember_passphrase_file
 from leadglass.doors.cli.terminal import Terminal
 from leadglass.errors import LeadglassError
 
@@ -31,6 +31,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "quarantine": ("keeping", "Decide over what contradicts the archive"),
     "commitment": ("commitment", "See what devices asked the archive to take responsibility for"),
     "fsck": ("keeping", "Re-read everything and name what is wrong"),
+    "key": ("key", "The archive key: where it is, move, rotate, copy, bring back"),
     "audit": ("audit", "Read and verify the audit log"),
     "policy": ("audit", "Explain a decision"),
 }
@@ -68,6 +69,14 @@ class _Commands(click.Group):
     expose_value=False,
     callback=remember_data,
     help="The folder that holds the archive; may stand after the command too.",
+)
+@click.option(
+    "--passphrase-file",
+    metavar="FILE",
+    expose_value=False,
+    callback=remember_passphrase_file,
+    help="Where the archive's passphrase is, if it has one and nobody is there to type it: a file that is its "
+    "owner's alone, the number of an open descriptor, or - for standard input; may stand after the command too.",
 )
 def leadglass() -> None:
     """Keep medical images (a PACS) without leaking them.

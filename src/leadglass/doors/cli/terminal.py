@@ -13,16 +13,6 @@ from typing import Final, TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -136,39 +126,14 @@ class Terminal:
         if not self.is_watched:
             yield _unwatched
             return
-        columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate()]
-        columns += [_Speed()] if octets else []
-        columns += [TimeRemainingColumn(compact=True), TextColumn("left")]
-        with Progress(*columns, console=self._err, transient=True, refresh_per_second=8) as progress:
-            task = progress.add_task(what, total=None, octets=0)
-            sizes = [0]
+        from leadglass.doors.cli.watching import watched  # it takes a while to load, and few commands show a bar
 
-            def told(done: int, total: int, size: int) -> None:
-                sizes[0] += size
-                progress.update(task, completed=done, total=total, octets=sizes[0])
-
+        with watched(self._err, what, octets=octets) as told:
             yield told
 
 
 def _unwatched(_done: int, _total: int, _size: int) -> None:
     """Show nothing: nobody looks."""
-
-
-class _Rate(ProgressColumn):
-    """Instances a second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f}/s")
-
-
-class _Speed(TransferSpeedColumn):
-    """Bytes a second since the beginning."""
-
-    def render(self, task: Task) -> Text:
-        if not task.elapsed:
-            return Text("")
-        return Text(size_of(int(task.fields["octets"] / task.elapsed)) + "/s")
 
 
 def safe(text: str) -> str:
