@@ -67,7 +67,7 @@ def leadglass(folder: Path, studies: int) -> Generator[tuple[int, str]]:
     if not _is_filled(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lead.do("init")
-        lead.device("BENCH", plaintext=True)
+        lead.device("BENCH", plaintext=True, bulk="measuring")
         data = Folder(lead.data)
         with opened(data, settings_file.load(data.path)) as parts:
             file_in_bulk(parts.vault, 0, studies, per_study=1)

@@ -60,7 +60,7 @@ class Growth:
         self.dcmtk = Dcmtk()
         self.lead = Leadglass(folder)
         self.lead.do("init")
-        self.lead.device("BENCH", plaintext=True)
+        self.lead.device("BENCH", plaintext=True, bulk="measuring")
         self.costs: dict[str, Cost] = {}
         self.filed = 0
 

@@ -53,7 +53,7 @@ class Peer:
 def _leadglass_plain(folder: Path, dest_port: int) -> Generator[Running]:
     lead = Leadglass(folder)
     lead.do("init")
-    lead.device("BENCH", plaintext=True)
+    lead.device("BENCH", plaintext=True, bulk="measuring")
     lead.device("BENCHDEST", plaintext=True, port=dest_port)
     with lead.serve() as doors:
         yield Running(doors.plain[1], "LEADGLASS", dest_port)
@@ -63,7 +63,7 @@ def _leadglass_plain(folder: Path, dest_port: int) -> Generator[Running]:
 def _leadglass_tls(folder: Path, dest_port: int) -> Generator[Running]:
     lead = Leadglass(folder)
     lead.do("init")
-    client = lead.enroll("BENCH")
+    client = lead.enroll("BENCH", bulk="measuring")
     dest = lead.enroll("BENCHDEST", port=dest_port)
     with lead.serve() as doors:
         yield Running(doors.tls[1], "LEADGLASS", dest_port, client, dest)

@@ -76,19 +76,21 @@ class Leadglass:
         address: str = "127.0.0.1/32",
         plaintext: bool = False,
         port: int | None = None,
+        bulk: str = "",
     ) -> None:
-        """Register a device; with ``port`` it can receive at 127.0.0.1."""
+        """Register a device; with ``port`` it can receive at 127.0.0.1, with ``bulk`` it is not braked."""
         until = (datetime.now(UTC) + timedelta(days=PLAINTEXT_DAYS)).date().isoformat()
         lane = ["--plaintext", "--until", until] if plaintext else []
         where = [] if port is None else ["--host", "127.0.0.1", "--port", str(port)]
-        self.do("device", "add", ae_title, "--address", address, "--allow", allow, *lane, *where)
+        self.do("device", "add", ae_title, "--address", address, "--allow", allow, *lane, *where, "--bulk", bulk)
 
     def enroll(self, ae_title: str, **device: str | int | bool) -> Credentials:
         """Register a device and write its certificate."""
         allow = str(device.get("allow", EVERYTHING))
         address = str(device.get("address", "127.0.0.1/32"))
         port = device.get("port")
-        self.device(ae_title, allow=allow, address=address, port=None if port is None else int(port))
+        bulk = str(device.get("bulk", ""))
+        self.device(ae_title, allow=allow, address=address, port=None if port is None else int(port), bulk=bulk)
         out = self.folder / f"credentials-{ae_title}"
         self.do("device", "enroll", ae_title, "--out", out)
         return Credentials(out)
