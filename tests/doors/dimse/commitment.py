@@ -131,8 +131,20 @@ def ask(
 ) -> int:
     """Send an N-ACTION-RQ; gives the status of its answer."""
     asking: Any = assoc
+    _rest(asking)
     status, _ = asking.send_n_action(asked, action, UID(sop_class), UID(instance), meta_uid=PUSH)
     return int(status.Status)
+
+
+def echo(assoc: Association) -> int:
+    """Send a C-ECHO-RQ; gives the status of its answer."""
+    _rest(assoc)
+    return int(assoc.send_c_echo().Status)
+
+
+def _rest(assoc: Any) -> None:
+    """Wait until the reactor runs again: after a request it looks paused for a moment, and would steal an answer."""
+    wait_until(lambda: not assoc._is_paused, "pynetdicom's reactor runs", seconds=10)
 
 
 def ask_once(way: Way, asked: Dataset) -> int:

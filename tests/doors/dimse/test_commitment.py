@@ -25,6 +25,7 @@ from tests.doors.dimse.commitment import (
     Reports,
     ask,
     ask_once,
+    echo,
     encode,
     line,
     reporting,
@@ -126,8 +127,8 @@ def test_a_device_that_goes_on_working_is_told_over_an_association_of_our_own(ho
             await association.call(1, action, encode(request(stored)))
             async with asyncio.timeout(30):
                 while not reports.received:
-                    echo = CEchoRq(message_id=association.next_message_id(), affected_sop_class_uid=VERIFICATION)
-                    await association.call(3, echo)
+                    again = CEchoRq(message_id=association.next_message_id(), affected_sop_class_uid=VERIFICATION)
+                    await association.call(3, again)
                     await asyncio.sleep(0.02)
 
     with reporting("CT1", port) as reports:
@@ -159,7 +160,7 @@ def test_a_device_without_an_address_is_told_when_it_associates_again(house: Hou
     assert ask_once(way, request(stored)) == 0x0000
     wait_until(lambda: "associates again" in jobs(house)[0].note, "the transaction waits")
     with line(way, reports) as assoc:
-        assert assoc.send_c_echo().Status == 0x0000
+        assert echo(assoc) == 0x0000
         assert reports.wait().committed == stored
         closed(house)
     assert events(house, "done")[-1].detail["over"] == "a later association of its own"
@@ -170,7 +171,7 @@ def test_another_device_is_not_told(house: House) -> None:
     assert ask_once(way, request(put(house, A))) == 0x0000
     wait_until(lambda: "associates again" in jobs(house)[0].note, "the transaction waits")
     with line(other, heard) as assoc:
-        assert assoc.send_c_echo().Status == 0x0000
+        assert echo(assoc) == 0x0000
         before = jobs(house)[0].attempts
         wait_until(lambda: jobs(house)[0].attempts >= before + 2, "two more attempts")
     assert heard.received == []
@@ -404,7 +405,7 @@ def item_without(keyword: str) -> Dataset:
 def test_a_request_without_what_it_must_have_is_an_invalid_argument(asked: Dataset, house: House) -> None:
     with line(house.lane("CT1", "echo,commit")) as assoc:
         assert ask(assoc, asked) == 0x0115
-        assert assoc.send_c_echo().Status == 0x0000
+        assert echo(assoc) == 0x0000
     assert jobs(house) == []
     assert len(events(house, "refused")) == 1
 
@@ -415,7 +416,7 @@ def test_another_action_instance_or_class_is_named_as_what_is_wrong(house: House
         assert ask(assoc, asked, action=2) == 0x0123
         assert ask(assoc, asked, instance="1.2.840.10008.1.20.1.2") == 0x0112
         assert ask(assoc, asked, sop_class="1.2.840.10008.1.20.2") == 0x0118
-        assert assoc.send_c_echo().Status == 0x0000
+        assert echo(assoc) == 0x0000
     assert jobs(house) == []
 
 

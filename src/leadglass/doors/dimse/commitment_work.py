@@ -165,8 +165,11 @@ class CommitmentService:
                 except TimeoutError:
                     pass
         finally:
-            for task in self._working.values():
+            working = list(self._working.values())
+            for task in working:
                 task.cancel()
+            if working:
+                await asyncio.wait(working)
 
     async def _look(self) -> float:
         """Begin what is due; gives the seconds until something is."""
