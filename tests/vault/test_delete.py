@@ -125,12 +125,12 @@ def test_a_deletion_that_was_cut_short_is_finished_at_the_next_start(
 
 
 def test_a_file_that_cannot_be_removed_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def busy(objects: Objects, place: Place) -> None:
+    def busy(path: Path, *, missing_ok: bool = False) -> None:
         raise OSError(os.strerror(16))
 
     with opened(tmp_path) as vault:
         store(vault, instance())
-        monkeypatch.setattr(Objects, "remove", busy)
+        monkeypatch.setattr(Path, "unlink", busy)
         vault.delete(DELETE, "1.2.3.4")
         assert len(objects(tmp_path)) == 1
         monkeypatch.undo()

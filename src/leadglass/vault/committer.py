@@ -58,13 +58,24 @@ class Committer:
         Jobs in one transaction at most.
     linger : float
         Seconds to wait for others before a transaction.
+    committed : callable
+        Called after each transaction that succeeded, before the next: what an
+        earlier one left in doubt is certain now, because this one was written
+        over it.
     """
 
     def __init__(
-        self, filing: Filing, sync: Callable[[Collection[bytes]], None], *, limit: int = 64, linger: float = 0.0
+        self,
+        filing: Filing,
+        sync: Callable[[Collection[bytes]], None],
+        *,
+        limit: int = 64,
+        linger: float = 0.0,
+        committed: Callable[[], None] = lambda: None,
     ) -> None:
         self._filing = filing
         self._sync = sync
+        self._committed = committed
         self._limit = limit
         self._linger = linger
         self._lock = Lock()
@@ -95,7 +106,8 @@ class Committer:
             Shelves of which the transaction will speak.
         doubted : callable, optional
             Called when the disk failed so that nobody knows whether the
-            transaction was kept: what it spoke of must stay until the next start.
+            transaction was kept: what it spoke of must stay until the next one
+            succeeds, or until the next start.
 
         Raises
         ------
@@ -151,6 +163,7 @@ class Committer:
             batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
         try:
             self._commit(batch)
+            self._committed()
         except BaseException as error:  # noqa: BLE001 - each waiter raises its own
             for job in batch:
                 if job.error is None:

@@ -131,8 +131,11 @@ class Filing:
             self._execute("ROLLBACK")
 
     def truncate_log(self) -> bool:
-        """Empty the write-ahead log; gives whether no reader was in the way."""
-        return not self._execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        """Empty the write-ahead log; gives whether neither a reader nor the disk was in the way."""
+        try:
+            return not self._execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except driver.Error:  # the log is whole, and the next checkpoint writes anew what this one could not
+            return False
 
     def close(self) -> None:
         """Close the connection."""

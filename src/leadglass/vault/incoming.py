@@ -9,7 +9,6 @@ after what is here was opened; when that is damaged, this takes its place.
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from enum import Enum
 from hashlib import sha256
@@ -41,9 +40,6 @@ instances are whole in it, and most headers of the others. 1 MiB."""
 
 HEALED: Final = "The stored copy was damaged and is replaced by this one."
 
-_ROOM: Final = 64 << 20
-"""Bytes between two looks at the disk's free space."""
-
 
 class _State(Enum):
     OPEN = 0
@@ -73,7 +69,6 @@ class Incoming:
         self._digest = sha256()
         self._head = bytearray()
         self._size = 0
-        self._looked = 0
         self._described: Description | None = None
 
     def write(self, block: bytes) -> None:
@@ -83,9 +78,7 @@ class Incoming:
         self._size += len(block)
         if self._size > self._parts.settings.max_instance_bytes:
             raise Full("The instance is larger than this archive takes (ingest.max_instance_bytes).")
-        if self._size - self._looked > _ROOM:
-            self._looked = self._size
-            self._parts.objects.check_room()
+        self._parts.objects.claim(len(block))
         if len(self._head) < HEAD:
             self._head += block[: HEAD - len(self._head)]
         self._digest.update(block)
@@ -156,8 +149,7 @@ class Incoming:
                 return self._receipt(Stored.STORED, description)
             case Healed(damaged):
                 self._settle(keep=True)
-                with suppress(OSError):  # it is doomed: the next sweep removes it
-                    self._parts.objects.remove(damaged)
+                self._parts.objects.remove([damaged])  # it is doomed: the next sweep takes it off the list
                 return self._receipt(Stored.HEALED, description, HEALED)
             case Standing():
                 reason = self._contradiction(outcome, arrived)
@@ -258,8 +250,9 @@ class Incoming:
         self._parts.objects.settle(self._place, keep=keep)
 
     def _doubt(self) -> None:
-        """Leave the object to the next sweep: nobody knows whether its row was kept."""
+        """Keep the object until the next commit, or the next sweep: nobody knows whether its row was kept."""
         self._let_go()
+        self._parts.objects.doubt(self._place)
 
     def _let_go(self) -> None:
         self._state = _State.SETTLED

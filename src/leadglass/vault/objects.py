@@ -4,7 +4,10 @@ Rule 1. Names are random and ours: nothing of a data set becomes a path. Rule 2.
 Each process writes to a shelf of its own, and says so with a marker that it
 holds locked while it lives; so what a killed process left behind is found by
 looking at the few shelves whose marker nobody holds. Rule 3. A shelf's folder
-is synced before an index row speaks of an object in it.
+is synced before an index row speaks of an object in it, and after objects are
+removed from it before anything forgets that they were to be. Rule 4. After a sync
+that failed nothing more is believed of that shelf: the next one would succeed
+and tell nothing.
 
 ``objects/<shelf>/<object>`` holds the files, ``objects/.open/<shelf>`` the markers.
 """
@@ -13,8 +16,8 @@ import errno
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -26,6 +29,9 @@ _SHELF: Final = 6
 _OBJECT: Final = 16
 _MARKERS: Final = ".open"
 _ATTEMPTS: Final = 5
+
+_STEP: Final = 64 << 20
+"""Bytes written by all together between two looks at the disk's free space, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class _Shelf:
     folder: int
     taken: int = 0
     unsettled: int = 0
+    is_failed: bool = False
 
 
 class Objects:
@@ -77,6 +84,9 @@ class Objects:
         self._markers = folder / _MARKERS
         self._per_shelf = per_shelf
         self._min_free = min_free
+        self._step = min(_STEP, min_free // 8)
+        self._unlooked = 0
+        self._doubtful: list[Place] = []
         self._lock = Lock()
         self._shelf: _Shelf | None = None
         self._open: dict[bytes, _Shelf] = {}
@@ -92,9 +102,21 @@ class Objects:
 
     def check_room(self) -> None:
         """Raise ``Full`` when the disk has less free than has to stay free."""
-        disk = os.statvfs(self._folder)
+        try:
+            disk = os.statvfs(self._folder)
+        except OSError as error:
+            raise disk_error(error) from error
         if disk.f_bavail * disk.f_frsize < self._min_free:
             raise Full("The disk of the archive has less space than has to stay free. Make room.")
+
+    def claim(self, octets: int) -> None:
+        """Count bytes that are about to be written by anybody, and look at the disk now and then; raises ``Full``."""
+        with self._lock:
+            self._unlooked += octets
+            if self._unlooked < self._step:
+                return
+            self._unlooked = 0
+        self.check_room()
 
     def create(self) -> tuple[Place, int]:
         """Make an empty object; gives its place and a descriptor that the caller closes.
@@ -109,7 +131,7 @@ class Objects:
         try:
             with self._lock:
                 shelf = self._shelf
-                if shelf is None or shelf.taken >= self._per_shelf:
+                if shelf is None or shelf.is_failed or shelf.taken >= self._per_shelf:
                     retired, self._shelf = shelf, None
                     if retired is not None and not retired.unsettled:
                         self._close_shelf(retired)
@@ -127,33 +149,72 @@ class Objects:
         with self._lock:
             shelf = self._open.get(place.shelf)
             if not keep:
-                (self._folder / str(place)).unlink(missing_ok=True)
+                try:
+                    (self._folder / str(place)).unlink(missing_ok=True)
+                except OSError:  # the disk fails: it stays unsettled, and the next sweep looks at it
+                    return
             if shelf is None:  # it was closed meanwhile, and its marker left to the next sweep
                 return
             shelf.unsettled -= 1
             if shelf is not self._shelf and not shelf.unsettled:
                 self._close_shelf(shelf)
 
-    def sync(self, shelves: Collection[bytes]) -> None:
-        """Put the folders of some of this process's shelves on stable storage."""
+    def doubt(self, place: Place) -> None:
+        """Keep an object of which nobody knows whether its row was committed, until that is certain."""
         with self._lock:
-            folders = [self._open[shelf].folder for shelf in shelves]
-        try:
-            for folder in folders:
-                os.fsync(folder)
-        except OSError as error:
-            raise disk_error(error) from error
+            self._doubtful.append(place)
+
+    def settle_doubts(self, unknown: Callable[[bytes, list[bytes]], Collection[bytes]]) -> None:
+        """Settle the doubtful, after a later commit succeeded: the index says now which of them it kept."""
+        if not self._doubtful:
+            return
+        with self._lock:
+            doubtful, self._doubtful = self._doubtful, []
+        for place in doubtful:
+            try:
+                is_kept = not unknown(place.shelf, [place.name])
+            except Exception:  # noqa: BLE001 - whatever it is, it must not undo what was committed: after the next one
+                self.doubt(place)
+            else:
+                self.settle(place, keep=is_kept)
+
+    def sync(self, shelves: Collection[bytes]) -> None:
+        """Put the folders of some of this process's shelves on stable storage.
+
+        What a failed sync dropped is never written: each object that was
+        waiting for it has to be sent again, and the shelf takes no more.
+        """
+        with self._lock:
+            opened = [self._open[shelf] for shelf in shelves]
+        for shelf in opened:
+            if shelf.is_failed:
+                raise disk_error(OSError(errno.EIO, os.strerror(errno.EIO)))
+            try:
+                os.fsync(shelf.folder)
+            except OSError as error:
+                shelf.is_failed = True
+                raise disk_error(error) from error
 
     def _begin_shelf(self) -> _Shelf:
         name = secrets.token_bytes(_SHELF)
-        marker = self._begin_marker(name)
-        _sync_folder(self._markers)
         path = self._folder / name.hex()
-        path.mkdir(mode=0o700)
-        _sync_folder(self._folder)
-        shelf = _Shelf(name, marker, os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        with ExitStack() as undo:
+            undo.callback(self._forget_marker, name)
+            marker = self._begin_marker(name)
+            undo.callback(os.close, marker)
+            _sync_folder(self._markers)
+            path.mkdir(mode=0o700)
+            undo.callback(_remove_folder, path)
+            _sync_folder(self._folder)
+            shelf = _Shelf(name, marker, os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            undo.pop_all()
         self._open[name] = shelf
         return shelf
+
+    def _forget_marker(self, shelf: bytes) -> None:
+        for name in (f".{shelf.hex()}", shelf.hex()):
+            with suppress(OSError):  # the next sweep removes it
+                (self._markers / name).unlink(missing_ok=True)
 
     def _begin_marker(self, name: bytes) -> int:
         """Make a marker, locked before it has its name, so that nobody can take it for a dead process's."""
@@ -167,15 +228,19 @@ class Objects:
                 os.close(marker)
                 if attempt == _ATTEMPTS - 1:
                     raise
+            except OSError:
+                os.close(marker)
+                raise
             else:
                 return marker
         raise AssertionError("unreachable")
 
     def _close_shelf(self, shelf: _Shelf) -> None:
         del self._open[shelf.name]
-        with suppress(OSError):  # only when it is empty
-            (self._folder / shelf.name.hex()).rmdir()
-        (self._markers / shelf.name.hex()).unlink(missing_ok=True)
+        with suppress(OSError):  # then the marker stays, and the next sweep looks again
+            os.fsync(shelf.folder)
+            _remove_folder(self._folder / shelf.name.hex())
+            self._forget_marker(shelf.name)
         os.close(shelf.folder)
         os.close(shelf.marker)
 
@@ -212,14 +277,24 @@ class Objects:
                 raise Busy(f"A stored object cannot be opened now: {error.strerror}. Try again later.") from error
             raise Corrupt(f"A stored object cannot be opened: {error.strerror}.") from error
 
-    def remove(self, place: Place) -> None:
-        """Remove an object's file; harmless when it is not there."""
-        path = self._folder / str(place)
-        path.unlink(missing_ok=True)
-        with self._lock:
-            if place.shelf not in self._open and not self._is_marked(place.shelf):
-                with suppress(OSError):  # only when it is empty
-                    path.parent.rmdir()
+    def remove(self, places: Iterable[Place]) -> list[Place]:
+        """Remove objects' files; gives those that are gone for good. Harmless for one that is not there."""
+        by_shelf: dict[bytes, list[Place]] = {}
+        for place in places:
+            by_shelf.setdefault(place.shelf, []).append(place)
+        gone: list[Place] = []
+        for shelf, here in by_shelf.items():
+            with suppress(OSError):  # the next time, then
+                path = self._folder / shelf.hex()
+                for place in here:
+                    (path / place.name.hex()).unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    _sync_folder(path)
+                with self._lock:
+                    if shelf not in self._open and not self._is_marked(shelf):
+                        _remove_folder(path)
+                gone += here
+        return gone
 
     def _is_marked(self, shelf: bytes) -> bool:
         return (self._markers / shelf.hex()).exists()
@@ -269,8 +344,9 @@ class Objects:
             for name in unknown(shelf, list(_names(path))):
                 (path / name.hex()).unlink(missing_ok=True)
                 removed += 1
-            with suppress(OSError):  # only when it is empty
-                path.rmdir()
+            if removed:
+                _sync_folder(path)  # before nothing speaks of them any more
+            _remove_folder(path)
         marker.unlink(missing_ok=True)
         return removed
 
@@ -296,6 +372,12 @@ def _names(shelf: Path) -> Iterator[bytes]:
             name = _named(entry.name, _OBJECT)
             if name is not None:
                 yield name
+
+
+def _remove_folder(path: Path) -> None:
+    """Remove a shelf's folder when it is empty."""
+    with suppress(OSError):
+        path.rmdir()
 
 
 def _sync_folder(path: Path) -> None:

@@ -25,7 +25,7 @@ from leadglass.crypto.sealed import SealedReader
 from leadglass.crypto.wrap import ArchiveKey
 from leadglass.dicom.matching import Level, Query
 from leadglass.dicom.model import Attributes
-from leadglass.errors import Corrupt
+from leadglass.errors import Corrupt, LeadglassError
 from leadglass.policy.action import Action
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
@@ -35,7 +35,7 @@ from leadglass.vault.filing import Filing
 from leadglass.vault.incoming import Incoming
 from leadglass.vault.index.migrations import migrate
 from leadglass.vault.keys import Keys
-from leadglass.vault.objects import Objects, Place
+from leadglass.vault.objects import Objects
 from leadglass.vault.parts import Parts, demand
 from leadglass.vault.reading import Reading
 from leadglass.vault.settings import VaultSettings
@@ -79,8 +79,15 @@ def open_vault(folder: Path, key: ArchiveKey, settings: VaultSettings | None = N
         connection.close()
         raise
     filing = Filing(connection, keys, settings.quarantine, partial(is_sound, objects))
-    committer = Committer(filing, objects.sync, limit=settings.batch, linger=settings.linger)
-    vault = Vault(Parts(objects, keys, committer, Reading(readers, keys), settings))
+    reading = Reading(readers, keys)
+    committer = Committer(
+        filing,
+        objects.sync,
+        limit=settings.batch,
+        linger=settings.linger,
+        committed=lambda: objects.settle_doubts(reading.unknown),
+    )
+    vault = Vault(Parts(objects, keys, committer, reading, settings))
     try:
         vault.sweep()
     except BaseException:
@@ -210,11 +217,8 @@ class Vault:
         if not doomed:
             return 0
         is_emptied = self._parts.committer.truncate_log()
-        removed: list[Place] = []
-        for place in doomed:
-            with suppress(OSError):
-                self._parts.objects.remove(place)
-                removed.append(place)
+        removed = self._parts.objects.remove(doomed)
         if removed and is_emptied:
-            self._parts.committer.run(lambda filing: filing.bury(removed))
+            with suppress(LeadglassError):  # they are gone; that the list is too long harms nobody
+                self._parts.committer.run(lambda filing: filing.bury(removed))
         return len(removed)
