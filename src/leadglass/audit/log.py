@@ -9,6 +9,7 @@ may append: threads that wait share one commit, processes take turns, and where
 the log ends is read anew inside each transaction.
 """
 
+import fcntl
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -332,13 +333,14 @@ class AuditLog:
                     return
             except Corrupt:
                 return  # somebody wrote to it: `verify` has to see that
-        draft = self.checkpoint_path.with_suffix(f".{os.getpid()}.draft")
-        descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        draft = self.checkpoint_path.with_suffix(".draft")
+        descriptor = _open_alone(draft)
+        with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
+            file.truncate()  # a killed process may have left something
             file.write(note)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(self.checkpoint_path)
+            draft.replace(self.checkpoint_path)
 
     def _outside_note(self) -> str | None:
         try:
@@ -482,6 +484,22 @@ class _Transaction:
         if self._connection.in_transaction:
             with suppress(driver.Error):  # what went wrong before is what the caller has to hear
                 self._connection.execute("ROLLBACK")
+
+
+def _open_alone(path: Path) -> int:
+    """Open a file that one process at a time writes and renames; the next one to come makes it anew."""
+    while True:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
 
 
 def _origin_of(signing_key: bytes) -> str:
