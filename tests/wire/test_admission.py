@@ -46,6 +46,36 @@ def test_connections_that_all_speak_make_room_oldest_first() -> None:
     assert door.arrive(NOISY, 4) == 1
 
 
+def test_a_flood_that_speaks_does_not_wash_out_a_caller_who_is_about_to() -> None:
+    door = admission(pending=8, pending_per_address=8)
+    for number in range(1, 8):
+        flooding = ip_address(f"192.0.2.{number + 10}")
+        door.arrive(flooding, number)
+        door.spoke(flooding, number)
+    door.arrive(CALLER, 8)  # and its first byte is on the way
+    assert door.arrive(ip_address("192.0.2.30"), 9) == 1
+
+
+def test_an_address_that_had_an_association_makes_room_last() -> None:
+    door = admission()
+    door.welcome(CALLER)
+    door.arrive(CALLER, 1)
+    door.spoke(CALLER, 1)
+    for number in range(2, 30):
+        flooding = ip_address(f"192.0.2.{number + 10}")
+        assert door.arrive(flooding, number) != 1
+        door.spoke(flooding, number)
+
+
+def test_a_welcome_address_makes_room_for_itself_and_before_those_that_speak_when_it_is_silent() -> None:
+    door = admission()
+    door.welcome(NOISY)
+    assert [door.arrive(NOISY, number) for number in (1, 2, 3, 4)] == [None, None, None, 1]
+    door.arrive(CALLER, 5)
+    door.spoke(CALLER, 5)
+    assert door.arrive(ip_address("192.0.2.3"), 6) == 2
+
+
 def test_associations_are_limited_in_total_and_for_each_address() -> None:
     door = admission()
     assert door.associate(NOISY)

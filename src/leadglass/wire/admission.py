@@ -5,13 +5,22 @@ many, the oldest connection that has said nothing makes room, taken from the
 address that has most of them; only when all have spoken, the oldest that is
 still shaking hands. So one address cannot keep another out, and a thousand
 silent connections cannot keep out one that speaks.
+
+Two things keep a flood that speaks (half a TLS handshake) from washing out a
+caller who is about to: a connection is not called silent before some others
+have come after it, and an address from which an association was accepted
+before makes room last.
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
+from typing import Final
 
 Address = IPv4Address | IPv6Address
+
+_WELCOME: Final = 4096
+"""addresses remembered as those of accepted associations; more than any archive has devices"""
 
 
 @dataclass(slots=True)
@@ -24,9 +33,18 @@ class _Waiting:
     def __len__(self) -> int:
         return len(self.silent) + len(self.spoken)
 
+    def silent_since(self, horizon: int) -> int | None:
+        """Give the oldest that has said nothing, if it came before ``horizon``."""
+        number = next(iter(self.silent), None)
+        return number if number is not None and number <= horizon else None
+
+    def oldest(self) -> int:
+        """Give the oldest."""
+        return min(next(iter(each)) for each in (self.silent, self.spoken) if each)
+
 
 class Admission:
-    """Counts connections and associations; connections are known by a number.
+    """Counts connections and associations; connections are known by a number that grows.
 
     Parameters
     ----------
@@ -45,7 +63,9 @@ class Admission:
         self._associations_per_address = associations_per_address
         self._waiting: dict[Address, _Waiting] = {}
         self._count = 0
+        self._newest = 0
         self._associated: Counter[Address] = Counter()
+        self._welcome: OrderedDict[Address, None] = OrderedDict()
 
     @property
     def pending(self) -> int:
@@ -62,9 +82,10 @@ class Admission:
         evicted: int | None = None
         own = self._waiting.get(address)
         if own is not None and len(own) >= self._pending_per_address:
-            evicted = self._evict(address, own)
+            evicted = self._evict(address, self._newest - self._pending_per_address // 2)
         elif self._count >= self._pending:
-            evicted = self._evict_noisiest()
+            evicted = self._evict_noisiest(self._newest - self._pending // 2)
+        self._newest = number
         self._waiting.setdefault(address, _Waiting()).silent[number] = None
         self._count += 1
         return evicted
@@ -103,11 +124,31 @@ class Admission:
         if self._associated[address] <= 0:
             del self._associated[address]
 
-    def _evict_noisiest(self) -> int:
-        address = max(self._waiting, key=lambda each: (len(self._waiting[each].silent), len(self._waiting[each])))
-        return self._evict(address, self._waiting[address])
+    def welcome(self, address: Address) -> None:
+        """Note that an association of this address was accepted: it is nobody's flood."""
+        self._welcome[address] = None
+        self._welcome.move_to_end(address)
+        if len(self._welcome) > _WELCOME:
+            self._welcome.popitem(last=False)
 
-    def _evict(self, address: Address, waiting: _Waiting) -> int:
-        number = next(iter(waiting.silent or waiting.spoken))
+    def _evict_noisiest(self, horizon: int) -> int:
+        def noise(each: Address) -> tuple[bool, bool, int, int, int]:
+            waiting = self._waiting[each]
+            silent = waiting.silent_since(horizon) is not None
+            return (
+                silent,
+                each not in self._welcome,
+                len(waiting.silent) if silent else 0,
+                len(waiting),
+                -waiting.oldest(),
+            )
+
+        return self._evict(max(self._waiting, key=noise), horizon)
+
+    def _evict(self, address: Address, horizon: int) -> int:
+        waiting = self._waiting[address]
+        number = waiting.silent_since(horizon)
+        if number is None:
+            number = waiting.oldest()
         self.leave(address, number)
         return number

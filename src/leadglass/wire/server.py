@@ -181,6 +181,8 @@ class DicomServer:
         number = self._numbers
         peer = Peer(address, port)
         evicted = self._admission.arrive(address, number)
+        if _has_spoken(connection):
+            self._admission.spoke(address, number)
         evicted_peer = None
         if evicted is not None and evicted in self._tasks:
             evicted_peer = self._peers[evicted]
@@ -295,6 +297,7 @@ class DicomServer:
         try:
             session = await self._decide(association, request)
             if session is not None:
+                self._admission.welcome(peer.address)
                 self._admission.leave(peer.address, number)
                 self._associated[number] = association
                 await self._serve(association, session)
@@ -378,6 +381,14 @@ def _with_tls(peer: Peer, association: ServerAssociation) -> Peer:
     if not isinstance(tls, ssl.SSLObject):
         return Peer(peer.address, peer.port, tls=True)
     return Peer(peer.address, peer.port, True, tls.getpeercert(binary_form=True), tls.version())  # noqa: FBT003
+
+
+def _has_spoken(connection: socket.socket) -> bool:
+    """Tell whether a first byte is there already, and leave it where it is."""
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return False
 
 
 async def _first_byte(connection: socket.socket) -> int | None:
