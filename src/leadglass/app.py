@@ -42,8 +42,8 @@ class App:
         self._given = Given.taken_from(os.environ) if given is None else given
         self._cost = cost
 
-    def ask_with(self, passphrases: Passphrases) -> None:
-        """Say where passphrases come from."""
+    def ask_with(self, passphrases: Passphrases | None) -> None:
+        """Say where passphrases come from; None when nobody can be asked."""
         self._given.passphrases = passphrases
 
     def initialise(self, data: Path, target: Target | None = None) -> bool:

@@ -108,6 +108,7 @@ class Desk:
         Misconfigured, BadInput, Busy, Corrupt
         """
         self._folder.require_ready()
+        self._keyring.expect(target.source)
         self.settle()
         with self._folder.using(), self._folder.changing_key():
             key = self._keyring.unlock()

@@ -155,6 +155,10 @@ class Keyring:
     def _sealed(self) -> Sealed:
         return self._find_sealed()
 
+    def expect(self, source: Source) -> None:
+        """Take note that the key is to come from there."""
+        self._given.expect(source)
+
     # --- reading --------------------------------------------------------------
 
     def envelope(self) -> Envelope | None:
@@ -225,7 +229,9 @@ class Keyring:
             self._settle_lock()
             return self.unlock(expected)
         self.folder.require_empty()
-        lock, secret = self._prepare(self._first(expected, target), None)
+        wanted = self._first(expected, target)
+        self._given.require_only(wanted.source)
+        lock, secret = self._prepare(wanted, None)
         now = self._now()
         key = ArchiveKey.new()
         self._put(Envelope.seal(key, secret, lock, Life(now, "", now)))
@@ -282,6 +288,7 @@ class Keyring:
         BadInput, Misconfigured, Corrupt
         """
         old = self.require_envelope()
+        self._given.expect(target.source)
         key = self.unlock()
         lock, secret = self._prepare(target, old.lock)
         is_left = old.lock == Lock(Source.FILE) != lock
@@ -303,6 +310,7 @@ class Keyring:
             When it is not the key of this archive.
         BadInput
         """
+        self._given.require_only(target.source)
         try:
             old = self.envelope()
         except LeadglassError:

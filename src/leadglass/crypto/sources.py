@@ -65,6 +65,7 @@ class Given:
     credentials: Path | None = None
     passphrases: Passphrases | None = None
     _last: bytes = field(default=b"", init=False)
+    _expected: frozenset[Source] = field(default=frozenset(), init=False)
 
     @classmethod
     def taken_from(cls, environment: MutableMapping[str, str]) -> "Given":
@@ -116,27 +117,34 @@ class Given:
         """Give the passphrase of a new archive; raises ``Misconfigured`` when nobody can be asked."""
         if self.passphrases is None:
             raise Misconfigured(_NOBODY)
-        return self.passphrases.ask("New passphrase")
+        text = self.passphrases.ask("New passphrase")
+        if self.passphrases.is_typed and self.passphrases.ask("The same again") != text:
+            raise Misconfigured("The two passphrases are not the same. Begin again.")
+        return text
 
     def remember(self, secret: bytes) -> None:
         """Take note of a new secret, so that nobody is asked for what is known."""
         self._last = secret
 
+    def expect(self, source: Source) -> None:
+        """Take note that the key is to come from there, so that a secret handed over for it is in order."""
+        self._expected = frozenset({source})
+
     def require_only(self, source: Source) -> None:
         """Refuse a secret that was handed over for another source."""
-        spoken = SPOKEN[source]
-        if self.variable is not None and source is not Source.ENVIRONMENT:
+        spoken, fine = SPOKEN[source], self._expected | {source}
+        if self.variable is not None and Source.ENVIRONMENT not in fine:
             raise Misconfigured(
                 f"The environment holds {VARIABLE}, but the key of this archive comes from {spoken}. Unset the "
                 "variable; or make it the source: leadglass key move --to environment"
             )
         credential = self._credential()
-        if credential is not None and credential.exists() and source is not Source.CREDENTIAL:
+        if credential is not None and credential.exists() and Source.CREDENTIAL not in fine:
             raise Misconfigured(
                 f"There is a credential {CREDENTIAL}, but the key of this archive comes from {spoken}. Take it out "
                 "of the unit; or make it the source: leadglass key move --to credential"
             )
-        if self.passphrases is not None and self.passphrases.is_given and source is not Source.PASSPHRASE:
+        if self.passphrases is not None and self.passphrases.is_given and Source.PASSPHRASE not in fine:
             raise Misconfigured(
                 f"A passphrase was given, but the key of this archive comes from {spoken}. Leave --passphrase-file "
                 "away; or make it the source: leadglass key passphrase"

@@ -15,8 +15,11 @@ if TYPE_CHECKING:  # names only: a help text must not wait for the parts to load
     from leadglass.archive.brake_desk import BrakeDesk
     from leadglass.audit.log import AuditLog
     from leadglass.config import Config
+    from leadglass.crypto.sources import Passphrases
     from leadglass.identity.devices import Devices
     from leadglass.jobs.queue import Queue
+    from leadglass.keydesk import Desk
+    from leadglass.keyring import Target
     from leadglass.policy.caller import Caller
 
 
@@ -79,13 +82,28 @@ class Ready:
 class Application(Protocol):
     """The verbs of the composition root."""
 
-    def initialise(self, data: Path) -> bool:
+    def ask_with(self, passphrases: "Passphrases | None") -> None:
+        """Say where passphrases come from; None when nobody can be asked."""
+        ...
+
+    def initialise(self, data: Path, target: "Target | None" = None) -> bool:
         """Make a data folder of an empty one; says whether anything was done.
+
+        Parameters
+        ----------
+        data : Path
+            The data folder.
+        target : Target, optional
+            What is to open its key; by default as the settings say, or a file in it.
 
         Raises
         ------
         Misconfigured, Busy
         """
+        ...
+
+    def keys(self, data: Path) -> "Desk":
+        """Give the desk where the key of a data folder is looked after."""
         ...
 
     def open(self, data: Path) -> AbstractContextManager[Opened]:

@@ -35,8 +35,21 @@ def named_data(context: click.Context, parameter: click.Parameter, value: Path |
     return value if before is None or is_typed else before
 
 
+_PASSPHRASE: Final = "leadglass.passphrase"  # noqa: S105 - a name
+"""Where ``--passphrase-file`` is kept until the application is made."""
+
+
+def remember_passphrase_file(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    """Keep where the passphrase is to be read."""
+    if value is not None:
+        context.meta[_PASSPHRASE] = value
+
+
 def data_option(command: F) -> F:
-    """Add ``--data DIR``."""
+    """Add ``--data DIR``, and ``--passphrase-file``, which is described where it may stand too: before the command."""
+    command = click.option(
+        "--passphrase-file", metavar="FILE", expose_value=False, hidden=True, callback=remember_passphrase_file
+    )(command)
     return click.option(
         "--data",
         type=click.Path(path_type=Path, file_okay=False),
@@ -62,8 +75,12 @@ def examples(*commands: str) -> str:
 
 def application_of(context: click.Context) -> Application:
     """Give the application the command works on."""
+    from leadglass.doors.cli.passphrases import passphrases  # a help text must not wait for cryptography to load
+
     make: Callable[[], Application] = context.find_root().obj
-    return make()
+    application = make()
+    application.ask_with(passphrases(context.meta.get(_PASSPHRASE)))
+    return application
 
 
 def study_uid(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:

@@ -15,6 +15,7 @@ from types import FrameType
 import click
 
 from leadglass.doors.cli.application import Ready, Wanted
+from leadglass.doors.cli.keyoptions import target_of, target_options
 from leadglass.doors.cli.options import ae_title, application_of, data_option, examples, json_option, named_data
 from leadglass.doors.cli.terminal import Terminal
 from leadglass.errors import BadInput
@@ -65,19 +66,37 @@ def _announce(terminal: Terminal, *, as_json: bool) -> Callable[[tuple[Ready, ..
 # --- init -----------------------------------------------------------------------
 
 
-@click.command("init", epilog=examples("leadglass init --data /srv/leadglass"))
+@click.command(
+    "init",
+    epilog=examples(
+        "leadglass init --data /srv/leadglass",
+        "leadglass init --key passphrase",
+        "leadglass init --key file --key-file /mnt/key/leadglass.key",
+        "leadglass key new --out unlock.key",
+        "leadglass init --key credential --key-file unlock.key  # then: systemd-creds encrypt",
+    ),
+)
+@target_options("--key", "--key-file", is_needed=False)
 @data_option
 @json_option
 @click.pass_context
-def init_command(context: click.Context, data: Path, *, as_json: bool) -> None:
+def init_command(
+    context: click.Context,
+    data: Path,
+    source: str | None,
+    file: Path | None,
+    new_passphrase_file: str | None,
+    *,
+    as_json: bool,
+) -> None:
     """Make keys, certificate authority and databases in an empty or new folder.
 
-    Keep a copy of DIR/keys elsewhere: without the archive key nothing that is
-    stored can ever be read.
+    Keep a copy of DIR/keys elsewhere, and a recovery copy (leadglass key
+    export): without the archive key nothing that is stored can ever be read.
     """
     terminal = Terminal()
     application = application_of(context)
-    made = application.initialise(data)
+    made = application.initialise(data, target_of(source, file, new_passphrase_file))
     with application.open(data) as opened:
         folder = opened.folder
     if as_json:
@@ -86,7 +105,8 @@ def init_command(context: click.Context, data: Path, *, as_json: bool) -> None:
     terminal.say(f"{folder} is initialised." if made else f"{folder} was initialised already; nothing was changed.")
     if made:
         terminal.tell(f"Keep a copy of {folder / 'keys'} in a safe place: without it nothing stored can be read.")
-        terminal.tell("Next: leadglass device add AE --address CIDR --allow echo,store")
+        terminal.tell("Next: leadglass key export --out FILE  # a recovery copy, to be kept elsewhere")
+        terminal.tell("      leadglass device add AE --address CIDR --allow echo,store")
         terminal.tell("      leadglass device enroll AE --out DIR")
         terminal.tell("      leadglass serve")
 
