@@ -81,6 +81,7 @@ class Recorder:
     failed: list[tuple[Peer, str]] = field(default_factory=list[tuple[Peer, str]])
     requested: list[tuple[Peer, AssociateRequest]] = field(default_factory=list[tuple[Peer, AssociateRequest]])
     messages: list[Message] = field(default_factory=list[Message])
+    begun_with: list[ServerAssociation] = field(default_factory=list[ServerAssociation])
     ends: list[str] = field(default_factory=list[str])
     changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -103,6 +104,11 @@ class Recorder:
             self.changed.notify_all()
         decision = accept_everything(request) if self.decide is None else self.decide(peer, request)
         return decision if isinstance(decision, Rejection) else (decision, self)
+
+    async def begun(self, association: ServerAssociation) -> None:
+        with self.changed:
+            self.begun_with.append(association)
+            self.changed.notify_all()
 
     async def message(self, association: ServerAssociation, message: Message) -> None:
         with self.changed:

@@ -234,6 +234,13 @@ def test_a_session_that_fails_ends_its_association_and_names_the_line_without_th
     assert "DOE" not in recorder.ends[0]
 
 
+def test_a_session_learns_that_its_association_is_open_before_anything_is_asked() -> None:
+    recorder = Recorder()
+    with serving(recorder) as served, Raw(served.port):
+        recorder.wait(lambda: len(recorder.begun_with) == 1)
+        assert recorder.messages == []
+
+
 def test_a_data_set_the_session_does_not_read_is_swallowed() -> None:
     async def answer_at_once(association: ServerAssociation, message: Message) -> None:
         command = message.command

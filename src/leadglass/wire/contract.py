@@ -70,6 +70,10 @@ class Acceptance:
 class Session(Protocol):
     """What answers one association."""
 
+    async def begun(self, association: "ServerAssociation") -> None:
+        """Learn that the association is open; called once, before its first request, and not if it never opened."""
+        ...
+
     async def message(self, association: "ServerAssociation", message: Message) -> None:
         """Work on one request; the next one comes when this has returned."""
         ...

@@ -32,6 +32,8 @@ _CANCELS: Final = 3
 """times a session is asked to stop before ``close`` no longer waits for it"""
 _REPORT_EVERY: Final = 60.0
 """seconds between two reports that connections of one address are being evicted"""
+_REPORTS_AT_ONCE: Final = 64
+"""such reports under way; who is evicted meanwhile is reported the next time"""
 _TLS_RECORD: Final = 0x16
 _ASSOCIATE_RQ: Final = 0x01
 
@@ -71,6 +73,7 @@ class DicomServer:
         self._associated: dict[int, ServerAssociation] = {}
         self._numbers = 0
         self._reported: dict[IPv4Address | IPv6Address, float] = {}
+        self._reports: set[asyncio.Task[None]] = set()
 
     @property
     def associations(self) -> int:
@@ -140,9 +143,10 @@ class DicomServer:
             # The session may be in the middle of its work: it gets a moment to see the abort, then it is cancelled.
             loop.call_later(min(1.0, self._limits.linger), self._tasks[number].cancel)
         for _ in range(_CANCELS):
-            if self._tasks:
-                await asyncio.wait(list(self._tasks.values()), timeout=self._limits.linger + 1.0)
-            for task in list(self._tasks.values()):
+            left = [*self._tasks.values(), *self._reports]
+            if left:
+                await asyncio.wait(left, timeout=self._limits.linger + 1.0)
+            for task in [*self._tasks.values(), *self._reports]:
                 task.cancel()
 
     # --- accepting ------------------------------------------------------------------
@@ -183,12 +187,11 @@ class DicomServer:
         evicted = self._admission.arrive(address, number)
         if _has_spoken(connection):
             self._admission.spoke(address, number)
-        evicted_peer = None
         if evicted is not None and evicted in self._tasks:
-            evicted_peer = self._peers[evicted]
             self._tasks[evicted].cancel()
+            self._report_eviction(self._peers[evicted])
         task = asyncio.get_running_loop().create_task(
-            self._connection(number, connection, peer, tls, evicted_peer), name=f"dicom-{number}"
+            self._connection(number, connection, peer, tls), name=f"dicom-{number}"
         )
         self._tasks[number] = task
         self._peers[number] = peer
@@ -201,14 +204,10 @@ class DicomServer:
 
         task.add_done_callback(gone)
 
-    async def _connection(
-        self, number: int, connection: socket.socket, peer: Peer, tls: ssl.SSLContext | None, evicted: Peer | None
-    ) -> None:
-        """Live one connection from its first to its last moment; first report the one that made room for it."""
+    async def _connection(self, number: int, connection: socket.socket, peer: Peer, tls: ssl.SSLContext | None) -> None:
+        """Live one connection from its first to its last moment."""
         association: ServerAssociation | None = None
         try:
-            if evicted is not None:
-                await self._report_eviction(evicted)
             if await self._handler.peer_connected(peer.address) is not None:
                 return
             association = await self._shake_hands(number, connection, peer, tls)
@@ -222,13 +221,19 @@ class DicomServer:
             if association is not None and association.link.transport is not None:
                 association.link.transport.abort()
 
-    async def _report_eviction(self, peer: Peer) -> None:
-        """Tell once a minute and address: a flood of connections must not become a flood of records."""
-        now = asyncio.get_running_loop().time()
-        self._reported = {who: when for who, when in self._reported.items() if now - when < _REPORT_EVERY}
-        if peer.address not in self._reported:
-            self._reported[peer.address] = now
-            await self._failed(peer, "too many connections without an association; the oldest silent ones are closed")
+    def _report_eviction(self, peer: Peer) -> None:
+        """Tell once a minute and address, and let nobody wait for it: a flood must not become a flood of records."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self._reported and now - next(iter(self._reported.values())) >= _REPORT_EVERY:
+            del self._reported[next(iter(self._reported))]  # a dict keeps its order: the oldest is first
+        if peer.address in self._reported or len(self._reports) >= _REPORTS_AT_ONCE:
+            return
+        self._reported[peer.address] = now
+        reason = "too many connections without an association; the oldest silent ones are closed"
+        report = loop.create_task(self._failed(peer, reason), name="dicom-eviction")
+        self._reports.add(report)
+        report.add_done_callback(self._reports.discard)
 
     # --- handshakes -------------------------------------------------------------------
 
@@ -338,6 +343,7 @@ class DicomServer:
     async def _serve(self, association: ServerAssociation, session: Session) -> None:
         """Give the session one request after the other until the association ends."""
         try:
+            await session.begun(association)
             while (message := await association.next_request()) is not None:
                 await session.message(association, message)
                 await message.discard()

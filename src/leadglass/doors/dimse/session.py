@@ -107,11 +107,19 @@ class DimseSession:
         if self._association is not None:
             await self._association.abort(REVOKED)
 
+    async def begun(self, association: ServerAssociation) -> None:
+        """Let reports come to the device over this association, when it negotiated that."""
+        self._association = association
+        if self._revoked:
+            await association.abort(REVOKED)
+            return
+        contexts = association.accepted(sop_classes.STORAGE_COMMITMENT_PUSH_MODEL, "scp")
+        if contexts:
+            self._line = Line(self._caller, association, contexts[0])
+            self._rooms.commitment.lines.add(self._line)
+
     async def message(self, association: ServerAssociation, message: Message) -> None:
         """Answer one request."""
-        if self._association is None:
-            self._association = association
-            self._open_line(association)
         if self._revoked:
             await association.abort(REVOKED)
             return
@@ -123,13 +131,6 @@ class DimseSession:
             await self._answer(association, message)
         finally:
             self._line.idle()
-
-    def _open_line(self, association: ServerAssociation) -> None:
-        """Let reports come to the device over this association, when it negotiated that."""
-        contexts = association.accepted(sop_classes.STORAGE_COMMITMENT_PUSH_MODEL, "scp")
-        if contexts:
-            self._line = Line(self._caller, association, contexts[0])
-            self._rooms.commitment.lines.add(self._line)
 
     async def _answer(self, association: ServerAssociation, message: Message) -> None:
         uid = message.context.abstract_syntax
