@@ -24,6 +24,9 @@ GIB: Final = 1024**3
 _PARTS: Final = 60
 """Parts of a window that are counted together: what was given is forgotten up to a sixtieth too late."""
 
+_TICK: Final = 0.001
+"""Seconds that nobody minds, and that are more than what rounding loses."""
+
 TELL_EVERY: Final = HOUR
 """Seconds between two records of one brake, at least; what was refused in between is counted in the next."""
 
@@ -106,8 +109,8 @@ _WORKSTATION: Final = brakes_of(
     listed_per_day=20_000,
     studies_per_hour=1_000,
     studies_per_day=3_000,
-    gib_per_hour=150,
-    gib_per_day=500,
+    gib_per_hour=200,
+    gib_per_day=1_000,
 )
 """A busy reading day: 100 patients with 20 priors listed and 10 fetched each, lists refreshed all day.
 ``config.Brakes`` says the reason for each number."""
@@ -345,7 +348,7 @@ class Usage:
     def _read(brake: Brake, gauge: Gauge, now: float, wanted: int = 1) -> Reading:
         age = max(0.0, now + brake.window / _PARTS - gauge.parts[0][0]) if gauge.parts else 0.0
         missing = gauge.used + wanted - brake.stop
-        free_in = max(0.0, gauge.freed_at(missing) + brake.window - now) if missing > 0 else 0.0
+        free_in = max(0.0, gauge.freed_at(missing) + brake.window - now) + _TICK if missing > 0 else 0.0
         return Reading(brake, gauge.used, age, free_in, gauge.refused)
 
 
