@@ -50,8 +50,12 @@ _GRACE: Final = 8.0
 _LAST: Final = 5.0
 """Seconds that work in threads gets after that, its association aborted; then the process ends without it."""
 
-_DESK: Final = 4
-"""Threads that decide who may come in: each decision takes some milliseconds."""
+_DESK: Final = 16
+"""Threads that decide who may come in: each waits some milliseconds for its record, and records that wait together
+share one sync."""
+
+_CLERK: Final = 4
+"""Threads that put on record who did not come in."""
 
 _TIDY: Final = 300.0
 """Seconds after which what is on record is signed, even when nothing more comes."""
@@ -133,10 +137,13 @@ async def _serve(
         stack.callback(core.close, 1.0)
         desk = Pool(_DESK, "desk")
         stack.callback(desk.close, 1.0)
+        clerk = Pool(_CLERK, "clerk")
+        stack.callback(clerk.close, 1.0)
         transcoder = stack.enter_context(closing(_transcoder(config)))
         refusals = stack.enter_context(closing(Refusals(parts.audit)))
         threads = Threads(core)
         admission = Threads(desk)
+        refusing = Threads(clerk)
         braking = _braking(parts)
         archive = stack.enter_context(
             closing(Archive(parts.vault, parts.audit, door="dimse", window=config.audit.window, braking=braking))
@@ -170,6 +177,7 @@ async def _serve(
             transcoder=transcoder,
             threads=threads,
             desk=admission,
+            clerk=refusing,
             settings=settings,
             commitment=commitment,
         )
@@ -194,7 +202,7 @@ async def _serve(
         finally:
             ending = asyncio.ensure_future(server.close(_GRACE))
             await asyncio.wait([ending], timeout=_GRACE + _LAST)
-            if left := threads.give_up() + admission.give_up():
+            if left := threads.give_up() + admission.give_up() + refusing.give_up():
                 LOG.warning("stopped in the middle of work", extra={"hops": left})
             await ending
             await _save_brakes(braking)

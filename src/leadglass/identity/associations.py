@@ -123,6 +123,10 @@ class Associations:
         self._ae_title = ae_title
         self._allowed = tuple(allowed_networks)
 
+    def may_speak(self, address: IpAddress | str) -> bool:
+        """Say whether a connection may go on to a protocol; nothing is recorded."""
+        return refuse_peer(address, self._allowed) is None
+
     def refuse_peer(self, address: IpAddress | str) -> str | None:
         """Say why a connection is closed before any protocol, and record it; None when it may go on."""
         reason = refuse_peer(address, self._allowed)

@@ -164,6 +164,7 @@ def build(
             transcoder=transcoder,
             threads=threads,
             desk=Threads(desk),
+            clerk=Threads(desk),
             settings=settings,
             commitment=commitment,
         )

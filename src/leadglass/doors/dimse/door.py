@@ -56,6 +56,9 @@ class DimseDoor:
     desk : Threads
         Where it is decided who may come in, and C-ECHO answered: apart, so
         that work at hand keeps nobody out.
+    clerk : Threads
+        Where those who did not come in are put on record: apart too, so that
+        a crowd of them, each waiting for the disk, keeps nobody out.
     settings : DimseSettings
         What the operator set.
     commitment : CommitmentService
@@ -71,11 +74,13 @@ class DimseDoor:
         transcoder: Transcodes,
         threads: Threads,
         desk: Threads,
+        clerk: Threads,
         settings: DimseSettings,
         commitment: CommitmentService,
     ) -> None:
         self._associations = associations
         self._desk = desk
+        self._clerk = clerk
         self._services = Services(settings.private_storage, settings.private_syntaxes)
         self._rooms = Rooms(
             archive,
@@ -106,11 +111,13 @@ class DimseDoor:
 
     async def peer_connected(self, address: IpAddress) -> str | None:
         """Say why a connection is closed before any protocol; None when it may go on."""
-        return await self._desk.run(self._associations.refuse_peer, address)
+        if self._associations.may_speak(address):
+            return None  # the usual answer, and it takes no thread
+        return await self._clerk.run(self._associations.refuse_peer, address)
 
     async def connection_failed(self, peer: Peer, reason: str) -> None:
         """Put a connection that came to nothing on record."""
-        await self._desk.run(self._associations.connection_failed, peer.address, reason)
+        await self._clerk.run(self._associations.connection_failed, peer.address, reason)
 
     async def association_requested(
         self, peer: Peer, request: AssociateRequest
