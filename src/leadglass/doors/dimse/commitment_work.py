@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from time import monotonic
 from typing import Final, Protocol
 
@@ -137,7 +138,9 @@ class CommitmentService:
         self._wake = asyncio.Event()
         self._working: dict[str, asyncio.Task[None]] = {}
         self._waiting: set[str] = set()
-        """Devices that could not be reached: a line of theirs is worth an attempt."""
+        """Devices that could not be reached: a new line of theirs is worth an attempt."""
+        self._called: set[str] = set()
+        """Those of them that opened one."""
         self._swept = 0.0
 
     def wake(self) -> None:
@@ -146,6 +149,8 @@ class CommitmentService:
 
     def _line_opened(self, owner: str) -> None:
         if owner in self._waiting:
+            self._waiting.discard(owner)
+            self._called.add(owner)
             self._wake.set()
 
     async def run(self) -> None:
@@ -177,9 +182,9 @@ class CommitmentService:
         if now - self._swept >= SWEEP or now < self._swept:
             await self._threads.run(self._queue.sweep, now)
             self._swept = now
-        for owner in [each for each in self._waiting if self.lines.of(each, "") is not None]:
-            self._waiting.discard(owner)
+        for owner in sorted(self._called):
             await self._threads.run(self._queue.hasten, JobKind.COMMITMENT, owner, now)
+            self._called.discard(owner)
         heads, later = await self._threads.run(self._queue.due, JobKind.COMMITMENT, now, frozenset(self._working))
         for owner, number in heads.items():
             if len(self._working) >= self._settings.reports:
@@ -206,13 +211,14 @@ class CommitmentService:
     async def _attempt(self, number: int) -> None:
         run, queue, now = self._threads.run, self._queue, self.clock()
         job = await run(queue.get, number)
+        pause = min(self._settings.pace.pause(job.attempts + 1), max(job.until - now, TROUBLE))
+        await run(queue.begin, number, now, pause)
         work, outcome = await run(queue.work, number)
         session, references = unpack(work)
         if now >= job.until:
             await self._give_up(job, session, f"Last: {job.note or 'it was never tried'}")
             return
-        pause = min(self._settings.pace.pause(job.attempts + 1), max(job.until - now, 0.0))
-        job = await run(queue.begin, number, now, pause)
+        job = replace(job, attempts=job.attempts + 1)
         caller = await run(self._callers, job.owner, session)
         if caller is None:
             await self._give_up(job, session, "The device is not enrolled any more.")
