@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadglass.wire import command_set
-from leadglass.wire.assembly import Assembler, CommandPart, DataPart, Fragmenter, fragment_size
+from leadglass.wire.assembly import Assembler, CommandPart, DataPart, Fragmenter, fragment_size, fragments
 from leadglass.wire.errors import ProtocolViolation
 from leadglass.wire.messages import CEchoRq, CStoreRq
 from leadglass.wire.pdu import PDV, PData, decode
@@ -69,6 +69,18 @@ def test_a_fragment_out_of_place_is_a_violation(fragments: list[PDV], wrong: str
         assembler.feed(each)
     with pytest.raises(ProtocolViolation, match=wrong):
         assembler.feed(bad)
+
+
+@given(data=st.binary(max_size=900), size=st.integers(1, 200).map(lambda number: 2 * number))
+def test_a_small_message_at_once_is_cut_as_in_parts(data: bytes, size: int) -> None:
+    parts: list[bytes | memoryview] = []
+    for block, is_command in ((RAW, True), (data, False)):
+        fragmenter = Fragmenter(1, size, command=is_command)
+        fragmenter.feed(block, parts)
+        fragmenter.finish(parts)
+    once: list[bytes | memoryview] = []
+    fragments(1, size, RAW, data, into=once)
+    assert b"".join(once) == b"".join(parts)
 
 
 def test_a_message_without_a_data_set_ends_with_its_command() -> None:

@@ -6,7 +6,7 @@ violation. A command set is gathered up to a limit, a data set never is.
 """
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass
 
 from leadglass.wire import command_set
@@ -154,3 +154,17 @@ class Fragmenter:
             into.append(piece)
             left -= len(piece)
         return len(header) + length
+
+
+def fragments(context_id: int, size: int, command: bytes, data: bytes, *, into: list[bytes | memoryview]) -> None:
+    """Cut a whole message, command set and data set, into PDUs of at most ``size`` bytes of it."""
+    for block, is_command in ((command, True), (data, False)):
+        fragmenter = Fragmenter(context_id, size, command=is_command)
+        fragmenter.feed(block, into)
+        fragmenter.finish(into)
+
+
+async def blocks(data: memoryview, size: int) -> AsyncGenerator[memoryview, None]:
+    """Give a data set in blocks of ``size`` bytes; an empty one as one empty block."""
+    for start in range(0, max(len(data), 1), size):
+        yield data[start : start + size]

@@ -8,11 +8,11 @@ from what it awaits, and always through ``ended``.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from typing import Final, Literal
 
 from leadglass.wire import command_set
-from leadglass.wire.assembly import Assembler, CommandPart, DataPart, Fragmenter, fragment_size
+from leadglass.wire.assembly import Assembler, CommandPart, DataPart, Fragmenter, blocks, fragment_size, fragments
 from leadglass.wire.contract import Acceptance, Handler, Implementation, Peer, Session
 from leadglass.wire.errors import AbortReason, AssociationAborted, ProtocolViolation
 from leadglass.wire.fsm import State
@@ -30,7 +30,7 @@ from leadglass.wire.machine import (
     ReleaseIndication,
     Side,
 )
-from leadglass.wire.messages import CCancelRq, Command, Request, is_pending
+from leadglass.wire.messages import CCancelRq, Command, Request, is_pending, status_of
 from leadglass.wire.pdu import (
     PDV,
     AssociateAccept,
@@ -171,9 +171,20 @@ class Association:
             if data is None:
                 self._link.send(batch)
             elif isinstance(data, bytes | bytearray | memoryview):
-                await self._send_data(context_id, batch, size, _blocks(memoryview(data), self._limits.write_batch))
+                await self._send_data(context_id, batch, size, blocks(memoryview(data), self._limits.write_batch))
             else:
                 await self._send_data(context_id, batch, size, data)
+            await self._link.drain()
+
+    async def send_all(self, context_id: int, messages: Iterable[tuple[Command, bytes]]) -> None:
+        """Send several small messages with their data sets in one write; raises as ``send``."""
+        if context_id not in self._contexts:
+            raise ValueError("This presentation context was not accepted.")
+        batch: list[bytes | memoryview] = []
+        for command, data in messages:
+            fragments(context_id, self._fragment_size, command_set.encode(command, has_data_set=True), data, into=batch)
+        async with self._sending:
+            self._link.send(batch)
             await self._link.drain()
 
     async def _send_data(
@@ -248,7 +259,7 @@ class Association:
             await self.send(context_id, command, data)
             while not final:
                 message = await self._reply(replies, timeout)
-                final = not is_pending(_status(message.command))
+                final = not is_pending(status_of(message.command))
                 if final:
                     self._calls.pop(command.message_id, None)
                 yield message
@@ -441,7 +452,7 @@ class Association:
         if replies.abandoned:
             if message.data is not None:
                 message.data.abandon()
-            if not is_pending(_status(message.command)):
+            if not is_pending(status_of(message.command)):
                 del self._calls[message_id]
             return
         replies.messages.append(message)
@@ -582,13 +593,3 @@ class ClientAssociation(Association):
         if self._link.ended is None:
             self._link.release()
         await self._link.closed
-
-
-def _status(command: Command) -> int:
-    status = getattr(command, "status", 0)
-    return status if isinstance(status, int) else 0
-
-
-async def _blocks(data: memoryview, size: int) -> AsyncGenerator[memoryview, None]:
-    for start in range(0, max(len(data), 1), size):
-        yield data[start : start + size]

@@ -79,6 +79,12 @@ class Status(IntEnum):
     UNRECOGNIZED_OPERATION = 0x0211
 
 
+def status_of(command: "Command") -> int:
+    """Give the status of a response; success for what has none."""
+    status = getattr(command, "status", 0)
+    return status if isinstance(status, int) else 0
+
+
 def is_pending(status: int) -> bool:
     """Tell whether more responses follow (PS3.7 C.1.3)."""
     return status in (Status.PENDING, Status.PENDING_OPTIONAL_KEYS_NOT_SUPPORTED)

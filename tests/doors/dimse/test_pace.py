@@ -1,7 +1,7 @@
 """What a query may cost others: slices, turns, patience, and an end when nobody waits for it."""
 
 import asyncio
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -80,11 +80,10 @@ class Bench:
     def answers(self, room: MemoryRoom, pace: Pace) -> Answers:
         return Answers(Archive(room, self.audit, door="test"), CALLER, QUESTION, pace, self.cancelled.is_set)
 
-    async def statuses(self, room: MemoryRoom, turns: asyncio.Semaphore, pace: Pace) -> list[Status]:
-        """Ask, and give the statuses of the responses."""
-        archive = Archive(room, self.audit, door="test")
-        answers = find(
-            archive,
+    def find(self, room: MemoryRoom, turns: asyncio.Semaphore, pace: Pace) -> AsyncIterator[tuple[Status, list[bytes]]]:
+        """Ask."""
+        return find(
+            Archive(room, self.audit, door="test"),
             CALLER,
             QUESTION,
             threads=self.threads,
@@ -93,7 +92,10 @@ class Bench:
             ae_title="LEADGLASS",
             cancelled=self.cancelled.is_set,
         )
-        return [status async for status, _ in answers]
+
+    async def statuses(self, room: MemoryRoom, turns: asyncio.Semaphore, pace: Pace) -> list[Status]:
+        """Ask, and give the statuses of the responses."""
+        return [status async for status, _ in self.find(room, turns, pace)]
 
 
 @pytest.fixture
@@ -109,6 +111,21 @@ def test_a_slice_ends_between_two_rows_although_nothing_matched(bench: Bench) ->
     assert (page.answers, page.is_last, room.rows) == ([], False, 10)
     answers.page("LEADGLASS")
     assert room.rows == 20
+
+
+def test_answers_leave_a_few_at_a_time_and_none_after_a_cancel(bench: Bench) -> None:
+    room = EndlessRoom(bench.clock, matches=1)
+
+    async def asked() -> list[int]:
+        groups: list[int] = []
+        async for status, matches in bench.find(room, asyncio.Semaphore(1), Pace(page=40, clock=Clock())):
+            if status is Status.PENDING:
+                groups.append(len(matches))
+            if len(groups) == 5:
+                bench.cancelled.set()
+        return groups
+
+    assert asyncio.run(asked()) == [16, 16, 8, 16, 16]
 
 
 def test_a_query_that_works_too_long_without_a_match_is_out_of_resources(bench: Bench) -> None:

@@ -2,7 +2,8 @@
 
 Rule 1. Matches are fetched and encoded a page at a time, in a thread, and the
 next page is fetched only when the last one is on its way. Rule 2. A C-CANCEL,
-and the loss of the association, is seen between any two rows. Rule 3. Only a
+and the loss of the association, is seen between any two rows that are looked
+for, and between any two writes; a write has a few rows. Rule 3. Only a
 few queries work at one time, each for a slice and then the next: the others
 wait without a thread. One that works long without a match is ended. Rule 4. A
 caller that the archive slows waits between its pages, without a thread and
@@ -18,7 +19,7 @@ from asyncio import Semaphore, sleep
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from time import monotonic
-from typing import cast
+from typing import Final, cast
 
 from leadglass.archive.archive import Archive
 from leadglass.archive.braking import Found
@@ -81,6 +82,10 @@ class Pace:
     slice: float = 0.25
     patience: float = 120.0
     clock: Callable[[], float] = monotonic
+
+
+TOGETHER: Final = 16
+"""Answers of one write: the client is woken once for them, not sixteen times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +213,8 @@ async def find(
     pace: Pace,
     ae_title: str,
     cancelled: Callable[[], bool],
-) -> AsyncIterator[tuple[Status, bytes | None]]:
-    """Answer a question: each match as a pending status with its identifier, then the final status.
+) -> AsyncIterator[tuple[Status, list[bytes]]]:
+    """Answer a question: matches, a few at a time, as a pending status with their identifiers; then the final status.
 
     Parameters
     ----------
@@ -236,16 +241,16 @@ async def find(
     while True:
         async with turns:
             if cancelled():
-                yield Status.CANCEL, None
+                yield Status.CANCEL, []
                 return
             page = await threads.run(answers.page, ae_title)
         if page.delay:
             await sleep(page.delay)
-        for identifier in page.answers:
+        for start in range(0, len(page.answers), TOGETHER):
             if cancelled():
                 break
-            yield answers.pending, identifier
+            yield answers.pending, page.answers[start : start + TOGETHER]
         else:
             if page.is_last:
-                yield Status.SUCCESS, None
+                yield Status.SUCCESS, []
                 return

@@ -244,9 +244,13 @@ class DimseSession:
                 ae_title=settings.ae_title,
                 cancelled=lambda: association.cancelled(request.message_id),
             )
-            async for status, match in answers:
-                self._counts.matches += match is not None
-                await association.send(context.id, request.response(status), match)
+            async for status, matches in answers:
+                self._counts.matches += len(matches)
+                response = request.response(status)
+                if matches:
+                    await association.send_all(context.id, ((response, match) for match in matches))
+                else:
+                    await association.send(context.id, response)
         except AssociationAborted:
             raise
         except LeadglassError as error:
