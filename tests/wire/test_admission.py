@@ -24,7 +24,7 @@ def test_the_oldest_silent_connection_of_an_address_makes_room_for_its_next_one(
 def test_a_connection_that_speaks_outlives_the_silent_ones() -> None:
     door = admission()
     door.arrive(NOISY, 1)
-    door.spoke(NOISY, 1)
+    door.spoke(1)
     door.arrive(NOISY, 2)
     door.arrive(NOISY, 3)
     assert door.arrive(NOISY, 4) == 2
@@ -42,7 +42,7 @@ def test_connections_that_all_speak_make_room_oldest_first() -> None:
     door = admission()
     for number in (1, 2, 3):
         door.arrive(NOISY, number)
-        door.spoke(NOISY, number)
+        door.spoke(number)
     assert door.arrive(NOISY, 4) == 1
 
 
@@ -51,7 +51,7 @@ def test_a_flood_that_speaks_does_not_wash_out_a_caller_who_is_about_to() -> Non
     for number in range(1, 8):
         flooding = ip_address(f"192.0.2.{number + 10}")
         door.arrive(flooding, number)
-        door.spoke(flooding, number)
+        door.spoke(number)
     door.arrive(CALLER, 8)  # and its first byte is on the way
     assert door.arrive(ip_address("192.0.2.30"), 9) == 1
 
@@ -60,11 +60,11 @@ def test_an_address_that_had_an_association_makes_room_last() -> None:
     door = admission()
     door.welcome(CALLER)
     door.arrive(CALLER, 1)
-    door.spoke(CALLER, 1)
+    door.spoke(1)
     for number in range(2, 30):
         flooding = ip_address(f"192.0.2.{number + 10}")
         assert door.arrive(flooding, number) != 1
-        door.spoke(flooding, number)
+        door.spoke(number)
 
 
 def test_a_welcome_address_makes_room_for_itself_and_before_those_that_speak_when_it_is_silent() -> None:
@@ -72,7 +72,7 @@ def test_a_welcome_address_makes_room_for_itself_and_before_those_that_speak_whe
     door.welcome(NOISY)
     assert [door.arrive(NOISY, number) for number in (1, 2, 3, 4)] == [None, None, None, 1]
     door.arrive(CALLER, 5)
-    door.spoke(CALLER, 5)
+    door.spoke(5)
     assert door.arrive(ip_address("192.0.2.3"), 6) == 2
 
 
@@ -104,9 +104,10 @@ def test_the_counts_are_right_whatever_happens(steps: list[tuple[str, int, int]]
         elif inside:
             chosen = sorted(inside)[which % len(inside)]
             if step == "spoke":
-                door.spoke(ip_address(inside[chosen]), chosen)
+                door.spoke(chosen)
             else:
-                door.leave(ip_address(inside.pop(chosen)), chosen)
+                del inside[chosen]
+                door.leave(chosen)
         assert door.pending == len(inside) <= 4
         for each in set(inside.values()):
             assert list(inside.values()).count(each) <= 3

@@ -1,8 +1,8 @@
 """Who may wait at the door: connections without an association, and how many associations there may be.
 
 Rule: a newcomer is never refused because others are silent. When there are too
-many, the oldest connection that has said nothing makes room, taken from the
-address that has most of them; only when all have spoken, the oldest that is
+many, one of the oldest that have said nothing makes room, that of the address
+with most connections; only when all have spoken, the oldest that is
 still shaking hands. So one address cannot keep another out, and a thousand
 silent connections cannot keep out one that speaks.
 
@@ -13,11 +13,16 @@ before makes room last.
 """
 
 from collections import Counter, OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
 from typing import Final
 
 Address = IPv4Address | IPv6Address
+
+_CHOICE: Final = 32
+"""oldest connections among which the noisiest address is looked for: it is done for each newcomer of a flood"""
 
 _WELCOME: Final = 4096
 """addresses remembered as those of accepted associations; more than any archive has devices"""
@@ -27,20 +32,18 @@ _WELCOME: Final = 4096
 class _Waiting:
     """Connections of one address, oldest first (a dict keeps its order)."""
 
+    address: Address
+    is_welcome: bool
     silent: dict[int, None] = field(default_factory=dict[int, None])
     spoken: dict[int, None] = field(default_factory=dict[int, None])
 
     def __len__(self) -> int:
         return len(self.silent) + len(self.spoken)
 
-    def silent_since(self, horizon: int) -> int | None:
-        """Give the oldest that has said nothing, if it came before ``horizon``."""
-        number = next(iter(self.silent), None)
-        return number if number is not None and number <= horizon else None
-
-    def oldest(self) -> int:
-        """Give the oldest."""
-        return min(next(iter(each)) for each in (self.silent, self.spoken) if each)
+    @property
+    def noise(self) -> tuple[bool, int]:
+        """What makes a connection of this address go before another's."""
+        return (not self.is_welcome, len(self))
 
 
 class Admission:
@@ -62,7 +65,8 @@ class Admission:
         self._associations = associations
         self._associations_per_address = associations_per_address
         self._waiting: dict[Address, _Waiting] = {}
-        self._count = 0
+        self._silent: dict[int, _Waiting] = {}
+        self._spoken: dict[int, _Waiting] = {}
         self._newest = 0
         self._associated: Counter[Address] = Counter()
         self._welcome: OrderedDict[Address, None] = OrderedDict()
@@ -70,7 +74,7 @@ class Admission:
     @property
     def pending(self) -> int:
         """Connections without an association."""
-        return self._count
+        return len(self._silent) + len(self._spoken)
 
     @property
     def associations(self) -> int:
@@ -82,31 +86,30 @@ class Admission:
         evicted: int | None = None
         own = self._waiting.get(address)
         if own is not None and len(own) >= self._pending_per_address:
-            evicted = self._evict(address, self._newest - self._pending_per_address // 2)
-        elif self._count >= self._pending:
-            evicted = self._evict_noisiest(self._newest - self._pending // 2)
+            evicted = _first(own.silent, self._newest - self._pending_per_address // 2)
+            evicted = _first(own.spoken or own.silent) if evicted is None else evicted
+        elif self.pending >= self._pending:
+            evicted = self._noisiest(self._newest - self._pending // 2)
+        if evicted is not None:
+            self._forget(evicted)
+        waiting = self._waiting.setdefault(address, _Waiting(address, address in self._welcome))
+        waiting.silent[number] = None
+        self._silent[number] = waiting
         self._newest = number
-        self._waiting.setdefault(address, _Waiting()).silent[number] = None
-        self._count += 1
         return evicted
 
-    def spoke(self, address: Address, number: int) -> None:
+    def spoke(self, number: int) -> None:
         """Note that a connection has sent its first byte."""
-        waiting = self._waiting.get(address)
-        if waiting is not None and number in waiting.silent:
+        waiting = self._silent.pop(number, None)
+        if waiting is not None:
             del waiting.silent[number]
             waiting.spoken[number] = None
+            self._spoken[number] = waiting
 
-    def leave(self, address: Address, number: int) -> None:
+    def leave(self, number: int) -> None:
         """Note that a connection is gone or has become an association."""
-        waiting = self._waiting.get(address)
-        if waiting is None or (number not in waiting.silent and number not in waiting.spoken):
-            return
-        waiting.silent.pop(number, None)
-        waiting.spoken.pop(number, None)
-        self._count -= 1
-        if not waiting:
-            del self._waiting[address]
+        if number in self._silent or number in self._spoken:
+            self._forget(number)
 
     def associate(self, address: Address) -> bool:
         """Count an association; say no when there are too many."""
@@ -130,25 +133,26 @@ class Admission:
         self._welcome.move_to_end(address)
         if len(self._welcome) > _WELCOME:
             self._welcome.popitem(last=False)
+        if address in self._waiting:
+            self._waiting[address].is_welcome = True
 
-    def _evict_noisiest(self, horizon: int) -> int:
-        def noise(each: Address) -> tuple[bool, bool, int, int, int]:
-            waiting = self._waiting[each]
-            silent = waiting.silent_since(horizon) is not None
-            return (
-                silent,
-                each not in self._welcome,
-                len(waiting.silent) if silent else 0,
-                len(waiting),
-                -waiting.oldest(),
-            )
+    def _noisiest(self, horizon: int) -> int:
+        """Choose among the oldest: those that are silent, if they have been for a while, else those that spoke."""
+        if _first(self._silent, horizon) is not None:
+            oldest = [each for each in islice(self._silent.items(), _CHOICE) if each[0] <= horizon]
+        else:
+            oldest = list(islice((self._spoken or self._silent).items(), _CHOICE))
+        return max(oldest, key=lambda each: each[1].noise)[0]
 
-        return self._evict(max(self._waiting, key=noise), horizon)
+    def _forget(self, number: int) -> None:
+        waiting = self._silent.pop(number, None) or self._spoken.pop(number)
+        waiting.silent.pop(number, None)
+        waiting.spoken.pop(number, None)
+        if not len(waiting):
+            del self._waiting[waiting.address]
 
-    def _evict(self, address: Address, horizon: int) -> int:
-        waiting = self._waiting[address]
-        number = waiting.silent_since(horizon)
-        if number is None:
-            number = waiting.oldest()
-        self.leave(address, number)
-        return number
+
+def _first(numbers: Iterable[int], horizon: int | None = None) -> int | None:
+    """Give the first of them, if it came before ``horizon``."""
+    number = next(iter(numbers), None)
+    return number if number is not None and (horizon is None or number <= horizon) else None

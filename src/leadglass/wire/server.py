@@ -186,7 +186,7 @@ class DicomServer:
         peer = Peer(address, port)
         evicted = self._admission.arrive(address, number)
         if _has_spoken(connection):
-            self._admission.spoke(address, number)
+            self._admission.spoke(number)
         if evicted is not None and evicted in self._tasks:
             self._tasks[evicted].cancel()
             self._report_eviction(self._peers[evicted])
@@ -198,7 +198,7 @@ class DicomServer:
 
         def gone(_: asyncio.Task[None]) -> None:
             # Here and not in the task, because a task that is cancelled before its first step never runs.
-            self._admission.leave(address, number)
+            self._admission.leave(number)
             connection.close()
             del self._tasks[number], self._peers[number]
 
@@ -253,7 +253,7 @@ class DicomServer:
         if first is None:
             await self._failed(peer, "the peer closed the connection without sending anything")
             return None
-        self._admission.spoke(peer.address, number)
+        self._admission.spoke(number)
         if tls is not None and first != _TLS_RECORD:
             dicom = first == _ASSOCIATE_RQ
             await self._failed(peer, "plain DICOM on the port for TLS" if dicom else "the peer does not speak TLS")
@@ -303,7 +303,7 @@ class DicomServer:
             session = await self._decide(association, request)
             if session is not None:
                 self._admission.welcome(peer.address)
-                self._admission.leave(peer.address, number)
+                self._admission.leave(number)
                 self._associated[number] = association
                 await self._serve(association, session)
                 await asyncio.shield(closed)
