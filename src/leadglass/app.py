@@ -118,7 +118,7 @@ class App:
         folder.check_writable()
         config = settings_file.load(folder.path)
         keep_memory_private()
-        with folder.serving(), self._unlocked(folder, config) as parts:
+        with self._unlocked(folder, config) as parts, folder.serving():
             from leadglass import serving  # only here: no other command waits for asyncio and the doors to load
 
             serving.run(parts, wanted, ready, warn)

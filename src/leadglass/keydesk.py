@@ -76,6 +76,15 @@ class Desk:
         self._caller = caller
         self._recording = recording
 
+    def require_ready(self, *, key: bool = True) -> None:
+        """Refuse a folder that is not ours or not whole, before anybody is asked for anything.
+
+        Raises
+        ------
+        Misconfigured
+        """
+        self._folder.require_ready(key=key)
+
     def settle(self) -> str:
         """Finish or undo what a crash left over; says what it was, or nothing.
 

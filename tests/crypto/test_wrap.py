@@ -61,7 +61,7 @@ def test_a_key_file_is_never_replaced(tmp_path: Path) -> None:
 
 
 def test_a_missing_key_file_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match="Put it back"):
+    with pytest.raises(Misconfigured, match="Restore it"):
         ArchiveKey.load(tmp_path / "key")
 
 

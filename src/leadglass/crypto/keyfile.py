@@ -126,21 +126,19 @@ def read_private(path: Path, what: str, *, credential: bool = False, most: int =
         # A pipe must not keep us waiting before it is seen to be one.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | follow)
     except FileNotFoundError:
-        raise Misconfigured(
-            f"{what} {path} is missing. Restore it from your backup, or mount where it lies."
-        ) from None
+        raise Misconfigured(f"{what} {path} is missing. Restore it from your backup, or mount where it lies.") from None
     except OSError as error:
         link = f"{path} is a symbolic link. Put the file itself there." if path.is_symlink() else ""
         raise Misconfigured(
             link or f"{what} {path} cannot be read: {error.strerror}. Run as the user it belongs to."
         ) from error
-    with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(descriptor)
-        require_own(path, status, others=0o007 if credential else 0o077)
-        try:
-            return stream.read(most)
-        except OSError as error:
-            raise Misconfigured(f"{what} {path} cannot be read: {error.strerror}. Check the disk.") from error
+    try:
+        require_own(path, os.fstat(descriptor), others=0o007 if credential else 0o077)
+        return os.read(descriptor, most)
+    except OSError as error:
+        raise Misconfigured(f"{what} {path} cannot be read: {error.strerror}. Check the disk.") from error
+    finally:
+        os.close(descriptor)
 
 
 def require_own(path: Path, status: os.stat_result, *, others: int = 0o077) -> None:

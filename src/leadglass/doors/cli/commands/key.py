@@ -64,8 +64,13 @@ def _say(facts: "KeyFacts", terminal: Terminal, *, as_json: bool = False) -> Non
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", required=True, help="The file to make."
 )
-def key_new(out: Path) -> None:
-    """Make a secret for the environment or the credential store. It opens nothing until key move names it."""
+@data_option
+def key_new(out: Path, data: Path) -> None:
+    """Make a secret for the environment or the credential store.
+
+    It opens nothing until key move, or init, names it.
+    """
+    del data  # every command takes it; a secret belongs to no archive yet
     from leadglass.crypto import keyfile
 
     keyfile.create(out.expanduser(), keyfile.new_key())
@@ -97,11 +102,13 @@ def key_move(
 
 
 def _move(context: click.Context, data: Path, source: str, file: Path | None, new_passphrase_file: str | None) -> None:
+    desk = application_of(context).keys(data)
+    desk.require_ready()
     target = target_of(source, file, new_passphrase_file)
     if target is None:
         raise click.UsageError("Name what is to open the key.")
     terminal = Terminal()
-    _say(application_of(context).keys(data).move(target), terminal)
+    _say(desk.move(target), terminal)
     terminal.tell(_AFTER.get(source, ""))
 
 
@@ -181,6 +188,7 @@ def key_export(
 
     terminal = Terminal()
     desk = application_of(context).keys(data)
+    desk.require_ready()
     passphrase = "" if paper else new_passphrase(recovery_passphrase_file, "Passphrase of the recovery copy")
     text = desk.export(out, passphrase)
     if out is None:
@@ -213,11 +221,13 @@ def key_import(
     from leadglass.doors.cli.passphrases import known_passphrase
     from leadglass.keyring import Target
 
+    desk = application_of(context).keys(data)
+    desk.require_ready(key=False)
     target = target_of(source, file, new_passphrase_file) or Target()
     terminal = Terminal()
 
     def passphrase() -> str:
         return known_passphrase(recovery_passphrase_file, "Passphrase of the recovery copy")
 
-    _say(application_of(context).keys(data).restore(copy, passphrase, target), terminal)
+    _say(desk.restore(copy, passphrase, target), terminal)
     terminal.tell("Look through it now: leadglass fsck")
