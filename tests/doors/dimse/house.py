@@ -178,13 +178,17 @@ def build(
             _, tls_port = await server.listen("127.0.0.1", 0, server_context(certificate, folder / "ca.pem"))
             return server, port, tls_port
 
+        async def begin_work() -> asyncio.Task[None]:
+            return asyncio.create_task(commitment.run())
+
         async def end() -> None:
             watch.cancel()
             work.cancel()
+            await asyncio.wait([work], timeout=5)
             await server.close(2.0)
 
         watch = asyncio.run_coroutine_threadsafe(door.keep_watch(), loop)
-        work = asyncio.run_coroutine_threadsafe(commitment.run(), loop)
+        work = asyncio.run_coroutine_threadsafe(begin_work(), loop).result(20)
         server, port, tls_port = asyncio.run_coroutine_threadsafe(begin(), loop).result(20)
         try:
             yield House(
