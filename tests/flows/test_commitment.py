@@ -1,5 +1,6 @@
 """Storage Commitment against a real server process: Orthanc asks for it, and a kill in between loses nothing."""
 
+import socket
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, cast
@@ -75,6 +76,7 @@ def test_orthanc_asks_for_commitment_and_is_told(stranger: Orthanc, ct: Sample, 
 
 
 def test_a_server_that_is_killed_after_its_promise_keeps_it(lead: Leadglass, ct: Sample) -> None:
+    assert lead.cli("commitment", "list").err.strip() == "No device waits for a report."
     lead.do("import", ct.path)
     port = free_port()
     lead.device("CT1", allow="commit", plaintext=True, port=port)
@@ -85,6 +87,9 @@ def test_a_server_that_is_killed_after_its_promise_keeps_it(lead: Leadglass, ct:
         doors.process.wait()
     (waiting,) = json_objects(lead.do("commitment", "list", "--json"))
     assert (waiting["device"], waiting["transaction_uid"], waiting["state"]) == ("CT1", asked.TransactionUID, "open")
+    shown = lead.do("commitment", "list")
+    assert asked.TransactionUID in shown
+    assert "open" in shown
     with reporting("CT1", port) as reports, lead.serve():
         report = reports.wait()
         assert report.transaction == UID(asked.TransactionUID)
@@ -99,13 +104,18 @@ def test_a_server_that_is_killed_after_its_promise_keeps_it(lead: Leadglass, ct:
     assert reasons[-2:] == ["decided", "reported"]
 
 
-def test_the_command_line_lists_what_waits_and_nothing_when_nothing_does(lead: Leadglass, ct: Sample) -> None:
-    assert lead.cli("commitment", "list").err.strip() == "No device waits for a report."
-    lead.device("CT1", allow="commit", plaintext=True)
-    with lead.serve() as doors:
-        asked = request([(ct.sop_class_uid, ct.sop_instance_uid)], "1.2.3.99")
-        assert ask_once(Way(doors.plain[1], "CT1"), asked) == 0x0000
-        wait_until(lambda: "associates again" in lead.do("commitment", "list", "--json"), "it waits")
-    shown = lead.do("commitment", "list")
-    assert "1.2.3.99" in shown
-    assert "CT1" in shown
+def test_a_server_that_is_stopped_in_the_middle_of_a_report_ends_and_reports_after_its_next_start(
+    lead: Leadglass, ct: Sample
+) -> None:
+    port = free_port()
+    lead.device("CT1", allow="commit", plaintext=True, port=port)
+    with socket.create_server(("127.0.0.1", port)) as silent:
+        with lead.serve() as doors:
+            asked = request([(ct.sop_class_uid, ct.sop_instance_uid)])
+            assert ask_once(Way(doors.plain[1], "CT1"), asked) == 0x0000
+            silent.settimeout(30)
+            hanging, _ = silent.accept()
+        hanging.close()
+    assert "Traceback" not in lead.log.read_text()
+    with reporting("CT1", port) as reports, lead.serve():
+        assert reports.wait().failed == {ct.sop_instance_uid: 0x0112}
