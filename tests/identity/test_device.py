@@ -193,3 +193,12 @@ def test_whatever_is_typed_is_refused_in_a_plain_sentence(
     with pytest.raises(BadInput) as refused:
         Device.parse(ae_title, [address], [word], plaintext=True, until=until, host=host, port=104)
     assert refused.value.message.isprintable()
+
+
+def test_bulk_has_a_reason_in_one_line_and_no_last_day_without_it() -> None:
+    for reason, until in (("", "2027-03-31"), ("two\nlines", None), ("x" * 201, None), ("export", "soon")):
+        with pytest.raises(BadInput):
+            Device.parse("NIGHT", ["10.1.2.3"], ["find"], bulk=reason, bulk_until=until)
+    ended = Device.parse("NIGHT", ["10.1.2.3"], ["find"], bulk="export", bulk_until="2026-01-01")
+    with pytest.raises(BadInput):
+        ended.check_new(date(2026, 1, 2))

@@ -1,7 +1,7 @@
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from leadglass.crypto.database import open_sealed
 from leadglass.errors import BadInput, Conflict, Denied, Misconfigured, NotHere
 from leadglass.identity.device import Device
 from leadglass.identity.devices import Devices
+from leadglass.identity.named import caller_named, grants_of
 from leadglass.policy.action import DEVICE_ACTIONS, Action
 from tests.callers import device as a_device
 from tests.callers import everything
@@ -177,3 +178,34 @@ def test_nothing_of_a_device_is_readable_on_disk(house: House) -> None:
     for each in house.folder.glob("identity.db*"):
         assert b"SECRETSCANNER" not in each.read_bytes()
         assert stat.S_IMODE(each.stat().st_mode) & 0o077 == 0
+
+
+# --- bulk -----------------------------------------------------------------------
+
+
+def test_bulk_is_kept_with_its_reason_and_last_day_and_on_record(house: House) -> None:
+    house.devices.add(
+        everything(), Device.parse("NIGHT", ["10.1.2.3"], ["find"], bulk="export", bulk_until="2099-12-31")
+    )
+    device = house.devices.get("NIGHT")
+    assert (device.bulk, str(device.bulk_until)) == ("export", "2099-12-31")
+    assert caller_named("NIGHT", house.devices).grants[0].bulk
+    said = [record.event.detail for record in house.log.records()][-1]
+    assert (said["bulk"], said["bulk_until"]) == ("export", "2099-12-31")
+
+
+def test_bulk_goes_when_a_device_is_changed_without_it_or_removed(house: House) -> None:
+    bulk = Device.parse("NIGHT", ["10.1.2.3"], ["find"], bulk="export")
+    plain = Device.parse("NIGHT", ["10.1.2.3"], ["find"])
+    house.devices.add(everything(), bulk)
+    house.devices.add(everything(), plain, replace=True)
+    assert not house.devices.get("NIGHT").bulk
+    house.devices.add(everything(), bulk, replace=True)
+    house.devices.remove(everything(), "NIGHT")
+    house.devices.add(everything(), plain)
+    assert not caller_named("NIGHT", house.devices).grants[0].bulk
+
+
+def test_bulk_ends_after_its_last_day() -> None:
+    device = Device.parse("NIGHT", ["10.1.2.3"], ["find"], bulk="export", bulk_until="2026-11-30")
+    assert [grants_of(device, date(2026, month, 30))[0].bulk for month in (10, 11, 12)] == [True, True, False]
