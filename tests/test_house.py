@@ -54,6 +54,7 @@ def test_the_layering_holds_as_it_is(copy: Path) -> None:
         ("doors/dimse", "leadglass.vault"),
         ("doors/cli", "leadglass.vault"),
         ("archive", "leadglass.vault"),
+        ("jobs", "leadglass.vault"),
         ("policy", "leadglass.archive"),
         ("wire", "leadglass.dicom"),
         ("dicom", "leadglass.policy"),
