@@ -187,7 +187,7 @@ def test_only_what_was_granted_is_accepted_and_the_rest_is_on_record(house: Hous
 
 def test_a_class_that_is_no_storage_is_not_supported_for_anybody(house: House) -> None:
     way = house.lane("WS1", EVERYTHING)
-    with association(way, [("1.2.840.10008.1.20.1", UNCOMPRESSED), ("1.2.3.4.5", UNCOMPRESSED)]) as assoc:
+    with association(way, [("1.2.840.10008.3.1.2.3.3", UNCOMPRESSED), ("1.2.3.4.5", UNCOMPRESSED)]) as assoc:
         assert [context.result for context in assoc.rejected_contexts] == [0x03, 0x03]
 
 
