@@ -13,13 +13,18 @@ from pydicom.dataset import Dataset
 
 from leadglass.app import App
 from leadglass.audit.event import Outcome
-from leadglass.crypto.database import open_sealed
+from leadglass.crypto.database import driver, open_sealed
 from leadglass.crypto.sealed import CHUNK, TAG
 from tests.hostile.book import Book
 from tests.hostile.plain import Plain
 from tests.keys import archive_key
 
 _DRAFTS: Final = (".draft", ".new", ".tmp")
+
+
+def open_database(data: Path, name: str) -> "driver.Connection":
+    """Open one of the archive's databases beside it."""
+    return open_sealed(data / f"{name}.db", archive_key(data).derive(f"{name} database"))
 
 
 def check_folder(data: Path, book: Book) -> int:
@@ -46,7 +51,7 @@ def check_folder(data: Path, book: Book) -> int:
 
 def _check_rows(data: Path, book: Book) -> int:
     """Compare rows with the book, and files with rows."""
-    connection = open_sealed(data / "index.db", archive_key(data).derive("index database"))
+    connection = open_database(data, "index")
     try:
         rows = connection.execute(
             "SELECT t.study_uid, i.sop_instance_uid, i.digest, i.size, i.shelf, i.object FROM instance i"

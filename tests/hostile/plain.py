@@ -55,7 +55,7 @@ class Plain:
         )
         try:
             self._put(request)
-            _as(AssociateAccept, self._take())
+            self._agree()
         except BaseException:
             self._close()
             raise
@@ -119,6 +119,11 @@ class Plain:
             status = _as(CGetRsp, command).status
             if status not in _PENDING:
                 return status, got
+
+    def _agree(self) -> None:
+        answer = self._take()
+        if not isinstance(answer, AssociateAccept):
+            raise Lost(f"not let in: {answer}")
 
     def _next(self) -> int:
         return next(self._numbers) & 0x7FFF

@@ -18,7 +18,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_leaks_when_the_archive_is_kill
     torture.begin()
     try:
         while torture.counts["kills"] < KILLS // 2:
-            torture.round(most=60)
+            torture.round(most=40)
         torture.finish()
     finally:
         torture.close()

@@ -15,8 +15,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from threading import Event, Thread
@@ -28,7 +29,7 @@ from tests.hostile.checks import check_door, check_folder
 from tests.hostile.images import image
 from tests.hostile.plain import Lost, Plain
 from tests.hostile.shim import Disk
-from tests.peers.leadglass import Leadglass
+from tests.peers.leadglass import EVERYTHING, Leadglass
 from tests.peers.running import wait_until
 
 AE_TITLE: Final = "TORTURE"
@@ -49,14 +50,22 @@ class Torture:
         Empty; the data folder and logs go below it.
     seed : int
         Of everything that is drawn.
+    program : sequence of str
+        How the server is run.
+
+    Attributes
+    ----------
     env : dict of str
         Added to the environment of the server and of the commands that are killed.
     """
 
-    def __init__(self, folder: Path, seed: int, *, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, seed: int, *, program: Sequence[str] = (sys.executable, "-m", "leadglass")
+    ) -> None:
         self.folder = folder
         self.seed = seed
-        self.env = env or {}
+        self.program = program
+        self.env: dict[str, str] = {}
         self.book = Book()
         self.counts = Counter[str]()
         self.faults: list[BaseException] = []
@@ -76,14 +85,16 @@ class Torture:
         """Initialise the archive and enrol the sender."""
         self.lead.do("init")
         (self.data / "leadglass.toml").write_text(settings)
-        self.lead.device(AE_TITLE, plaintext=True)
+        until = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
+        lane = ("--plaintext", "--until", until, "--bulk", "a test", "--bulk-until", until)
+        self.lead.do("device", "add", AE_TITLE, "--address", "127.0.0.1/32", "--allow", EVERYTHING, *lane)
 
     # --- processes --------------------------------------------------------------
 
     def start(self, *, env: dict[str, str] | None = None) -> None:
         """Begin to serve, in a process group of its own."""
         command = [
-            sys.executable, "-m", "leadglass", "serve", "--json", "--data", str(self.data),
+            *self.program, "serve", "--json", "--data", str(self.data),
             "--dicom-tls", "", "--dicom", "127.0.0.1:0",
         ]  # fmt: skip
         with self.lead.log.open("ab") as log:
@@ -131,7 +142,8 @@ class Torture:
         stop = Event()
         work: list[Callable[[], None]] = [self._sender(port, stop, Random(self.draw.random())) for _ in range(_SENDERS)]
         work.append(self._reader(port, stop, Random(self.draw.random())))
-        work.append(self._importer(stop, Random(self.draw.random())))
+        if self.draw.random() < 0.5:
+            work.append(self._importer(stop, Random(self.draw.random())))
         if self.draw.random() < 0.4:
             work.append(self._deleter(stop, Random(self.draw.random())))
         threads = [Thread(target=self._guarded, args=(each,)) for each in work]
@@ -367,6 +379,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.hostile.torture", description="Kill an archive at work.")
     parser.add_argument("--kills", type=int, default=200, help="how many times")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of everything that is drawn")
+    parser.add_argument("--most", type=int, default=100, help="acknowledgements before a kill")
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="leadglass-torture-"))
     torture = Torture(folder, asked.seed)
@@ -375,7 +388,7 @@ def main() -> None:
     try:
         torture.begin()
         while torture.counts["kills"] < asked.kills:
-            torture.round()
+            torture.round(most=asked.most)
             _say(f"{time.monotonic() - began:.0f} s: {torture.said()}")
         torture.finish()
     finally:
