@@ -16,7 +16,7 @@ from pathlib import Path
 from time import time
 from typing import Final
 
-from leadglass import logs
+from leadglass import logs, memory
 from leadglass.archive.archive import Archive
 from leadglass.archive.brake_store import BRAKES_FILE
 from leadglass.archive.braking import Braking
@@ -88,6 +88,7 @@ def run(parts: Parts, wanted: Wanted, ready: Callable[[tuple[Ready, ...]], None]
         warn(f"{danger} is on.")
         parts.record(Outcome.ALERT, "start", f"{danger} is on")
     logs.start(wanted.log_level)
+    memory.settle()
     asyncio.run(_serve(parts, listeners, ae_title.strip(), ready))
 
 
