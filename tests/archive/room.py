@@ -58,8 +58,8 @@ class MemoryIncoming:
     declared: Declared
     data: bytearray = field(default_factory=bytearray)
 
-    def write(self, block: bytes) -> None:
-        self.data += block
+    def write(self, *blocks: bytes) -> None:
+        self.data += b"".join(blocks)
 
     def examine(self) -> StudyFacts:
         self.room.diary.append("examine")

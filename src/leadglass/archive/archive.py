@@ -441,9 +441,9 @@ class Receiving:
         self._caller = caller
         self._incoming = incoming
 
-    def write(self, block: bytes) -> None:
+    def write(self, *blocks: bytes) -> None:
         """Take the next bytes of the data set; raises ``Full``."""
-        self._incoming.write(block)
+        self._incoming.write(*blocks)
 
     def finish(self) -> Receipt:
         """Decide and commit; when this returns, the instance is on stable storage.

@@ -79,7 +79,7 @@ class Receipt:
 class Incoming(Protocol):
     """An instance on its way in. Nothing of it can be seen before ``commit`` returns."""
 
-    def write(self, block: bytes) -> None:
+    def write(self, *blocks: bytes) -> None:
         """Take the next bytes of the data set.
 
         Raises

@@ -19,7 +19,7 @@ from leadglass.crypto.sealed import SealedReader, SealedWriter
 from leadglass.crypto.wrap import new_key
 from leadglass.dicom import compare
 from leadglass.dicom.ingest import Description, describe
-from leadglass.dicom.source import Bytes, ReadAt
+from leadglass.dicom.source import Blocks, Bytes, ReadAt
 from leadglass.errors import BadInput, Busy, Conflict, Corrupt, Full, LeadglassError
 from leadglass.policy.action import Action
 from leadglass.policy.facts import StudyFacts
@@ -35,8 +35,8 @@ from leadglass.vault.soundness import is_sound
 T = TypeVar("T")
 
 HEAD: Final = 1 << 20
-"""Bytes of the beginning that are kept in memory until it is described: most
-instances are whole in it, and most headers of the others. 1 MiB."""
+"""Bytes of the beginning, rounded up to a block, that are kept in memory until it
+is described: most instances are whole in it, and most headers of the others. 1 MiB."""
 
 HEALED: Final = "The stored copy was damaged and is replaced by this one."
 
@@ -65,25 +65,27 @@ class Incoming:
         self._key = new_key()
         self._place, self._file = parts.objects.create()
         self._state = _State.OPEN
-        self._writer = SealedWriter(self._file, self._key, self._place.name)
+        self._writer = SealedWriter(self._file, self._key, self._place.name, parts.scratch)
         self._digest = sha256()
-        self._head = bytearray()
+        self._head: list[bytes] = []
         self._size = 0
         self._described: Description | None = None
 
-    def write(self, block: bytes) -> None:
+    def write(self, *blocks: bytes) -> None:
         """Take the next bytes of the data set; raises ``Full``."""
         if self._state is not _State.OPEN:
             raise BadInput("Nothing can be added to this instance any more.")
-        self._size += len(block)
+        for block in blocks:
+            if self._size < HEAD:
+                self._head.append(block)
+            self._size += len(block)
         if self._size > self._parts.settings.max_instance_bytes:
             raise Full("The instance is larger than this archive takes (ingest.max_instance_bytes).")
-        self._parts.objects.claim(len(block))
-        if len(self._head) < HEAD:
-            self._head += block[: HEAD - len(self._head)]
-        self._digest.update(block)
+        self._parts.objects.claim(sum(map(len, blocks)))
+        for block in blocks:
+            self._digest.update(block)
         try:
-            self._writer.write(block)
+            self._writer.write(*blocks)
         except OSError as error:
             raise disk_error(error) from error
 
@@ -109,10 +111,11 @@ class Incoming:
     def _describe(self) -> Description:
         limits = self._parts.settings.limits
         syntax = self._declared.transfer_syntax_uid
-        if self._size <= len(self._head):
-            return describe(Bytes(self._head), syntax, limits)
+        head: ReadAt = Bytes(self._head[0]) if len(self._head) == 1 else Blocks(self._head)
+        if self._size == head.size:
+            return describe(head, syntax, limits)
         with SealedReader(os.dup(self._file), self._key, self._place.name) as rest:
-            return describe(_Headed(self._head, rest), syntax, limits)
+            return describe(_Headed(head, rest), syntax, limits)
 
     def _facts(self, description: Description) -> StudyFacts:
         uid = description.study_uid
@@ -256,7 +259,7 @@ class Incoming:
 
     def _let_go(self) -> None:
         self._state = _State.SETTLED
-        self._head = bytearray()  # a traceback may still hold a view of the other
+        self._head = []
         os.close(self._file)
 
 
@@ -265,16 +268,14 @@ class _Headed:
 
     __slots__ = ("_head", "_rest", "size")
 
-    def __init__(self, head: bytearray, rest: ReadAt) -> None:
+    def __init__(self, head: ReadAt, rest: ReadAt) -> None:
         self._head = head
         self._rest = rest
         self.size = rest.size
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Give up to ``length`` bytes from ``offset``."""
-        if offset + length <= len(self._head):
-            return bytes(self._head[offset : offset + length])
-        return self._rest.read_at(offset, length)
+        return (self._head if offset + length <= self._head.size else self._rest).read_at(offset, length)
 
 
 def _identity(description: Description) -> tuple[str, str]:

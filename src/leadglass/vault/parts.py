@@ -1,7 +1,8 @@
 """The parts a vault is made of, as its methods share them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from leadglass.crypto.sealed import Scratch
 from leadglass.errors import Denied
 from leadglass.policy.action import Action
 from leadglass.policy.permit import Permit
@@ -21,6 +22,7 @@ class Parts:
     committer: Committer
     reading: Reading
     settings: VaultSettings
+    scratch: Scratch = field(default_factory=Scratch)
 
 
 def demand(permit: Permit, *actions: Action) -> None:

@@ -27,7 +27,7 @@ class _Reading(Enum):
     PAUSED = auto()
 
 
-class Link(asyncio.Protocol):
+class Link(asyncio.BufferedProtocol):
     """Carries one association's end.
 
     Parameters
@@ -76,7 +76,7 @@ class Link(asyncio.Protocol):
         self._ended: str | None = None
         self.closed: asyncio.Future[None] = loop.create_future()
 
-    # --- asyncio.Protocol ----------------------------------------------------
+    # --- asyncio.BufferedProtocol ----------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the machine on its transport."""
@@ -91,11 +91,15 @@ class Link(asyncio.Protocol):
         self._quick_ack()
         self._after(self._machine.transport_connected())
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the machine knows what its PDU lacks
+        """Give where the transport reads to."""
+        return self._machine.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Feed the machine."""
         self._quick_ack()
-        self._received += len(data)
-        self._after(self._machine.receive(data))
+        self._received += nbytes
+        self._after(self._machine.received(nbytes))
         self._watch_progress()
 
     def eof_received(self) -> None:

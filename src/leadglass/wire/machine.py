@@ -3,7 +3,8 @@
 Rules (after h11):
 
 1. Whoever drives the machine calls it from one thread, hands it what came from
-   the transport (``receive``, ``transport_closed``), and after *every* call sends
+   the transport (``room`` and ``received``, or ``receive``; ``transport_closed``),
+   and after *every* call sends
    what ``take`` gives, looks at ``artim`` and closes the transport when
    ``closing`` is set.
 2. What a peer does never raises: it becomes an event. What *we* do wrong (a
@@ -106,6 +107,10 @@ _EVENT_OF: Final = {
     PDUType.ABORT: Evt.Evt16,
 }
 _TYPES: Final = {int(kind): kind for kind in PDUType}
+_ROOM: Final = 32_768
+"""bytes read at once before large PDUs come"""
+_MOST: Final = 524_288
+"""bytes read at once, when PDUs are large: each read costs a turn of the event loop"""
 _PDATA_TOLERANCE: Final = 12
 """bytes; some senders count only the fragment against the maximum length, not its two headers."""
 
@@ -139,6 +144,7 @@ class Machine:
         "_associate_pdu",
         "_buffer",
         "_deaf",
+        "_end",
         "_events",
         "_max_pdu",
         "_out",
@@ -147,6 +153,8 @@ class Machine:
         "_side",
         "_skip",
         "_smallest_peer_pdu",
+        "_start",
+        "_wanted",
         "artim",
         "closing",
         "state",
@@ -157,7 +165,12 @@ class Machine:
         self._max_pdu = max_pdu
         self._associate_pdu = associate_pdu
         self._smallest_peer_pdu = smallest_peer_pdu
-        self._buffer = bytearray()
+        self._buffer = memoryview(bytearray(_ROOM))
+        """Bytes from ``_start`` to ``_end`` are received and not yet used."""
+        self._start = 0
+        self._end = 0
+        self._wanted = 6
+        """Bytes from ``_start`` on that the PDU there has, as far as is known."""
         self._skip = 0
         self._deaf = False
         self._out: list[bytes | memoryview] = []
@@ -181,7 +194,7 @@ class Machine:
     @property
     def mid_pdu(self) -> bool:
         """Whether part of a PDU has arrived and the rest has not."""
-        return bool(self._buffer) or self._skip > 0
+        return self._end > self._start or self._skip > 0
 
     # --- the transport ----------------------------------------------------
 
@@ -192,7 +205,7 @@ class Machine:
     def transport_closed(self, text: str = "the connection was lost") -> list[Event]:
         """Tell that the transport connection is gone (Evt17)."""
         self._deaf = True
-        self._buffer.clear()
+        self._start = self._end = 0
         if self.state is State.Sta1:
             return []
         self._fire(Evt.Evt17, lost=text)
@@ -204,30 +217,44 @@ class Machine:
             self._fire(Evt.Evt18)
         return self._taken()
 
-    def receive(self, data: bytes | bytearray | memoryview) -> list[Event]:
-        """Take bytes from the transport, give what they mean; never raises for what they are."""
+    def room(self) -> memoryview:
+        """Give where the next bytes from the transport go: at least one, and all that the PDU there lacks."""
+        size = len(self._buffer)
+        if self._start == self._end:
+            self._start = self._end = 0
+        if self._start + self._wanted > size or (self._end == size and not self._deaf):
+            held = self._buffer[self._start : self._end]
+            if self._wanted > size:
+                self._buffer = memoryview(bytearray(max(self._wanted, min(4 * self._wanted, _MOST))))
+            self._buffer[: len(held)] = held
+            self._start, self._end = 0, len(held)
+        return self._buffer[self._end :]
+
+    def received(self, count: int) -> list[Event]:
+        """Take the first ``count`` bytes of ``room``, give what they mean; never raises for what they are."""
         if self._deaf:
             return []
+        self._end += count
         if self._skip:
-            skipped = min(self._skip, len(data))
+            skipped = min(self._skip, count)
             self._skip -= skipped
-            data = memoryview(data)[skipped:]
-        if self._buffer:
-            self._buffer += data
-            view = memoryview(self._buffer)
-            used = self._pdus(view)
-            view.release()
-            if self._deaf:
-                self._buffer.clear()
-            elif used:
-                # A new buffer instead of a shortened one: an event may still hold a view of the old one.
-                self._buffer = self._buffer[used:]
-        else:
-            view = memoryview(data)
-            used = self._pdus(view)
-            if not self._deaf and used < len(view):
-                self._buffer += view[used:]
+            self._start += skipped
+        self._start += self._pdus(self._buffer[self._start : self._end])
+        if self._deaf:
+            self._start = self._end = 0
         return self._taken()
+
+    def receive(self, data: bytes | bytearray | memoryview) -> list[Event]:
+        """Take bytes that are in memory already; as ``received``."""
+        events: list[Event] = []
+        with memoryview(data) as left:
+            while left and not self._deaf:
+                room = self.room()
+                count = min(len(room), len(left))
+                room[:count] = left[:count]
+                events += self.received(count)
+                left = left[count:]
+        return events
 
     # --- the local user's primitives --------------------------------------
 
@@ -280,6 +307,7 @@ class Machine:
     def _pdus(self, view: memoryview) -> int:
         """Handle every whole PDU in ``view``; give how many bytes were used."""
         offset, end = 0, len(view)
+        self._wanted = 6
         while end - offset >= 6 and not self._deaf:
             number, length = pdus.HEADER.unpack_from(view, offset)
             kind = _TYPES.get(number)
@@ -301,6 +329,7 @@ class Machine:
                 self._lose_frame(ProtocolViolation(f"A PDU of type {number:02X}H is longer than allowed."))
                 break
             if end - offset - 6 < length:
+                self._wanted = 6 + length
                 break
             body = view[offset + 6 : offset + 6 + length]
             offset += 6 + length

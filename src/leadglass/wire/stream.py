@@ -9,10 +9,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from leadglass.errors import BadInput
 from leadglass.wire.errors import AssociationAborted
 from leadglass.wire.messages import Command
+
+_LARGE: Final = 16_384
+"""bytes of a block that is given alone; smaller ones are joined with what waits behind them"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class DataStream:
         return self
 
     async def __anext__(self) -> bytes:
-        """Give what has arrived since the last time.
+        """Give what has arrived since the last time; large blocks one by one, because joining them copies them.
 
         Raises
         ------
@@ -91,10 +95,13 @@ class DataStream:
             if self._ended:
                 raise StopAsyncIteration
             await self._wait()
-        block = self._blocks.popleft() if len(self._blocks) == 1 else b"".join(self._blocks)
-        self._blocks.clear()
-        size, self._size = self._size, 0
-        self._changed(-size)
+        if len(self._blocks[0]) >= _LARGE or len(self._blocks) == 1:
+            block = self._blocks.popleft()
+        else:
+            block = b"".join(self._blocks)
+            self._blocks.clear()
+        self._size -= len(block)
+        self._changed(-len(block))
         return block
 
     @property

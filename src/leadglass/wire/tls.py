@@ -44,8 +44,11 @@ _REASONS: Final[tuple[tuple[str, str], ...]] = (
     ("NO_SUITABLE_KEY_SHARE", "no key exchange in common"),
 )
 
+_SMALL: Final = 16 * 1024
+"""bytes read from the socket at once before the handshake is done"""
+
 _CHUNK: Final = 256 * 1024
-"""bytes decrypted at once; one read of asyncio's from the socket is not larger"""
+"""bytes read from the socket at once"""
 
 
 def tls_failure(error: BaseException) -> str:
@@ -110,14 +113,14 @@ class TlsTransport(asyncio.Transport):
         self._raw.abort()
 
 
-class Tls(asyncio.Protocol):
+class Tls(asyncio.BufferedProtocol):
     """Puts TLS between a socket's transport and a protocol.
 
     Parameters
     ----------
     context : ssl.SSLContext
         What is demanded and shown.
-    protocol : asyncio.Protocol
+    protocol : asyncio.BufferedProtocol
         Gets the plain bytes; its ``connection_made`` is called when the handshake is done.
     server_side : bool
         Which side of the handshake this is.
@@ -136,7 +139,7 @@ class Tls(asyncio.Protocol):
     def __init__(
         self,
         context: ssl.SSLContext,
-        protocol: asyncio.Protocol,
+        protocol: asyncio.BufferedProtocol,
         *,
         server_side: bool,
         server_hostname: str | None = None,
@@ -148,13 +151,14 @@ class Tls(asyncio.Protocol):
             self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
         )
         self._raw: asyncio.Transport | None = None
+        self._buffer = memoryview(bytearray(_SMALL))
         self._established = False
         self.connected = False
         self._error: Exception | None = None
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    # --- asyncio.Protocol --------------------------------------------------------
+    # --- asyncio.BufferedProtocol --------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
@@ -163,11 +167,15 @@ class Tls(asyncio.Protocol):
         self.connected = True
         self._shake_hands()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - what fits is read
+        """Give where the transport reads to."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Decrypt."""
         if self._error is not None:
             return
-        self._incoming.write(data)
+        self._incoming.write(self._buffer[:nbytes])
         if not self._established:
             self._shake_hands()
         if self._established:
@@ -236,25 +244,41 @@ class Tls(asyncio.Protocol):
         if self._raw is None or self._raw.is_closing():
             return
         self._established = True
+        self._buffer = memoryview(bytearray(_CHUNK))
         self._protocol.connection_made(TlsTransport(self, self._raw, self._secured))
         if not self.ready.done():
             self.ready.set_result(None)
 
     def _read(self) -> None:
+        """Decrypt all there is, each record to where the protocol wants it, and tell it of all that fits at once."""
+        filled = 0
         try:
             while self._error is None:
-                data = self._secured.read(_CHUNK)
-                if not data:
-                    break
-                self._protocol.data_received(data)
+                room = self._protocol.get_buffer(-1)
+                filled = 0
+                while filled < len(room):
+                    count = self._secured.read(len(room) - filled, room[filled:])
+                    if not count:
+                        break
+                    filled += count
+                else:
+                    self._protocol.buffer_updated(filled)
+                    continue
+                break
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            if filled:
+                self._protocol.buffer_updated(filled)
             self._flush()  # a key update may want an answer
             return
         except ssl.SSLZeroReturnError:
             pass  # close_notify
         except ssl.SSLError as error:
+            if filled:
+                self._protocol.buffer_updated(filled)
             self._break(error)
             return
+        if filled:
+            self._protocol.buffer_updated(filled)
         if self._raw is not None:
             self._raw.close()
 

@@ -18,6 +18,9 @@ from leadglass.doors.dimse.threads import Threads
 from leadglass.errors import BadInput, Busy, LeadglassError
 from leadglass.policy.caller import Caller
 
+_MANY = 64
+"""Blocks that are handed on as they are; a sender of tiny fragments must not cost us an object for each."""
+
 
 class _Intake:
     """One instance on its way into the archive, as threads see it: begun, written and finished in hops."""
@@ -34,8 +37,7 @@ class _Intake:
         """Take blocks, in a thread; the first hop begins."""
         if self._receiving is None:
             self._receiving = self._archive.receive(self._caller, self._declared)
-        for block in blocks:
-            self._receiving.write(block)
+        self._receiving.write(*blocks if len(blocks) <= _MANY else [b"".join(blocks)])
         return self._receiving
 
     def finish(self, blocks: list[bytes]) -> Receipt:
