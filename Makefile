@@ -13,7 +13,7 @@ PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14;
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench docs lock clean
+.PHONY: help demo test torture check format bench docs lock clean
 
 help: ## Say what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ demo: $(VENV)/.runtime ## Bring up a throw-away archive with sample studies
 
 test: $(VENV)/.dev ## Run the tests
 	@$(BIN)/pytest -n $(WORKERS)
+
+torture: $(VENV)/.dev ## Kill an archive under load 200 times (a quarter of an hour)
+	@$(BIN)/python -m tests.hostile.torture --kills 200
 
 check: $(VENV)/.dev ## Run everything that CI runs: format, lint, types, layering, tests
 	$(BIN)/ruff format --check src tests benchmarks docs
