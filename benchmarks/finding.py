@@ -30,10 +30,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as S
 
 from benchmarks import queries
 from benchmarks.dimse import RESULTS
-from benchmarks.made_up import file_in_bulk, study
-from leadglass import config as settings_file
-from leadglass.folder import Folder
-from leadglass.parts import opened
+from benchmarks.made_up import VERSION, file_in_bulk, parts_of, study
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.leadglass import Leadglass
 from tests.peers.orthanc import Modality, orthanc
@@ -68,8 +65,7 @@ def leadglass(folder: Path, studies: int) -> Generator[tuple[int, str]]:
         folder.mkdir(parents=True, exist_ok=True)
         lead.do("init")
         lead.device("BENCH", plaintext=True, bulk="measuring")
-        data = Folder(lead.data)
-        with opened(data, settings_file.load(data.path)) as parts:
+        with parts_of(lead.data) as parts:
             file_in_bulk(parts.vault, 0, studies, per_study=1)
         (folder / "filled").touch()
     with lead.serve() as doors:
@@ -125,7 +121,7 @@ def measure(cache: Path, studies: int, count: int, repeats: int) -> list[Row]:
     with TemporaryDirectory(prefix="leadglass-find-") as name:
         asked = {kind: queries.write(Path(name) / kind, kind, count, studies) for kind in queries.KINDS}
         for peer, start in (("Leadglass", leadglass), ("Orthanc", filled_orthanc)):
-            with start(cache / f"{peer.lower()}-{studies}", studies) as (port, ae_title):
+            with start(cache / f"{peer.lower()}-{studies}-{VERSION}", studies) as (port, ae_title):
                 for kind, row in rows.items():
                     found.setdefault(kind, {})[peer] = [
                         answers(port, ae_title, kind, number, studies) for number in range(min(CHECKED, count))

@@ -7,9 +7,11 @@ filing never look at them.
     python -m benchmarks.made_up DATA --instances 1000000      into an initialised data folder
 """
 
+# ruff: noqa: RUF001 - letters that look alike belong to names in other scripts
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -18,12 +20,16 @@ from pathlib import Path
 from random import Random
 
 from leadglass import config as settings_file
+from leadglass.app import App
+from leadglass.audit.event import Event, Outcome
+from leadglass.audit.log import MAX_BATCH, AuditLog, _Ticket
+from leadglass.audit.record import fields_of
 from leadglass.crypto.wrap import new_key
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.writer import Writer
 from leadglass.errors import Conflict
 from leadglass.folder import Folder
-from leadglass.parts import opened
+from leadglass.parts import Parts
 from leadglass.policy.action import Action
 from leadglass.policy.permit import Permit
 from leadglass.vault.filing import Filing
@@ -36,6 +42,9 @@ from tests.callers import permit
 
 ROOT = "2.25.99"
 EXPLICIT = "1.2.840.10008.1.2.1"
+VERSION = 2
+"""Of what is made up: whoever keeps some of it makes it anew when this changes."""
+
 PER_STUDY = 10
 """Instances of a study: small, so that a million of them are as many studies as a region makes in a year."""
 
@@ -49,11 +58,16 @@ _SYLLABLES = [
     "nor", "ost", "pel", "quist", "ros", "stein", "tal", "ulm", "vand", "wald", "xan", "yar", "zell",
 ]  # fmt: skip
 _GIVEN = ["Anna", "Ben", "Clara", "David", "Eva", "Finn", "Greta", "Hugo", "Ida", "Jonas", "Karla", "Leo", "Mia"]
-_FOREIGN = [
-    "Müller^Jürgen", "Ångström^Åsa", "García^María^José", "Çelik^Gülşah", "Nowák^Jiří", "Иванов^Пётр",
-    "Παπαδοπούλου^Μαρία", "Yamada^Tarou=山田^太郎=やまだ^たろう", "Hong^Gildong=洪^吉洞=홍^길동",
-    "Wang^XiaoDong=王^小东", "كيلاني^كريم", "כהן^שרה",
-]  # fmt: skip
+_SCRIPTS = [
+    ("ül äm öz ńa čes ğun ñez ŏrd åk ið éla ßen", ""),
+    ("ива но пет ров дми три ков ская лев ша юр ян", ""),
+    ("πα δο που λου γεω ργι μα ρια νικ ολα σταυ ρος", ""),
+    ("كر يم لا ني سا لم حس نو رد ما جد عم", ""),
+    ("כה לו שר מי דו נע רב יו אל תמ גל חן", ""),
+    ("yama kawa naka mura saki moto hara shima taka mori ishi ue", "山川中村崎本原島高森石上"),
+    ("kim ho dong soo min jae hyun woo young jin seo yeon", "金洪東秀民在賢宇永眞徐延"),
+]
+"""Syllables of other scripts, or Latin ones with the characters for them."""
 _KINDS = (
     ("CT", "1.2.840.10008.5.1.4.1.1.2", "CT Thorax"),
     ("MR", "1.2.840.10008.5.1.4.1.1.4", "MR Schädel"),
@@ -147,15 +161,26 @@ def _is(vr: str, *values: str) -> JsonElement:
     return JsonElement(vr=vr, Value=list(values))
 
 
+def _foreign(who: Random) -> str:
+    written, characters = who.choice(_SCRIPTS)
+    syllables = written.split()
+    chosen = [who.randrange(len(syllables)) for _ in range(5)]
+    surname, given = ("".join(syllables[each] for each in part) for part in (chosen[:3], chosen[3:]))
+    name = f"{surname.capitalize()}^{given.capitalize()}"
+    if characters:
+        name += "=" + "^".join("".join(characters[each] for each in part) for part in (chosen[:3], chosen[3:]))
+    return name
+
+
 @cache
 def study(number: int) -> Study:
     """Give study ``number``, the same every time; patients have one to four."""
     patient = number * 2 // 5
     who = Random(f"patient {patient}")
-    surname = "".join(who.choice(_SYLLABLES) for _ in range(who.randint(2, 3))).capitalize()
+    surname = "".join(who.choice(_SYLLABLES) for _ in range(who.randint(3, 4))).capitalize()
     name = f"{surname}^{who.choice(_GIVEN)}"
     if patient % 13 == 5:
-        name = who.choice(_FOREIGN)
+        name = _foreign(who)
     if patient % 2_003 == 7:
         name = f"{who.choice(('Mueller', 'MUELLER', 'Muelheim'))}^{who.choice(_GIVEN)}"
     born = date(1930, 1, 1) + timedelta(days=who.randrange(30_000))
@@ -228,15 +253,32 @@ def file_in_bulk(vault: Vault, first: int, last: int, *, per_study: int = PER_ST
         study.cache_clear()
 
 
+def record_in_bulk(log: AuditLog, up_to: int) -> None:
+    """Put events on record until there are as many, hundreds in each transaction."""
+    event = Event(Outcome.PERMITTED, "find", caller="device:MADEUP", peer="192.0.2.1", door="dimse", reason="made up")
+    while True:
+        batch = [_Ticket(fields_of(event)) for _ in range(MAX_BATCH)]
+        log._commit(batch)
+        if batch[-1].sequence >= up_to:
+            return
+
+
+@contextmanager
+def parts_of(data: Path) -> Generator[Parts]:
+    """Open the parts of an initialised data folder."""
+    folder = Folder(data.absolute())
+    with App()._unlocked(folder, settings_file.load(folder.path)) as parts:
+        yield parts
+
+
 def main() -> None:
     """Fill the index of a data folder."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--instances", type=int, default=100_000)
     asked = parser.parse_args()
-    folder = Folder(asked.data)
     start = time.perf_counter()
-    with opened(folder, settings_file.load(folder.path)) as parts:
+    with parts_of(asked.data) as parts:
         file_in_bulk(parts.vault, 0, asked.instances // PER_STUDY)
     print(f"{asked.instances:,} instances in {time.perf_counter() - start:.1f} s")
 
