@@ -295,7 +295,7 @@ def test_no_file_shows_names_or_pixels(tmp_path: Path) -> None:
         assert len(files) >= 5
         for path in files:
             held = path.read_bytes()
-            for secret in (b"Doe", b"Jane", b"4711", b"PIXELPATTERN", b"1.2.3.4", "Doe".encode("utf-16-le")):
+            for secret in (b"Doe^Jane", b"Jane", b"4711", b"PIXELPATTERN", b"1.2.3.4", "Doe".encode("utf-16-le")):
                 assert secret not in held, path.name
                 assert secret.decode("latin-1") not in path.name
         incoming.abort()
