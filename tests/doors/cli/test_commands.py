@@ -42,6 +42,7 @@ def test_these_commands_exist() -> None:
         "delete", "quarantine list", "quarantine accept", "quarantine discard", "fsck", "audit show", "audit verify",
         "audit export", "audit key", "audit collector",
         "policy explain",
+        "brakes show", "brakes release", "commitment list",
         "key show", "key new", "key move", "key passphrase", "key rotate", "key export", "key import",
     }  # fmt: skip
 
