@@ -177,6 +177,7 @@ def test_without_an_archive_every_command_says_how_to_make_one(
         "quarantine accept": ["1"],
         "quarantine discard": ["1"],
         "policy explain": ["--caller", "cli", "--action", "find"],
+        "brakes release": ["CT1"],
         "key move": ["--to", "passphrase"],
         "key export": ["--out", str(tmp_path / "out")],
         "key import": [str(tmp_path / "copy")],
