@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 _VERIFY: Final[Mapping[int, str]] = {
     9: "the certificate is not yet valid",
@@ -113,6 +113,29 @@ class TlsTransport(asyncio.Transport):
         self._raw.abort()
 
 
+class Plain(Protocol):
+    """What gets the plain bytes: a protocol that says where they go."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Give where the next bytes go."""
+        ...
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take so many."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+
+    def pause_writing(self) -> None:
+        """Write no more for now."""
+
+    def resume_writing(self) -> None:
+        """Go on writing."""
+
+
 class Tls(asyncio.BufferedProtocol):
     """Puts TLS between a socket's transport and a protocol.
 
@@ -120,7 +143,7 @@ class Tls(asyncio.BufferedProtocol):
     ----------
     context : ssl.SSLContext
         What is demanded and shown.
-    protocol : asyncio.BufferedProtocol
+    protocol : Plain
         Gets the plain bytes; its ``connection_made`` is called when the handshake is done.
     server_side : bool
         Which side of the handshake this is.
@@ -139,7 +162,7 @@ class Tls(asyncio.BufferedProtocol):
     def __init__(
         self,
         context: ssl.SSLContext,
-        protocol: asyncio.BufferedProtocol,
+        protocol: Plain,
         *,
         server_side: bool,
         server_hostname: str | None = None,
@@ -257,12 +280,13 @@ class Tls(asyncio.BufferedProtocol):
                 room = self._protocol.get_buffer(-1)
                 filled = 0
                 while filled < len(room):
-                    count = self._secured.read(len(room) - filled, room[filled:])
+                    count = self._read_into(room[filled:])
                     if not count:
                         break
                     filled += count
                 else:
                     self._protocol.buffer_updated(filled)
+                    filled = 0
                     continue
                 break
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -281,6 +305,12 @@ class Tls(asyncio.BufferedProtocol):
             self._protocol.buffer_updated(filled)
         if self._raw is not None:
             self._raw.close()
+
+    def _read_into(self, room: memoryview) -> int:
+        """Decrypt one record's bytes; gives how many, 0 at the end."""
+        count: object = self._secured.read(len(room), room)
+        assert isinstance(count, int)  # noqa: S101 - bytes come only where no buffer is given
+        return count
 
     def _break(self, error: ssl.SSLError) -> None:
         """Send the alert that says why, then close."""
