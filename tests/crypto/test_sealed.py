@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leadglass.crypto.sealed import CHUNK, TAG, SealedReader, SealedWriter, sealed_size
+from leadglass.crypto.sealed import CHUNK, TAG, Scratch, SealedReader, SealedWriter, sealed_size
 from leadglass.errors import Corrupt
 
 KEY = bytes(range(32))
@@ -130,3 +130,33 @@ def test_a_refused_object_leaves_no_open_file(tmp_path: Path) -> None:
     with pytest.raises(Corrupt):
         unseal(tmp_path / "o")
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@given(st.lists(st.integers(0, 3 * CHUNK), max_size=5))
+@settings(max_examples=30, deadline=None)
+def test_blocks_that_come_together_are_sealed_like_one_piece(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int]
+) -> None:
+    path = tmp_path_factory.mktemp("blocks") / "o"
+    blocks = [os.urandom(size) for size in sizes]
+    file = os.open(path, os.O_CREAT | os.O_WRONLY)
+    writer = SealedWriter(file, KEY, IDENTITY, Scratch())
+    writer.write(*blocks)
+    assert writer.finish() == sum(sizes)
+    os.close(file)
+    assert unseal(path) == b"".join(blocks)
+
+
+def test_a_writer_whose_disk_is_full_leaves_the_memory_it_shares_to_the_next(tmp_path: Path) -> None:
+    scratch = Scratch()
+    full = os.open("/dev/full", os.O_WRONLY)
+    with pytest.raises(OSError, match="No space left"):
+        SealedWriter(full, KEY, IDENTITY, scratch).write(bytes(2 * CHUNK))
+    os.close(full)
+    data = os.urandom(3 * CHUNK + 5)
+    file = os.open(tmp_path / "o", os.O_CREAT | os.O_WRONLY)
+    writer = SealedWriter(file, KEY, IDENTITY, scratch)
+    writer.write(data)
+    writer.finish()
+    os.close(file)
+    assert unseal(tmp_path / "o") == data
