@@ -22,6 +22,9 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from leadglass.errors import BadInput
 
+_PAGE: Final = 4096
+"""Bytes read at least."""
+
 BLOCK: Final = 1024 * 1024
 """Bytes moved at one time."""
 
@@ -127,7 +130,8 @@ class _FileStream:
         return os.pread(self._descriptor, length, offset)
 
     def blocks(self, offset: int) -> Iterator[bytes]:
-        while block := os.pread(self._descriptor, BLOCK, offset):
+        # No more room than the file needs: a MiB for each small one would cost more than reading it.
+        while block := os.pread(self._descriptor, min(BLOCK, max(_PAGE, self.size - offset)), offset):
             yield block
             offset += len(block)
 

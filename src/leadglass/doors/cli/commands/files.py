@@ -16,6 +16,7 @@ from typing import Final
 import click
 from rich.table import Table
 
+from leadglass import memory
 from leadglass.dicom import dictionary, tags
 from leadglass.dicom.matching import Level, Query, Root, query_from_identifier
 from leadglass.dicom.model import Attributes
@@ -89,6 +90,7 @@ def _import(opened: Opened, paths: tuple[Path, ...], threads: int, terminal: Ter
                 counter[0] += 1
                 told(counter[0], max(total, counter[0]), octets)
 
+        memory.settle()
         return import_sources(opened.archive, opened.caller, walk(paths), threads=threads, done=done)
 
 
