@@ -77,6 +77,10 @@ class Disk:
         draft.write_text(line)
         draft.replace(self._control)
 
+    def dying(self, call: int) -> dict[str, str]:
+        """Give the environment of a process that is killed at a call that changes the disk, counted from 1."""
+        return {**self.env, "SHIM_KILL": str(call)}
+
     # --- power cuts ---------------------------------------------------------------
 
     def settle(self) -> dict[str, str]:
@@ -86,7 +90,7 @@ class Disk:
             (self._shadow / part).mkdir(parents=True)
         for folder, _, names in os.walk(self.data):
             lines = [f"{entry.inode()} {entry.name}\n" for entry in os.scandir(folder)]
-            (self._shadow / "dir" / str(os.stat(folder).st_ino)).write_text("".join(lines))
+            (self._shadow / "dir" / str(Path(folder).stat().st_ino)).write_text("".join(lines))
             for path in (Path(folder) / name for name in names if not name.endswith("-shm")):
                 copy = self._shadow / "ino" / str(path.stat().st_ino)
                 if path.suffix or path.parent.parent.name != "objects":

@@ -246,9 +246,9 @@ class Torture:
 
     # --- rounds -----------------------------------------------------------------
 
-    def round(self, *, most: int = 100, env: dict[str, str] | None = None) -> None:
+    def round(self, *, most: int = 100) -> None:
         """Load the archive, kill it, serve it again, and look."""
-        port = self.serve(env=env)
+        port = self.serve()
         with self.load(port):
             self._wait(self.draw.randrange(most))
             self.kill()
@@ -257,6 +257,18 @@ class Torture:
             time.sleep(self.draw.uniform(0.2, 1.0))
             self.kill()
             self.counts["killed while starting"] += 1
+        self.look()
+
+    def die(self, disk: Disk, *, most: int = 600) -> None:
+        """Serve until the server dies at a call that changes the disk, in its start or under load, and look."""
+        self.end()
+        self.start(env=disk.dying(self.draw.randrange(1, most)))
+        port = self._ready()
+        if port is not None:
+            with self.load(port):
+                self._wait(most)
+        self.counts["died at a call"] += self.server.poll() == -signal.SIGKILL
+        self.kill()
         self.look()
 
     def _wait(self, acknowledged: int) -> None:
@@ -283,11 +295,10 @@ class Torture:
         self.counts["power cuts"] += 1
         self.look()
 
-    def serve(self, *, env: dict[str, str] | None = None) -> int:
+    def serve(self) -> int:
         """Serve, or go on serving; gives the port."""
-        if self._port is None or env is not None:
-            self.end()
-            self.start(env=env)
+        if self._port is None:
+            self.start()
             self._port = self._ready()
             assert self._port is not None, f"it does not start: {self.lead.log.read_text(errors='replace')[-3000:]}"
         return self._port
