@@ -33,13 +33,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, staged(Path(folder)) as stage:
         for name in [PEACE, *(chosen.names or ATTACKS)]:
             rows.append(_measure(stage, name, chosen.seconds))
-            print(" | ".join(f"{value:.1f}" if isinstance(value, float) else value for value in rows[-1].values()))
+            print(" | ".join(f"{value:.1f}" if isinstance(value, float) else str(value) for value in rows[-1].values()))
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "attack.json").write_text(json.dumps(rows, indent=1) + "\n")
     head = list(rows[0])
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for row in rows:
-        cells = (f"{value:.1f}" if isinstance(value, float) else value for value in row.values())
+        cells = (f"{value:.1f}" if isinstance(value, float) else str(value) for value in row.values())
         lines.append(f"| {' | '.join(cells)} |")
     (RESULTS / "attack.md").write_text("\n".join(lines) + "\n")
 

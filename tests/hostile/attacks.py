@@ -94,7 +94,7 @@ def hold(ports: Sequence[int], sources: Sequence[str], first: bytes, stop: Stop,
         turn += 1
         try:
             connection = raw.dial(ports[turn % len(ports)], sources[turn % len(sources)])
-            connection.setblocking(False)  # noqa: FBT003
+            connection.setblocking(False)
             if first:
                 connection.send(first)
         except OSError:
@@ -206,7 +206,7 @@ def slow_readers(target: Target, stop: Stop) -> None:
             connection = target.turned()
             connections.append(connection)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.setblocking(False)  # noqa: FBT003
+            connection.setblocking(False)
             with suppress(OSError):
                 for _ in range(10 if number % 2 else 1):
                     connection.send(find if number % 2 else get)
@@ -233,7 +233,7 @@ def _send_and_listen(connection: socket.socket, data: bytes, seconds: float = 1.
 
 def _again_and_again(attempts: Sequence[Callable[[], tuple[socket.socket, bytes]]], stop: Stop) -> None:
     turn = 0
-    while not stop.is_set():
+    while turn < len(attempts) or not stop.is_set():  # each of them once, however short the attack
         with suppress(OSError):
             connection, data = attempts[turn % len(attempts)]()
             with connection:
@@ -360,9 +360,7 @@ def giant_user_items(target: Target, stop: Stop) -> None:
 
     identity = raw.item(0x58, b"\2\1" + pack(">H", 30_000) + b"u" * 30_000 + pack(">H", 30_000) + b"p" * 30_000)
     extended = raw.item(0x56, pack(">H", len(uid)) + uid + bytes(60_000))
-    roles = b"".join(
-        raw.item(0x54, pack(">H", len(f"1.2.{n}")) + f"1.2.{n}".encode() + b"\1\1") for n in range(5_000)
-    )
+    roles = b"".join(raw.item(0x54, pack(">H", len(f"1.2.{n}")) + f"1.2.{n}".encode() + b"\1\1") for n in range(5_000))
     requests = [
         user(raw.item(0x51, pack(">I", 16384)) + identity),
         user(raw.item(0x51, pack(">I", 16384)) + extended),
@@ -422,7 +420,7 @@ def abort_and_release_everywhere(target: Target, stop: Stop) -> None:
 
 def garbage_in_tls(target: Target, stop: Stop) -> None:
     """TLS records full of noise, damaged ClientHellos, plain DICOM on the port for TLS, noise inside of TLS."""
-    noise = random.Random(1)  # noqa: S311 - not a secret, and the same each time
+    noise = random.Random(1)
     hello = raw.client_hello()
     damaged: list[bytes] = []
     for _ in range(40):
@@ -464,13 +462,13 @@ def http_on_the_dicom_port(target: Target, stop: Stop) -> None:
 
 def mutated_captures(target: Target, stop: Stop) -> None:
     """Recorded conversations of DCMTK with bytes turned, cut out, doubled and exchanged."""
-    chance = random.Random(2)  # noqa: S311 - as above
+    chance = random.Random(2)
     recorded = [capture.replace(b"OLDSTATION      ", TURNED.ljust(16).encode()) for capture in captures().values()]
 
     def one() -> tuple[socket.socket, bytes]:
         return raw.dial(target.plain, TURNED_FROM), mutate(recorded, chance)
 
-    _again_and_again([one], stop)
+    _again_and_again([one] * 200, stop)
 
 
 def mutate(recorded: Sequence[bytes], chance: random.Random) -> bytes:

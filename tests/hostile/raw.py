@@ -1,5 +1,6 @@
 """Bytes as a hostile peer writes them: PDUs made by hand, so that every field can lie."""
 
+import contextlib
 import socket
 import ssl
 from collections.abc import Iterable
@@ -101,10 +102,8 @@ def client_hello() -> bytes:
     context_.verify_mode = ssl.CERT_NONE
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     secured = context_.wrap_bio(incoming, outgoing)
-    try:
+    with contextlib.suppress(ssl.SSLWantReadError):
         secured.do_handshake()
-    except ssl.SSLWantReadError:
-        pass
     return outgoing.read()
 
 

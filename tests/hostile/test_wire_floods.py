@@ -62,8 +62,6 @@ def test_dcmtk_echoes_while_a_thousand_connections_are_silent(
 ) -> None:
     with stage.under(ATTACKS["silent-from-many-addresses"]):
         for _ in range(5):
-            said = dcmtk(
-                "echoscu", "-aet", "OLDSTATION", "-aec", "LEADGLASS", "127.0.0.1", str(stage.doors.plain[1])
-            )
+            said = dcmtk("echoscu", "-aet", "OLDSTATION", "-aec", "LEADGLASS", "127.0.0.1", str(stage.doors.plain[1]))
             assert said.code == 0, said.said
     stage.assert_unharmed(at_rest[1])
