@@ -265,7 +265,7 @@ def test_sql_injection_by_what_is_stored(site: Site, hostile: tuple[str, ...]) -
 
 
 def test_sql_injection_by_what_is_asked(site: Site, hostile: tuple[str, ...]) -> None:
-    """Class: SQL injection. Every key with every trick and character set: an answer of the Standard, not one too many."""
+    """Class: SQL injection. Every key, trick and character set: an answer of the Standard, not one too many."""
     assert hostile
     with association(site.way, [(STUDY_FIND, UNCOMPRESSED)]) as assoc:
         _, everything = find(assoc, identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=""))
@@ -486,7 +486,7 @@ def test_preamble_polyglot(site: Site, tmp_path: Path) -> None:
 
 
 def test_numeric_string_abuse(site: Site) -> None:
-    """Class: Numeric-string abuse. DS and IS that are no numbers, or absurd ones: a status, and C-FIND answers."""
+    """Class: Numeric-string abuse. DS and IS that are no numbers, or absurd: a status, and C-FIND answers."""
     for trick in ("1e999999", "NaN", "0x7f", "-" * 16, "9" * 16, "1\\2\\3", "'; --", "\u0661"):
         data, uid = plain()
         raw = trick.encode()[:12].ljust(12)
@@ -503,7 +503,7 @@ def test_numeric_string_abuse(site: Site) -> None:
 
 
 def test_one_huge_private_element_streams_through(site: Site) -> None:
-    """Class: Bombs / memory. A private element of 300 MiB comes in with bounded memory (1 GiB when LEADGLASS_LONG=1)."""
+    """Class: Bombs / memory. A private element of 300 MiB comes in with bounded memory (LEADGLASS_LONG: 1 GiB)."""
     data, uid = plain(PixelData=None)
     huge = data + element(0x00E11001, "UN", bytes(HUGE * MIB))
     process = Process(site.doors.pid)
