@@ -8,10 +8,10 @@ import pytest
 from tests.hostile.shim import Disk, build
 from tests.hostile.torture import Torture
 
-KILLS = 20
-"""In CI; ``python -m tests.hostile.torture`` does 200 and says the seed, too."""
+KILLS = 8
+"""For each of two seeds; with the deaths below 20 in CI. ``python -m tests.hostile.torture`` does 200."""
 
-DEATHS = 40 if os.environ.get("LEADGLASS_LONG") else 3
+DEATHS = 40 if os.environ.get("LEADGLASS_LONG") else 4
 
 
 @pytest.mark.parametrize("seed", [4711, 4712])
@@ -21,7 +21,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_leaks_when_the_archive_is_kill
     torture = Torture(tmp_path, seed)
     torture.begin()
     try:
-        while torture.counts["kills"] < KILLS // 2:
+        while torture.counts["kills"] < KILLS:
             torture.round(most=40)
         torture.finish()
     finally:
