@@ -85,6 +85,10 @@ def _section(name: str, section: object) -> Iterator[str]:
         limits = f"{bounds['least']:,} to {bounds['most']:,}" if bounds else ""
         yield f"| `{each.name}` | `{_toml(getattr(section, each.name))}` | {limits} | {docs.get(each.name, '')} |"
     yield ""
+    for each in fields(section):  # type: ignore[arg-type]
+        value = getattr(section, each.name)
+        if name and is_dataclass(value):
+            yield from _section(f"{name}.{each.name}", value)
 
 
 def configuration() -> str:

@@ -180,6 +180,32 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditCollector:
+    """The syslog collector that every audit record is sent to (RFC 5425: TLS, both sides show a certificate)."""
+
+    host: str = ""
+    """Its name, as in its certificate. Empty: records are kept here only."""
+
+    port: int = _limit(6_514, 1, 65_535)
+    """Its port. 6514 is the one registered for syslog over TLS."""
+
+    authority: str = ""
+    """PEM file with the certificate of the authority that signed the collector's. No public authority is trusted."""
+
+    certificate: str = ""
+    """PEM file (mode 0600) with the certificate and key to show. Empty: the archive's own, which `ca.pem` verifies."""
+
+    format: str = "dicom-xml"
+    """How records are written: `dicom-xml` (PS3.15 A.5), which collectors for medical devices read, or `json`."""
+
+    facility: int = _limit(10, 0, 23)
+    """The syslog facility. 10: security/authorization, as PS3.15 A.6 asks for."""
+
+    heartbeat: float = _seconds(900.0, 1, 86_400)
+    """Seconds after which the newest signed head is sent again though nothing is new, so that silence is noticed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """The audit log."""
 
@@ -187,7 +213,16 @@ class Audit:
     """Records between two signed heads. 1,024: re-hashing so many at a start takes milliseconds."""
 
     window: float = _seconds(300.0, 1, 86_400)
-    """Seconds for which one opening record covers a session's work on one study."""
+    """Seconds for which one opening record covers a caller's work on one study, over all its sessions."""
+
+    checkpoint_folder: str = ""
+    """A folder elsewhere, such as a share that can be written once, that gets each signed head as a file. Empty:
+    none."""
+
+    alert_after: float = _seconds(600.0, 1, 86_400)
+    """Seconds for which the collector or that folder may fail until it is on record as an alert."""
+
+    collector: AuditCollector = field(default_factory=AuditCollector)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ Rule: nothing listens before every check has passed and the start is on record.
 import asyncio
 import errno
 import logging
+import os
 import signal
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
@@ -20,8 +21,13 @@ from leadglass import logs, memory
 from leadglass.archive.archive import Archive
 from leadglass.archive.brake_store import BRAKES_FILE
 from leadglass.archive.braking import Braking
+from leadglass.audit.checkpoint_folder import CheckpointFolder
+from leadglass.audit.collector import FILE as COLLECTOR_FILE
+from leadglass.audit.collector import Collector
+from leadglass.audit.collector import Pace as CollectorPace
 from leadglass.audit.event import Outcome
 from leadglass.audit.refusals import Refusals
+from leadglass.audit.syslog import Format, Sender
 from leadglass.config import Config
 from leadglass.crypto import tls
 from leadglass.dicom.transcode import Transcoder
@@ -185,6 +191,9 @@ async def _serve(
         server = DicomServer(door, limits, _IMPLEMENTATION)
         said = {listener.door.value: str(listener.endpoint) for listener in listeners}
         parts.record(Outcome.PERMITTED, "start", f"{ae_title} opens its doors", **said)
+        for keeper in _keepers(parts, certificate, ae_title):
+            keeper.start()
+            stack.callback(keeper.close)
         try:
             opened = [await _listen(server, listener, context) for listener in listeners]
             chores = [
@@ -208,6 +217,44 @@ async def _serve(
             await ending
             await _save_brakes(braking)
         await asyncio.to_thread(parts.record, Outcome.DONE, "stop", f"{ae_title} closed its doors")
+
+
+def _keepers(parts: Parts, certificate: Path, ae_title: str) -> Iterator[Collector | CheckpointFolder]:
+    """Make what keeps copies of the audit log elsewhere.
+
+    Raises
+    ------
+    Misconfigured
+        When the settings cannot work, whoever may be reached at the moment.
+    """
+    said = parts.config.audit
+    if said.checkpoint_folder:
+        kept_in = Path(said.checkpoint_folder)
+        if not kept_in.is_dir():
+            raise Misconfigured(
+                f"{kept_in} is not a folder. Mount it, or correct [audit] checkpoint_folder in leadglass.toml."
+            )
+        yield CheckpointFolder(parts.audit, kept_in, alert_after=said.alert_after)
+    to = said.collector
+    if not to.host:
+        return
+    if not to.authority or to.format not in {each.value for each in Format}:
+        raise Misconfigured(
+            "[audit.collector] needs authority, the PEM file of the authority that signed the collector's certificate, "
+            f"and format {' or '.join(each.value for each in Format)}. Correct leadglass.toml."
+        )
+    own = Path(to.certificate) if to.certificate else certificate
+    password = None if to.certificate else parts.authority.password
+
+    def context() -> ssl.SSLContext:
+        return tls.client_context(own, Path(to.authority), password=password, check_hostname=True)
+
+    context()  # what cannot be read is said now
+    sender = Sender(
+        socket.gethostname(), ae_title, parts.audit.verifier.origin, os.getpid(), to.facility, Format(to.format)
+    )
+    pace = CollectorPace(heartbeat=to.heartbeat, alert_after=said.alert_after)
+    yield Collector(parts.audit, parts.folder.path / COLLECTOR_FILE, (to.host, to.port), context, sender, pace=pace)
 
 
 def _braking(parts: Parts) -> Braking:

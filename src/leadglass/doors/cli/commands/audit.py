@@ -10,6 +10,8 @@ from typing import Final
 import click
 from rich.table import Table
 
+from leadglass.audit import cursor as cursors
+from leadglass.audit.collector import FILE as COLLECTOR_FILE
 from leadglass.audit.event import Outcome
 from leadglass.audit.record import Record
 from leadglass.doors.cli.application import Opened
@@ -113,6 +115,43 @@ def _table(records: list[Record]) -> Table:
 audit_command.add_command(audit_export)
 audit_command.add_command(audit_verify)
 audit_command.add_command(audit_key)
+
+
+@audit_command.command("collector", epilog=examples("leadglass audit collector --json"))
+@data_option
+@json_option
+@click.pass_context
+def audit_collector(context: click.Context, data: Path, *, as_json: bool) -> None:
+    """Say how far the operator's collector has the log, and whether it is reached. Exit 1 when it is not."""
+    terminal = Terminal()
+    with application_of(context).open(data) as opened:
+        record_reading(opened, "collector", terminal)
+        to = opened.config.audit.collector
+        cursor = cursors.load(opened.folder / COLLECTOR_FILE)
+        with opened.audit.reader() as reader:
+            size = reader.size()
+    behind = max(0, size - cursor.sequence)
+    if as_json:
+        terminal.json(
+            {
+                "collector": f"{to.host}:{to.port}" if to.host else None,
+                "confirmed": cursor.sequence,
+                "confirmed_at": cursor.confirmed.isoformat() if cursor.confirmed else None,
+                "records": size,
+                "behind": behind,
+                "signed_head": cursor.checkpoint,
+                "failing_since": cursor.failing_since.isoformat() if cursor.failing_since else None,
+                "reason": cursor.reason or None,
+            }
+        )
+    elif not to.host:
+        terminal.say("No collector is set up: [audit.collector] in leadglass.toml.")
+    else:
+        when = f"{cursor.confirmed:%Y-%m-%d %H:%M:%S} UTC" if cursor.confirmed else "never"
+        terminal.say(f"{to.host}:{to.port} has records up to {cursor.sequence} of {size}; last confirmed {when}.")
+        if cursor.failing_since is not None:
+            terminal.say(f"Not reached since {cursor.failing_since:%Y-%m-%d %H:%M:%S} UTC: {cursor.reason}", "bold red")
+    context.exit(1 if cursor.failing_since is not None and to.host else 0)
 
 
 # --- policy -------------------------------------------------------------------
