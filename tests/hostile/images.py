@@ -11,7 +11,7 @@ from leadglass.dicom import tags
 from leadglass.dicom.uids import IMPLEMENTATION_CLASS_UID
 from tests.vault.sets import CT, EXPLICIT
 
-_LONG: Final = frozenset({"OB", "OW"})
+_LONG: Final = frozenset({"OB", "OV", "OW"})
 _SIZES: Final = (*[1_000] * 8, *[12_000] * 4, *[60_000] * 3, *[130_000] * 2, 526_000, 2_000_000)
 """Bytes of pixels, drawn from evenly: most instances are small, most bytes are in large ones."""
 
@@ -31,7 +31,7 @@ class Image:
 
     def write(self, path: Path) -> None:
         """Write it as a file of PS3.10."""
-        meta = _encode(
+        meta = encode(
             [
                 (tags.MediaStorageSOPClassUID, "UI", CT),
                 (tags.MediaStorageSOPInstanceUID, "UI", self.sop_instance_uid),
@@ -39,8 +39,8 @@ class Image:
                 (tags.ImplementationClassUID, "UI", str(IMPLEMENTATION_CLASS_UID)),
             ]
         )
-        version = _encode([(tags.FileMetaInformationVersion, "OB", b"\0\1")])
-        length = _encode([(tags.FileMetaInformationGroupLength, "UL", struct.pack("<L", len(version) + len(meta)))])
+        version = encode([(tags.FileMetaInformationVersion, "OB", b"\0\1")])
+        length = encode([(tags.FileMetaInformationGroupLength, "UL", struct.pack("<L", len(version) + len(meta)))])
         path.write_bytes(bytes(128) + b"DICM" + length + version + meta + self.data)
 
 
@@ -48,7 +48,7 @@ def image(draw: Random, study_uid: str, number: int, *, sizes: tuple[int, ...] =
     """Make image ``number`` of a study: another ``variant`` has the same UIDs and other content."""
     size = draw.choice(sizes) & ~1
     sop_instance_uid = f"{study_uid}.1.{number}"
-    data = _encode(
+    data = encode(
         [
             (tags.SOPClassUID, "UI", CT),
             (tags.SOPInstanceUID, "UI", sop_instance_uid),
@@ -72,7 +72,7 @@ def image(draw: Random, study_uid: str, number: int, *, sizes: tuple[int, ...] =
     return Image(study_uid, sop_instance_uid, data)
 
 
-def _encode(elements: list[tuple[int, str, bytes | str]]) -> bytes:
+def encode(elements: list[tuple[int, str, bytes | str]]) -> bytes:
     """Encode elements in Explicit VR Little Endian (PS3.5 7.1.2)."""
     parts: list[bytes] = []
     for tag, vr, given in elements:
