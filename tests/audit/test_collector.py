@@ -5,7 +5,7 @@ import signal
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +73,7 @@ def context_of(house: House, ours: Path | None = None) -> Callable[[], ssl.SSLCo
 @contextmanager
 def collecting(
     log: AuditLog, state: Path, peer: Peer, context: Callable[[], ssl.SSLContext], form: Format = Format.DICOM_XML
-) -> Iterator[Collector]:
+) -> Generator[Collector]:
     collector = Collector(log, state, ("127.0.0.1", peer.port), context, sender(log, form), pace=QUICK)
     collector.start()
     try:
