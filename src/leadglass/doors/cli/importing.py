@@ -1,16 +1,19 @@
 """Importing: many files into the archive at once, and what became of each.
 
 Rule 1. A bad file is counted with its reason and never stops the others.
-Rule 2. Files are streamed block by block; several threads store at a time, so
-that they share commits. Rule 3. File names may hold patients' names: they are
+Rule 2. Files are streamed block by block; many threads store at a time, so that
+they wait for the disk together and share commits, as many as a bound on memory
+lets them. Rule 3. What is said afterwards is in the order of the files, however
+many threads there were. Rule 4. File names may hold patients' names: they are
 for the user who asked, and go into no log.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from threading import Event, Lock, Thread
+from threading import Condition, Event, Lock, Thread
 from typing import Final
 
 from leadglass.archive.archive import Archive
@@ -20,6 +23,16 @@ from leadglass.dicom.sop_classes import MEDIA_STORAGE_DIRECTORY
 from leadglass.doors.cli.sources import Found, Skip, Skipped, Source, Stream, Unreadable
 from leadglass.errors import BadInput, Conflict, LeadglassError
 from leadglass.policy.caller import Caller
+
+THREADS: Final = 64
+"""Files stored at one time, unless told otherwise: as many as one commit takes.
+Each waits for the disk twice, and most of them wait most of the time."""
+
+_IN_FLIGHT: Final = 32 * 1024 * 1024
+"""Bytes of files that are in memory at one time: of small files any number, of large ones sixteen."""
+
+_HELD: Final = 2 * 1024 * 1024
+"""Bytes of one file in memory at most: its beginning, and what is being sealed."""
 
 _OTHER_UID: Final = "the file meta information names another instance than the data set, which is what counts"
 
@@ -41,6 +54,8 @@ class NotTaken:
     name: str
     fate: Fate
     reason: str
+    number: int
+    """Of the file, in the order in which they were found."""
 
 
 @dataclass(slots=True)
@@ -65,21 +80,46 @@ class Tally:
         """How many are not, and should have been."""
         return self.counts[Fate.IN_CONFLICT] + self.counts[Fate.REFUSED]
 
-    def count(self, name: str, taken: Receipt | Skip) -> None:
-        """Count a file that went in, or was found to be none to take in."""
-        if isinstance(taken, Skip):
-            self.note(name, Fate.SKIPPED, taken)
-            return
+    def count(self, taken: Receipt) -> None:
+        """Count a file that went in."""
         self.counts[Fate.STORED if taken.outcome is Stored.STORED else Fate.ALREADY_THERE] += 1
         self.octets += taken.size
         self.studies.add(taken.study_uid)
         self.warnings.update(taken.warnings)
 
-    def note(self, name: str, fate: Fate, reason: str) -> None:
+    def note(self, missing: NotTaken) -> None:
         """Count a file that did not go in."""
-        self.counts[fate] += 1
-        self.reasons[fate, reason] += 1
-        self.not_taken.append(NotTaken(name, fate, reason))
+        self.counts[missing.fate] += 1
+        self.not_taken.append(missing)
+
+    def arrange(self) -> None:
+        """Bring what was counted in the order in which things were done into the order of the files."""
+        self.not_taken.sort(key=lambda missing: missing.number)
+        self.reasons = Counter((missing.fate, missing.reason) for missing in self.not_taken)
+        self.warnings = Counter(dict(sorted(self.warnings.items())))
+
+
+class _Room:
+    """Memory for what is under way: those who find none wait, one alone never does."""
+
+    def __init__(self, octets: int) -> None:
+        self._most = octets
+        self._taken = 0
+        self._change = Condition(Lock())
+
+    @contextmanager
+    def held(self, octets: int) -> Generator[None]:
+        """Have room for so many bytes."""
+        octets = min(octets, _HELD)
+        with self._change:
+            self._change.wait_for(lambda: not self._taken or self._taken + octets <= self._most)
+            self._taken += octets
+        try:
+            yield
+        finally:
+            with self._change:
+                self._taken -= octets
+                self._change.notify_all()
 
 
 @dataclass(slots=True)
@@ -91,10 +131,17 @@ class _Work:
     done: Callable[[int], None]
     lock: Lock = field(default_factory=Lock)
     stop: Event = field(default_factory=Event)
+    room: _Room = field(default_factory=lambda: _Room(_IN_FLIGHT))
+    number: int = 0
 
-    def next(self) -> Source | None:
+    def next(self) -> tuple[int, Source] | None:
+        """Give the next source and its number; None when there are no more."""
         with self.lock:
-            return None if self.stop.is_set() else next(self.sources, None)
+            source = None if self.stop.is_set() else next(self.sources, None)
+            if source is None:
+                return None
+            self.number += 1
+            return self.number, source
 
 
 def import_sources(
@@ -133,23 +180,29 @@ def import_sources(
         work.tally.interrupted = True
         for worker in workers:
             worker.join()
+    work.tally.arrange()
     archive.end(caller)
     return work.tally
 
 
 def _run(archive: Archive, caller: Caller, work: _Work) -> None:
     """Store one source after the other until there are none."""
-    while (source := work.next()) is not None:
+    while (found := work.next()) is not None:
+        number, source = found
         match source:
-            case Found():
-                _store(archive, caller, source, work)
-                work.done(source.size)
+            case Found(name, size):
+                with work.room.held(size):
+                    became = _store(archive, caller, source)
+                work.done(size)
             case Skipped(name, why):
-                with work.lock:
-                    work.tally.note(name, Fate.SKIPPED, why)
+                became = (Fate.SKIPPED, why)
             case Unreadable(name, reason):
-                with work.lock:
-                    work.tally.note(name, Fate.REFUSED, reason)
+                became = (Fate.REFUSED, reason)
+        with work.lock:
+            if isinstance(became, Receipt):
+                work.tally.count(became)
+            else:
+                work.tally.note(NotTaken(name, *became, number))
 
 
 def _take(archive: Archive, caller: Caller, stream: Stream) -> Receipt | Skip:
@@ -174,23 +227,17 @@ def _take(archive: Archive, caller: Caller, stream: Stream) -> Receipt | Skip:
     return replace(receipt, warnings=(*part10.warnings, *receipt.warnings, *flags))
 
 
-def _store(archive: Archive, caller: Caller, source: Found, work: _Work) -> None:
-    """Store one file, whatever is in it, and count it."""
+def _store(archive: Archive, caller: Caller, source: Found) -> Receipt | tuple[Fate, str]:
+    """Store one file, whatever is in it; gives what became of it."""
     try:
         with source.open() as stream:
             taken = _take(archive, caller, stream)
     except Conflict as error:
-        with work.lock:
-            work.tally.note(source.name, Fate.IN_CONFLICT, error.message)
+        return Fate.IN_CONFLICT, error.message
     except LeadglassError as error:
-        with work.lock:
-            work.tally.note(source.name, Fate.REFUSED, error.message)
+        return Fate.REFUSED, error.message
     except OSError as error:
-        with work.lock:
-            work.tally.note(source.name, Fate.REFUSED, f"cannot be read ({error.strerror})")
+        return Fate.REFUSED, f"cannot be read ({error.strerror})"
     except Exception as error:  # noqa: BLE001 - the border: one file nobody foresaw must not stop a million others
-        with work.lock:
-            work.tally.note(source.name, Fate.REFUSED, f"a defect of Leadglass ({type(error).__name__}); report it")
-    else:
-        with work.lock:
-            work.tally.count(source.name, taken)
+        return Fate.REFUSED, f"a defect of Leadglass ({type(error).__name__}); report it"
+    return (Fate.SKIPPED, taken) if isinstance(taken, Skip) else taken

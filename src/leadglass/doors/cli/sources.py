@@ -22,6 +22,9 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from leadglass.errors import BadInput
 
+_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+"""How files are opened: a named pipe that took a file's place must not hold up the import."""
+
 _PAGE: Final = 4096
 """Bytes read at least."""
 
@@ -142,8 +145,7 @@ class _File:
 
     @contextmanager
     def open(self) -> Generator[Stream]:
-        # O_NONBLOCK: a named pipe that took the file's place must not hold up the import.
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(self.path, _READ)
         try:
             yield _FileStream(descriptor)
         finally:
@@ -207,8 +209,11 @@ def _folder(folder: Path) -> Iterator[Source]:
 def _file(path: Path, size: int) -> Iterator[Source]:
     """Give one file, or what is in it when it is a ZIP."""
     try:
-        with path.open("rb") as file:
-            signature = file.read(4)
+        descriptor = os.open(path, _READ)
+        try:
+            signature = os.read(descriptor, 4)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         yield Unreadable(str(path), f"cannot be read ({error.strerror})")
         return

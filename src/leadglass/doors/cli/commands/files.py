@@ -4,7 +4,6 @@ Rule: each says at the end what became of what it was given.
 """
 
 import errno
-import os
 import re
 import sys
 from collections.abc import Generator, Iterator
@@ -22,7 +21,7 @@ from leadglass.dicom.matching import Level, Query, Root, query_from_identifier
 from leadglass.dicom.model import Attributes
 from leadglass.doors.cli.application import Opened
 from leadglass.doors.cli.exporting import Exported, check_destination, export
-from leadglass.doors.cli.importing import Fate, Tally, import_sources
+from leadglass.doors.cli.importing import THREADS, Fate, Tally, import_sources
 from leadglass.doors.cli.options import application_of, data_option, examples, json_option, study_uid, study_uids
 from leadglass.doors.cli.sources import Found, walk
 from leadglass.doors.cli.terminal import Terminal, cell, counted, size_of, table
@@ -47,9 +46,9 @@ _DATES: Final = re.compile(r"[0-9]{8}|[0-9]{8}-|-[0-9]{8}|[0-9]{8}-[0-9]{8}")
 @click.option(
     "--threads",
     type=click.IntRange(1, 64),
-    default=lambda: min(16, 4 * (os.cpu_count() or 1)),
-    show_default="4 for each processor",
-    help="Files stored at one time; they share their commits.",
+    default=THREADS,
+    show_default=True,
+    help="Files stored at one time, large ones fewer; they share their commits.",
 )
 @data_option
 @json_option
