@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import sys
 import time
@@ -40,6 +41,8 @@ CHECKED = 10
 
 UPLOADS = 4
 
+_FILLED = "filled"
+
 
 @dataclass(slots=True)
 class Row:
@@ -54,7 +57,11 @@ class Row:
 
 
 def _is_filled(folder: Path) -> bool:
-    return (folder / "filled").exists()
+    """Say whether an earlier run filled it to the end; what was begun only is removed."""
+    if (folder / _FILLED).exists():
+        return True
+    shutil.rmtree(folder, ignore_errors=True)
+    return False
 
 
 @contextmanager
@@ -62,12 +69,12 @@ def leadglass(folder: Path, studies: int) -> Generator[tuple[int, str]]:
     """Serve a Leadglass with the made-up studies, an instance each."""
     lead = Leadglass(folder)
     if not _is_filled(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True)
         lead.do("init")
         lead.device("BENCH", plaintext=True, bulk="measuring")
         with parts_of(lead.data) as parts:
             file_in_bulk(parts.vault, 0, studies, per_study=1)
-        (folder / "filled").touch()
+        (folder / _FILLED).touch()
     with lead.serve() as doors:
         yield doors.plain[1], "LEADGLASS"
 
@@ -75,13 +82,14 @@ def leadglass(folder: Path, studies: int) -> Generator[tuple[int, str]]:
 @contextmanager
 def filled_orthanc(folder: Path, studies: int) -> Generator[tuple[int, str]]:
     """Run an Orthanc with the made-up studies, an instance each."""
+    is_filled = _is_filled(folder)
     with orthanc(folder, {"bench": Modality("BENCH", "127.0.0.1", 1)}) as peer:
-        if not _is_filled(folder):
+        if not is_filled:
             start = time.perf_counter()
             with ThreadPoolExecutor(UPLOADS) as threads:
                 parts = [range(first, studies, UPLOADS) for first in range(UPLOADS)]
                 list(threads.map(lambda part: _upload(peer.http, part), parts))
-            (folder / "filled").touch()
+            (folder / _FILLED).touch()
             print(f"Orthanc filled in {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
         yield peer.dicom, "ORTHANC"
 

@@ -254,13 +254,18 @@ def file_in_bulk(vault: Vault, first: int, last: int, *, per_study: int = PER_ST
 
 
 def record_in_bulk(log: AuditLog, up_to: int) -> None:
-    """Put events on record until there are as many, hundreds in each transaction."""
-    event = Event(Outcome.PERMITTED, "find", caller="device:MADEUP", peer="192.0.2.1", door="dimse", reason="made up")
-    while True:
-        batch = [_Ticket(fields_of(event)) for _ in range(MAX_BATCH)]
+    """Put events on record until there are as many, hundreds in each transaction: each about a study, in no order."""
+    studies = max(1, up_to // PER_STUDY)
+    done = 0
+    while done < up_to:
+        batch = [_Ticket(fields_of(_event((done + each) * 7_919 % studies))) for each in range(MAX_BATCH)]
         log._commit(batch)
-        if batch[-1].sequence >= up_to:
-            return
+        done = batch[-1].sequence
+
+
+def _event(number: int) -> Event:
+    uid = study(number).uid
+    return Event(Outcome.PERMITTED, "find", "device:MADEUP", "192.0.2.1", "dimse", "made up", study_uid=uid)
 
 
 @contextmanager

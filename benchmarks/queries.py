@@ -53,10 +53,10 @@ def keys(kind: str, number: int, studies: int) -> Attributes:
     return dict(sorted((level | _RETURN | asked).items()))
 
 
-def write(folder: Path, kind: str, count: int, studies: int) -> list[Path]:
-    """Write ``count`` queries of a kind as files."""
+def write(folder: Path, kind: str, count: int, studies: int, *, start: int = 0) -> list[Path]:
+    """Write ``count`` queries of a kind as files, from number ``start`` on."""
     folder.mkdir(parents=True)
     paths = [folder / f"{number:04}.dcm" for number in range(count)]
     for number, path in enumerate(paths):
-        path.write_bytes(part10(keys(kind, number, studies), STUDY_ROOT_FIND))
+        path.write_bytes(part10(keys(kind, start + number, studies), STUDY_ROOT_FIND))
     return paths
