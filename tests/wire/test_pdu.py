@@ -154,3 +154,20 @@ def test_a_rejection_says_what_it_means() -> None:
     assert Rejection(1, 1, 7).text == "called AE title not recognized (permanent)"
     assert Rejection(2, 3, 2).text == "local limit exceeded (transient)"
     assert Rejection(9, 9, 9).text == "source 9, reason 9 (result 9)"
+
+
+def test_a_request_that_proposes_more_than_anybody_knows_is_refused_before_it_is_read_through() -> None:
+    many = tuple(f"1.2.840.10008.1.2.4.{number}" for number in range(100))
+    contexts = tuple(ProposedContext(2 * number + 1, "1.2.840.10008.1.1", many) for number in range(128))
+    request = AssociateRequest(called_ae_title="A", calling_ae_title="B", contexts=contexts)
+    with pytest.raises(ProtocolViolation, match="More than 8192 transfer syntaxes"):
+        decode(PDUType.ASSOCIATE_RQ, memoryview(encode(request))[6:])
+
+
+def test_user_information_of_thousands_of_sub_items_is_refused() -> None:
+    roles = {f"1.2.{number}": Role(scu=True, scp=True) for number in range(1025)}
+    request = AssociateRequest(
+        called_ae_title="A", calling_ae_title="B", contexts=(ProposedContext(1, "1.2", ("1.2",)),), roles=roles
+    )
+    with pytest.raises(ProtocolViolation, match="more than 1024 sub-items"):
+        decode(PDUType.ASSOCIATE_RQ, memoryview(encode(request))[6:])

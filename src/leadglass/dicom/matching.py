@@ -284,7 +284,7 @@ def _key(tag: int, element: JsonElement, reading: _Reading) -> Key | None:
     known = _vr(tag)
     if known != vr and is_text(known) and is_text(vr):
         vr, values = known, _reread(known, values)
-    if not values:
+    if not values:  # several empty ones (a lone backslash) ask as little as none: it opens nothing that none does not
         return Universal() if "InlineBinary" not in element and "BulkDataURI" not in element else None
     if vr in BINARY:
         return None

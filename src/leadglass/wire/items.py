@@ -20,6 +20,9 @@ _U32 = struct.Struct(">I")
 DEFAULT_MAXIMUM_LENGTH = 16 * 1024
 """bytes; assumed for a peer that leaves the mandatory item out."""
 
+MOST_SUB_ITEMS = 1024
+"""of one user information item: roles and extended negotiation for each of 128 contexts are 256."""
+
 
 class ItemType(IntEnum):
     """Item types of PS3.8 9.3.2 to 9.3.3, D.1 and PS3.7 D.3.3."""
@@ -238,7 +241,7 @@ def decode_user_information(raw: memoryview) -> UserInformation:  # noqa: C901 -
     Raises
     ------
     ProtocolViolation
-        When a known item is malformed.
+        When a known item is malformed, or there are more than ``MOST_SUB_ITEMS``.
     """
     max_length = DEFAULT_MAXIMUM_LENGTH
     class_uid = version_name = ""
@@ -249,7 +252,9 @@ def decode_user_information(raw: memoryview) -> UserInformation:  # noqa: C901 -
     identity: UserIdentity | None = None
     response: bytes | None = None
     offset = 0
-    for kind, value in items(raw):
+    for number, (kind, value) in enumerate(items(raw)):
+        if number == MOST_SUB_ITEMS:
+            raise ProtocolViolation(f"The user information has more than {MOST_SUB_ITEMS} sub-items.")
         match kind:
             case ItemType.MAXIMUM_LENGTH:
                 if len(value) != 4:

@@ -38,6 +38,9 @@ _PDATA: Final = struct.Struct(">BxIIBB")
 PDV_OVERHEAD: Final = 6
 """bytes of a PDV that are not its fragment: length, context, control header."""
 
+MOST_TRANSFER_SYNTAXES: Final = 8192
+"""of one A-ASSOCIATE-RQ: 64 for each of 128 contexts; there are some fifty in the Standard."""
+
 
 class PDUType(IntEnum):
     """PDU types of PS3.8 9.3."""
@@ -275,6 +278,8 @@ def _decode_request(body: memoryview) -> AssociateRequest:
     version, called, calling = _head(body)
     application_context: str | None = None
     contexts: dict[int, ProposedContext] = {}
+    uids: dict[bytes, str] = {}
+    proposed = 0
     user = UserInformation()
     for kind, value in items(body[68:]):
         match kind:
@@ -282,7 +287,10 @@ def _decode_request(body: memoryview) -> AssociateRequest:
                 application_context = decode_uid(value)
             case ItemType.PRESENTATION_CONTEXT_RQ:
                 context_id = _context_id(value, contexts)
-                contexts[context_id] = _decode_proposed(context_id, value[4:])
+                context = contexts[context_id] = _decode_proposed(context_id, value[4:], uids)
+                proposed += len(context.transfer_syntaxes)
+                if proposed > MOST_TRANSFER_SYNTAXES:
+                    raise ProtocolViolation(f"More than {MOST_TRANSFER_SYNTAXES} transfer syntaxes are proposed.")
             case ItemType.USER_INFORMATION:
                 user = decode_user_information(value)
             case _:
@@ -306,7 +314,8 @@ def _decode_request(body: memoryview) -> AssociateRequest:
     )
 
 
-def _decode_proposed(context_id: int, raw: memoryview) -> ProposedContext:
+def _decode_proposed(context_id: int, raw: memoryview, uids: dict[bytes, str]) -> ProposedContext:
+    """Read one context; ``uids`` are those of the transfer syntaxes read so far, which most contexts share."""
     abstract: str | None = None
     transfer: list[str] = []
     for kind, value in items(raw):
@@ -314,7 +323,13 @@ def _decode_proposed(context_id: int, raw: memoryview) -> ProposedContext:
             case ItemType.ABSTRACT_SYNTAX:
                 abstract = decode_uid(value)
             case ItemType.TRANSFER_SYNTAX:
-                transfer.append(decode_uid(value))
+                octets = bytes(value)
+                uid = uids.get(octets)
+                if uid is None:
+                    uid = uids[octets] = decode_uid(octets)
+                transfer.append(uid)
+                if len(transfer) > MOST_TRANSFER_SYNTAXES:
+                    raise ProtocolViolation(f"More than {MOST_TRANSFER_SYNTAXES} transfer syntaxes are proposed.")
             case _:
                 pass
     if abstract is None or not transfer:

@@ -26,8 +26,8 @@ from leadglass.wire.limits import WireLimits
 from leadglass.wire.pdu import LOCAL_LIMIT_EXCEEDED, TEMPORARY_CONGESTION, AssociateRequest, Rejection
 from leadglass.wire.tls import Tls, tls_failure
 
-_ACCEPTS_AT_ONCE: Final = 64
-"""connections taken before others get their turn"""
+_ACCEPTS_AT_ONCE: Final = 8
+"""connections taken before others get their turn; a TLS handshake takes a millisecond, and the kernel holds the rest"""
 _CANCELS: Final = 3
 """times a session is asked to stop before ``close`` no longer waits for it"""
 _REPORT_EVERY: Final = 60.0
@@ -292,6 +292,10 @@ class DicomServer:
             request = await association.requested()
         except AssociationAborted:
             await self._failed(peer, association.ended or "the connection was lost")
+            await asyncio.shield(closed)
+            return
+        if association.ended is not None:  # it came with its end: nobody waits for what would be decided
+            await self._failed(peer, association.ended)
             await asyncio.shield(closed)
             return
         if not self._admission.associate(peer.address):

@@ -19,6 +19,7 @@ from leadglass.doors.dimse.parcel import Transcodes
 from leadglass.doors.dimse.session import DimseSession, Rooms
 from leadglass.doors.dimse.settings import DimseSettings
 from leadglass.doors.dimse.threads import Threads
+from leadglass.doors.dimse.turns import Turns
 from leadglass.doors.dimse.watch import Watch
 from leadglass.errors import Denied, LeadglassError
 from leadglass.identity.associations import AssociationEvidence, Associations, CalledAETitleNotRecognized
@@ -36,6 +37,13 @@ from leadglass.wire.pdu import (
 )
 
 LOG: Final = logging.getLogger(__name__)
+
+_DECISIONS: Final = 12
+"""Requests for an association that are decided about at one time: fewer than there are threads at the desk, so that
+those who are in already do not wait behind them."""
+
+_OF_ONE_ADDRESS: Final = 4
+"""How many of these come from one address. Each waits some milliseconds for its record: some hundred a second."""
 
 
 class DimseDoor:
@@ -94,6 +102,7 @@ class DimseDoor:
             commitment,
         )
         self._watch = Watch(associations, desk, monotonic)
+        self._turns = Turns(together=_DECISIONS, of_one_address=_OF_ONE_ADDRESS)
         self._stopping = False
 
     async def keep_watch(self) -> None:
@@ -133,7 +142,8 @@ class DimseDoor:
             called_ae_title=request.called_ae_title,
         )
         try:
-            caller, acceptance = await self._desk.run(self._decide, evidence, request)
+            async with self._turns.take(peer.address):
+                caller, acceptance = await self._desk.run(self._decide, evidence, request)
         except CalledAETitleNotRecognized:
             return CALLED_AE_TITLE_NOT_RECOGNIZED
         except Denied:
