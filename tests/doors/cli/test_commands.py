@@ -13,7 +13,7 @@ import pytest
 
 from leadglass.app import App
 from leadglass.doors.cli.main import leadglass, run
-from leadglass.errors import Kind, LeadglassError
+from leadglass.errors import Kind, LeadglassError, Throttled
 from tests.doors.cli.clihouse import Cli, cli_on, file_of, image, uid
 
 
@@ -197,7 +197,8 @@ def test_every_kind_of_error_is_one_sentence_and_exit_one(
     assert {each.kind for each in LeadglassError.__subclasses__()} == set(Kind)
 
     def fail() -> App:
-        raise kind("What was wrong. What to do.")
+        said = "What was wrong. What to do."
+        raise Throttled(said, 1.0) if kind is Throttled else kind(said)
 
     assert run(["fsck"], fail) == 1
     captured = capsys.readouterr()
