@@ -29,8 +29,9 @@ K = TypeVar("K", str, int)
 _IDS: Final = 50_000
 """Ids gathered at a time: some 400 kB."""
 
+_FIRST_ROWS: Final = 32
 _ROWS: Final = 500
-"""Rows read, and judged, at a time."""
+"""Rows read, and judged, at a time: few at first, so that the first answer does not wait for hundreds."""
 
 _SOP_INSTANCE: Final = tags.key(tags.SOPInstanceUID)
 _SOP_CLASS: Final = tags.key(tags.SOPClassUID)
@@ -210,12 +211,14 @@ def _pages(reading: Reading, chosen: _Chosen, least: K) -> Iterator[Sequence[K]]
         "SELECT " + chosen.key + " FROM " + chosen.tables + " WHERE (" + chosen.condition.text + ")"
         " AND " + order + " > ? ORDER BY " + order + " LIMIT ?"
     )
-    last = least
+    last, rows = least, min(_FIRST_ROWS, _ROWS)
     while True:
         with reading.connected() as connection:
             keys: list[K] = [key for (key,) in ask(connection, text, (*chosen.condition.values, last, _IDS))]
-        for start in range(0, len(keys), _ROWS):
-            yield keys[start : start + _ROWS]
+        start = 0
+        while start < len(keys):
+            yield keys[start : start + rows]
+            start, rows = start + rows, _ROWS
         if len(keys) < _IDS:
             return
         last = keys[-1]
