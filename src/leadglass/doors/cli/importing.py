@@ -129,14 +129,16 @@ class _Work:
     sources: Iterator[Source]
     tally: Tally
     done: Callable[[int], None]
-    lock: Lock = field(default_factory=Lock)
+    finding: Lock = field(default_factory=Lock)
+    """Held to look for the next file, which asks the disk."""
+    counting: Lock = field(default_factory=Lock)
     stop: Event = field(default_factory=Event)
     room: _Room = field(default_factory=lambda: _Room(_IN_FLIGHT))
     number: int = 0
 
     def next(self) -> tuple[int, Source] | None:
         """Give the next source and its number; None when there are no more."""
-        with self.lock:
+        with self.finding:
             source = None if self.stop.is_set() else next(self.sources, None)
             if source is None:
                 return None
@@ -198,7 +200,7 @@ def _run(archive: Archive, caller: Caller, work: _Work) -> None:
                 became = (Fate.SKIPPED, why)
             case Unreadable(name, reason):
                 became = (Fate.REFUSED, reason)
-        with work.lock:
+        with work.counting:
             if isinstance(became, Receipt):
                 work.tally.count(became)
             else:
