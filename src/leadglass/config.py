@@ -223,6 +223,7 @@ class Audit:
     """Seconds for which the collector or that folder may fail until it is on record as an alert."""
 
     collector: AuditCollector = field(default_factory=AuditCollector)
+    """Where every record is sent as well."""
 
 
 @dataclass(frozen=True, slots=True)
