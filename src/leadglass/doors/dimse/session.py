@@ -209,7 +209,7 @@ class DimseSession:
                 declared,
                 message.data,
                 threads=self._rooms.threads,
-                batch=self._rooms.settings.block,
+                batch=self._rooms.settings.intake,
             )
         except AssociationAborted:
             raise

@@ -59,6 +59,9 @@ class DimseSettings:
         Bytes moved between association and thread at a time. A hop costs about
         50 microseconds, which 512 KiB make negligible; more only costs memory
         for each association.
+    intake : int
+        Bytes of an arriving instance gathered for one hop: 1 MiB, so that a CT
+        slice takes one, since each wakes two threads that want the same lock.
     identifier : int
         Most bytes of a request's identifier. Real ones have a few hundred; a
         list of 10,000 UIDs has 650 kB.
@@ -84,6 +87,7 @@ class DimseSettings:
     private_syntaxes: frozenset[str] = frozenset()
     associations: int = 64
     block: int = 512 * KIBI
+    intake: int = 1024 * KIBI
     identifier: int = 1024 * KIBI
     matches: int = 64
     slice: float = 0.25
