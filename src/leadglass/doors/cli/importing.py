@@ -8,7 +8,7 @@ many threads there were. Rule 4. File names may hold patients' names: they are
 for the user who asked, and go into no log.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ from leadglass.archive.archive import Archive
 from leadglass.archive.backroom import Declared, Receipt, Stored
 from leadglass.dicom.part10 import read_file
 from leadglass.dicom.sop_classes import MEDIA_STORAGE_DIRECTORY
-from leadglass.doors.cli.sources import Found, Skip, Skipped, Source, Stream, Unreadable
+from leadglass.doors.cli.sources import Found, Skip, Skipped, Source, Stream, Unlooked, Unreadable, look
 from leadglass.errors import BadInput, Conflict, LeadglassError
 from leadglass.policy.caller import Caller
 
@@ -35,6 +35,10 @@ _HELD: Final = 2 * 1024 * 1024
 """Bytes of one file in memory at most: its beginning, and what is being sealed."""
 
 _OTHER_UID: Final = "the file meta information names another instance than the data set, which is what counts"
+
+
+_Number = tuple[int, int]
+"""Of a file, in the order in which they were found, and of a member in a ZIP."""
 
 
 class Fate(StrEnum):
@@ -54,8 +58,7 @@ class NotTaken:
     name: str
     fate: Fate
     reason: str
-    number: int
-    """Of the file, in the order in which they were found."""
+    number: _Number
 
 
 @dataclass(slots=True)
@@ -126,28 +129,66 @@ class _Room:
 class _Work:
     """What the threads share."""
 
-    sources: Iterator[Source]
+    sources: Iterator[Source | Unlooked]
     tally: Tally
     done: Callable[[int], None]
-    finding: Lock = field(default_factory=Lock)
-    """Held to look for the next file, which asks the disk."""
     counting: Lock = field(default_factory=Lock)
     stop: Event = field(default_factory=Event)
     room: _Room = field(default_factory=lambda: _Room(_IN_FLIGHT))
-    number: int = 0
+    _finding: Condition = field(default_factory=lambda: Condition(Lock()))
+    _number: int = 0
+    _looking: int = 0
+    """Threads that look into a file now: there may be more in it for all."""
+    _zips: deque[tuple[int, Iterator[tuple[int, Source]]]] = field(
+        default_factory=deque[tuple[int, Iterator[tuple[int, Source]]]]
+    )
 
-    def next(self) -> tuple[int, Source] | None:
+    def next(self) -> tuple[_Number, Source] | None:
         """Give the next source and its number; None when there are no more."""
-        with self.finding:
-            source = None if self.stop.is_set() else next(self.sources, None)
-            if source is None:
-                return None
-            self.number += 1
-            return self.number, source
+        # Nobody opens a file while others wait for the lock: each call of the system lets another
+        # thread run first, and with dozens of them that takes longer than storing a small file.
+        while (taken := self._take()) is not None:
+            number, source = taken
+            if not isinstance(source, Unlooked):
+                return number, source
+            looked: Source | Iterator[Source] = iter(())
+            try:
+                looked = look(source)
+            finally:
+                is_file = isinstance(looked, Found | Skipped | Unreadable)
+                with self._finding:
+                    self._looking -= 1
+                    if not isinstance(looked, Found | Skipped | Unreadable):
+                        self._zips.append((number[0], enumerate(looked)))
+                    if not is_file or not self._looking:
+                        self._finding.notify_all()
+            if isinstance(looked, Found | Skipped | Unreadable):
+                return number, looked
+        return None
+
+    def _take(self) -> tuple[_Number, Source | Unlooked] | None:
+        """Take what is next, members of an opened ZIP first; waits while somebody may find more."""
+        with self._finding:
+            while not self.stop.is_set():
+                while self._zips:
+                    number, members = self._zips[0]
+                    member = next(members, None)
+                    if member is not None:
+                        return (number, member[0]), member[1]
+                    self._zips.popleft()
+                source = next(self.sources, None)
+                if source is not None:
+                    self._number += 1
+                    self._looking += isinstance(source, Unlooked)
+                    return (self._number, 0), source
+                if not self._looking:
+                    return None
+                self._finding.wait()
+            return None
 
 
 def import_sources(
-    archive: Archive, caller: Caller, sources: Iterable[Source], *, threads: int, done: Callable[[int], None]
+    archive: Archive, caller: Caller, sources: Iterable[Source | Unlooked], *, threads: int, done: Callable[[int], None]
 ) -> Tally:
     """Store every source and say what became of each.
 
@@ -157,7 +198,7 @@ def import_sources(
         Where to.
     caller : Caller
         Who imports; its session is ended afterwards.
-    sources : iterable of Source
+    sources : iterable of Source or Unlooked
         What to store; taken one at a time.
     threads : int
         How many are stored at one time.

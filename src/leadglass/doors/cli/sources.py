@@ -12,7 +12,7 @@ import stat
 import struct
 import zlib
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -107,6 +107,13 @@ class Unreadable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unlooked:
+    """A file that nobody has looked into yet: it may be a ZIP."""
+
+    path: Path
+
+
 Source = Found | Skipped | Unreadable
 
 
@@ -153,12 +160,22 @@ class _File:
 
 
 def walk(paths: Iterable[Path]) -> Iterator[Source]:
-    """Give every file at and below ``paths``, and what was passed over."""
+    """Give every file at and below ``paths`` and in ZIPs there, and what was passed over."""
+    for source in roam(paths):
+        looked = look(source) if isinstance(source, Unlooked) else source
+        if isinstance(looked, Found | Skipped | Unreadable):
+            yield looked
+        else:
+            yield from looked
+
+
+def roam(paths: Iterable[Path]) -> Iterator[Source | Unlooked]:
+    """Give what ``walk`` gives, without opening a file: whoever takes one looks into it."""
     for path in paths:
         yield from _given(path)
 
 
-def _given(path: Path) -> Iterator[Source]:
+def _given(path: Path) -> Iterator[Source | Unlooked]:
     """Look at a path the user named: a link is followed here, and nowhere else."""
     try:
         status = path.stat()
@@ -171,10 +188,10 @@ def _given(path: Path) -> Iterator[Source]:
     elif path.name.casefold() == "dicomdir":
         yield from _folder(path.parent)
     else:
-        yield from _file(path, status.st_size)
+        yield Unlooked(path)
 
 
-def _folder(folder: Path) -> Iterator[Source]:
+def _folder(folder: Path) -> Iterator[Source | Unlooked]:
     """Go through a folder, in order of names; folders below come after its files."""
     pending = [folder]
     while pending:
@@ -199,28 +216,23 @@ def _folder(folder: Path) -> Iterator[Source]:
             elif entry.name.casefold() == "dicomdir":
                 yield Skipped(str(path), Skip.MEDIA_DIRECTORY)
             else:
-                size = 0
-                with suppress(OSError):
-                    size = entry.stat(follow_symlinks=False).st_size
-                yield from _file(path, size)
+                yield Unlooked(path)
         pending.extend(reversed(folders))
 
 
-def _file(path: Path, size: int) -> Iterator[Source]:
-    """Give one file, or what is in it when it is a ZIP."""
+def look(file: Unlooked) -> Source | Iterator[Source]:
+    """Give the file, or what is in it when it is a ZIP."""
+    path = file.path
     try:
         descriptor = os.open(path, _READ)
         try:
+            size = os.fstat(descriptor).st_size
             signature = os.read(descriptor, 4)
         finally:
             os.close(descriptor)
     except OSError as error:
-        yield Unreadable(str(path), f"cannot be read ({error.strerror})")
-        return
-    if signature in (b"PK\x03\x04", b"PK\x05\x06"):
-        yield from _zip(path)
-    else:
-        yield Found(str(path), size, _File(path))
+        return Unreadable(str(path), f"cannot be read ({error.strerror})")
+    return _zip(path) if signature in (b"PK\x03\x04", b"PK\x05\x06") else Found(str(path), size, _File(path))
 
 
 # --- ZIP ----------------------------------------------------------------------

@@ -23,7 +23,7 @@ from leadglass.doors.cli.application import Opened
 from leadglass.doors.cli.exporting import Exported, check_destination, export
 from leadglass.doors.cli.importing import THREADS, Fate, Tally, import_sources
 from leadglass.doors.cli.options import application_of, data_option, examples, json_option, study_uid, study_uids
-from leadglass.doors.cli.sources import Found, walk
+from leadglass.doors.cli.sources import Found, roam, walk
 from leadglass.doors.cli.terminal import Terminal, cell, counted, size_of, table
 from leadglass.errors import BadInput, Full, Misconfigured, NotHere
 
@@ -90,7 +90,7 @@ def _import(opened: Opened, paths: tuple[Path, ...], threads: int, terminal: Ter
                 told(counter[0], max(total, counter[0]), octets)
 
         memory.settle()
-        return import_sources(opened.archive, opened.caller, walk(paths), threads=threads, done=done)
+        return import_sources(opened.archive, opened.caller, roam(paths), threads=threads, done=done)
 
 
 def _exit_code(tally: Tally) -> int:
