@@ -85,7 +85,7 @@ class Wire:
     pending: int = _limit(256, 1, 10_000)
     """Connections without an association at one time."""
 
-    pending_per_address: int = _limit(32, 1, 10_000)
+    pending_per_address: int = _limit(64, 1, 10_000)
     """Connections without an association at one time from one address."""
 
     tls_handshake: float = _seconds(10.0, 0.1, 300)

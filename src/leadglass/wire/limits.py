@@ -73,7 +73,7 @@ class WireLimits:
     """seconds for the TCP connection of a client."""
 
     associations: int = 256
-    """established associations in total; each may hold about 2.5 MB of buffers."""
+    """established associations in total; each may hold about 3 MB of buffers."""
 
     associations_per_address: int = 128
     """established associations from one address; a gateway sends for a whole department."""
@@ -81,8 +81,9 @@ class WireLimits:
     pending: int = 256
     """connections without an association in total; the oldest silent one of the noisiest address makes room."""
 
-    pending_per_address: int = 32
-    """connections without an association from one address."""
+    pending_per_address: int = 64
+    """connections without an association from one address: as many as one device may have associations, because a
+    sender of many threads asks for all of them in the same moment."""
 
     backlog: int = 1024
     """connections the kernel holds for us; a burst of 1000 must not delay another caller by a SYN retry."""
