@@ -40,7 +40,7 @@ _FRAME: Final = 2 * 1024 * 1024
 """Bytes of a native frame: 1024 x 1024 pixels of 16 bit."""
 
 _NOISE: Final = Random(1).randbytes(2 * BLOCK)
-_PATIENCE: Final = WireLimits(response=1800.0, negotiation=60.0, connect=60.0, release=60.0, write_stall=300.0)
+PATIENCE: Final = WireLimits(response=1800.0, negotiation=60.0, connect=60.0, release=60.0, write_stall=300.0)
 
 
 def stretch(number: int, length: int) -> bytes:
@@ -182,7 +182,7 @@ def put(giant: Giant, port: int, calling: str, credentials: Credentials) -> int:
             called="LEADGLASS",
             contexts=contexts,
             tls=client_context(credentials),
-            limits=_PATIENCE,
+            limits=PATIENCE,
         ) as association:
             [accepted] = association.accepted(MULTI_FRAME)
             request = CStoreRq(
@@ -200,19 +200,27 @@ def get(giant: Giant, port: int, calling: str, credentials: Credentials) -> dict
     keys = Dataset()
     keys.QueryRetrieveLevel = "STUDY"
     keys.StudyInstanceUID = giant.study_uid
+    return retrieve(keys, (MULTI_FRAME, giant.transfer_syntax_uid), port, calling, credentials)
+
+
+def retrieve(
+    keys: Dataset, wanted: tuple[str, str], port: int, calling: str, credentials: Credentials
+) -> dict[str, str]:
+    """C-GET over TLS what is of one SOP class and transfer syntax; gives digests by SOP Instance UID."""
     taken = Taken()
+    sop_class, syntax = wanted
 
     async def scene() -> int:
-        contexts = propose((STUDY_GET, [IMPLICIT]), (MULTI_FRAME, [giant.transfer_syntax_uid]))
+        contexts = propose((STUDY_GET, [IMPLICIT]), (sop_class, [syntax]))
         async with connect(
             "127.0.0.1",
             port,
             calling=calling,
             called="LEADGLASS",
             contexts=contexts,
-            roles={MULTI_FRAME: Role(scu=True, scp=True)},
+            roles={sop_class: Role(scu=True, scp=True)},
             tls=client_context(credentials),
-            limits=_PATIENCE,
+            limits=PATIENCE,
             session=taken,
         ) as association:
             request = CGetRq(message_id=1, affected_sop_class_uid=STUDY_GET)

@@ -12,16 +12,14 @@ from typing import Final
 
 import pytest
 
-from leadglass.dicom import ingest
-from leadglass.dicom.frames import FrameTable
+from leadglass.dicom.ingest import Limits, describe
 from leadglass.dicom.part10 import read_file
 from leadglass.dicom.source import Bytes
 from leadglass.errors import BadInput
-from tests.hostile.giants import BLOCK, JPEG, LONGEST, Giant, digest_of, get, put, run_and_weigh
+from tests.hostile.giants import BLOCK, LONGEST, Giant, digest_of, get, put, run_and_weigh
 from tests.hostile.stage import Process, assert_nothing_is_wrong
-from tests.peers.leadglass import Leadglass, json_objects
-from tests.peers.running import Credentials
-from tests.vault.sets import EXPLICIT, IMPLICIT
+from tests.peers.leadglass import Leadglass
+from tests.vault.sets import EXPLICIT
 
 LONG: Final = os.environ.get("LEADGLASS_LONG") == "1"
 MEMORY: Final = 300_000_000
@@ -57,7 +55,6 @@ def test_a_giant_comes_in_and_goes_out_with_little_memory(lead: Leadglass, giant
         assert get(giant, doors.tls[1], "STATION", station) == {giant.sop_instance_uid: digest}
         assert stored < MEMORY, f"{stored / 1e6:.0f} MB while it was stored"
         assert process.peak < MEMORY, f"{process.peak / 1e6:.0f} MB while it was retrieved"
-        print(f"stored with {stored / 1e6:.0f} MB, retrieved with {process.peak / 1e6:.0f} MB")
     assert_nothing_is_wrong(lead.log.read_text(encoding="utf-8"))
 
 
@@ -81,3 +78,43 @@ def test_a_giant_is_imported_checked_and_exported_with_little_memory(
     with exported.open("rb") as opened:
         start = read_file(Bytes(opened.read(BLOCK))).dataset_offset
     assert digest_of(exported, start) == digest
+
+
+class Virtual:
+    """A data set of which only the beginning is anywhere: what follows is zeros."""
+
+    def __init__(self, head: bytes, size: int) -> None:
+        self._head = head
+        self.size = size
+        self.read = 0
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Give up to ``length`` bytes from ``offset``."""
+        length = max(0, min(length, self.size - offset))
+        self.read += length
+        known = self._head[offset : offset + length]
+        return known + bytes(length - len(known))
+
+
+def test_the_longest_value_that_has_a_length_is_read_by_its_place() -> None:
+    giant = Giant(LONGEST)
+    head = giant.head()
+    source = Virtual(head, len(head) + LONGEST)
+    described = describe(source, EXPLICIT, Limits())
+    assert described.frames is not None
+    assert described.frames.number_of_frames == giant.frames == 2047
+    [(last, length)] = described.frames.parts(2046)
+    assert last + length == len(head) + 2047 * (2 << 20)
+    assert source.read < 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("length", "there"), [(LONGEST, LONGEST - 1), (0xFFFFFFFF, LONGEST), (LONGEST, 0)], ids=["short", "none", "empty"]
+)
+def test_a_value_that_is_not_as_long_as_it_says_is_refused_without_looking_for_it(length: int, there: int) -> None:
+    giant = Giant(LONGEST)
+    head = giant.head()[:-4] + length.to_bytes(4, "little")
+    source = Virtual(head, len(head) + there)
+    with pytest.raises(BadInput):
+        describe(source, EXPLICIT, Limits())
+    assert source.read < 1 << 20

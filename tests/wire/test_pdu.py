@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadglass.wire.errors import ProtocolViolation
-from leadglass.wire.items import UserIdentity, decode_ae_title, decode_uid, decode_user_information, item
+from leadglass.wire.items import Role, UserIdentity, decode_ae_title, decode_uid, decode_user_information, item
 from leadglass.wire.pdu import (
     PDU,
     PDV,
