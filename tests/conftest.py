@@ -6,10 +6,15 @@ Rule: a test that cannot run here says why it is skipped; it never passes by doi
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.corpus import CORPUS, CorpusFile, read_manifest
 
 pytest_plugins = ["tests.strangers"]
+
+# How long an example takes says nothing of whether it is right, and a busy machine is no fault of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
