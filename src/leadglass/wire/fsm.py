@@ -29,6 +29,8 @@ class State(Enum):
     Sta12 = "Release collision acceptor side; awaiting A-RELEASE response primitive (from local user)"
     Sta13 = "Awaiting Transport Connection Close Indication (Association no longer exists)"
 
+    __hash__ = object.__hash__  # the table is looked up with it for each PDU; Enum's own is written in Python
+
 
 @unique
 class Evt(Enum):
@@ -53,6 +55,8 @@ class Evt(Enum):
     Evt17 = "Transport connection closed indication (local transport service)"
     Evt18 = "ARTIM timer expired (Association reject/release timer)"
     Evt19 = "Unrecognized or invalid PDU received"
+
+    __hash__ = object.__hash__  # as that of a state
 
 
 @unique

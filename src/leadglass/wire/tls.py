@@ -273,44 +273,44 @@ class Tls(asyncio.BufferedProtocol):
             self.ready.set_result(None)
 
     def _read(self) -> None:
-        """Decrypt all there is, each record to where the protocol wants it, and tell it of all that fits at once."""
+        """Decrypt all there is, each record to where the protocol wants it, and tell it of all that fits at once.
+
+        OpenSSL takes no more from the incoming bytes than the record that it decrypts, so it is not asked for what it
+        cannot have: each answer in vain is an exception.
+        """
+        incoming, secured = self._incoming, self._secured
         filled = 0
         try:
-            while self._error is None:
+            while self._error is None and (incoming.pending or secured.pending()):
                 room = self._protocol.get_buffer(-1)
-                filled = 0
-                while filled < len(room):
-                    count = self._read_into(room[filled:])
+                size, filled = len(room), 0
+                while filled < size and (incoming.pending or secured.pending()):
+                    count: object = secured.read(size - filled, room[filled:] if filled else room)
+                    assert isinstance(count, int)  # noqa: S101 - bytes come only where no buffer is given
                     if not count:
-                        break
+                        self._close(filled)
+                        return
                     filled += count
-                else:
-                    self._protocol.buffer_updated(filled)
-                    filled = 0
-                    continue
-                break
+                count, filled = filled, 0
+                self._protocol.buffer_updated(count)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             if filled:
                 self._protocol.buffer_updated(filled)
-            self._flush()  # a key update may want an answer
-            return
         except ssl.SSLZeroReturnError:
-            pass  # close_notify
+            self._close(filled)
         except ssl.SSLError as error:
             if filled:
                 self._protocol.buffer_updated(filled)
             self._break(error)
             return
+        self._flush()  # a key update may want an answer
+
+    def _close(self, filled: int) -> None:
+        """Take the last bytes and close: the peer has sent close_notify."""
         if filled:
             self._protocol.buffer_updated(filled)
         if self._raw is not None:
             self._raw.close()
-
-    def _read_into(self, room: memoryview) -> int:
-        """Decrypt one record's bytes; gives how many, 0 at the end."""
-        count: object = self._secured.read(len(room), room)
-        assert isinstance(count, int)  # noqa: S101 - bytes come only where no buffer is given
-        return count
 
     def _break(self, error: ssl.SSLError) -> None:
         """Send the alert that says why, then close."""
