@@ -212,9 +212,9 @@ def import_sources(
     """
     work = _Work(iter(sources), Tally(), done)
     workers = [Thread(target=_run, args=(archive, caller, work), name=f"import-{n}") for n in range(threads)]
-    for worker in workers:
-        worker.start()
     try:
+        for worker in workers:
+            worker.start()
         for worker in workers:
             worker.join()
     except KeyboardInterrupt:
@@ -222,7 +222,8 @@ def import_sources(
         work.stop.set()
         work.tally.interrupted = True
         for worker in workers:
-            worker.join()
+            if worker.ident is not None:  # one that begins only now finds that there is nothing to do
+                worker.join()
     work.tally.arrange()
     archive.end(caller)
     return work.tally
