@@ -165,8 +165,9 @@ class Machine:
         self._max_pdu = max_pdu
         self._associate_pdu = associate_pdu
         self._smallest_peer_pdu = smallest_peer_pdu
-        self._buffer = memoryview(bytearray(_ROOM))
-        """Bytes from ``_start`` to ``_end`` are received and not yet used."""
+        self._buffer = memoryview(bytearray())
+        """Made when the first bytes come, and let go of with the connection: what ended may wait long for the
+        garbage collector. Bytes from ``_start`` to ``_end`` are received and not yet used."""
         self._start = 0
         self._end = 0
         self._wanted = 6
@@ -206,6 +207,8 @@ class Machine:
         """Tell that the transport connection is gone (Evt17)."""
         self._deaf = True
         self._start = self._end = 0
+        self._wanted = 6
+        self._buffer = memoryview(bytearray())
         if self.state is State.Sta1:
             return []
         self._fire(Evt.Evt17, lost=text)
@@ -225,7 +228,7 @@ class Machine:
         if self._start + self._wanted > size or (self._end == size and not self._deaf):
             held = self._buffer[self._start : self._end]
             if self._wanted > size:
-                self._buffer = memoryview(bytearray(max(self._wanted, min(4 * self._wanted, _MOST))))
+                self._buffer = memoryview(bytearray(max(_ROOM, self._wanted, min(4 * self._wanted, _MOST))))
             self._buffer[: len(held)] = held
             self._start, self._end = 0, len(held)
         return self._buffer[self._end :]

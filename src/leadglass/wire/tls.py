@@ -217,6 +217,10 @@ class Tls(asyncio.BufferedProtocol):
             self._fail(error or ConnectionResetError())
         if not self.closed.done():
             self.closed.set_result(None)
+        # The failure that is kept leads back to here: without this, what OpenSSL holds waits for the garbage collector.
+        self._error = error or ConnectionResetError()
+        self._buffer = memoryview(bytearray())
+        del self._secured, self._incoming, self._outgoing
 
     def pause_writing(self) -> None:
         """Pass it on."""
