@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from leadglass.audit import verification
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import CHECKPOINT_EVERY, MAX_BATCH, AuditLog
 from leadglass.audit.merkle import Frontier, leaf_hash
@@ -523,3 +524,14 @@ def test_the_signed_head_is_kept_beside_the_log_and_grows(opened: Opening, path:
         "audit.db-shm",
         "audit.checkpoint",
     }
+
+
+def test_the_end_of_a_long_log_is_looked_up_and_not_walked_to(tmp_path: Path) -> None:
+    with AuditLog(tmp_path / "audit.db", KEY, SEED) as log:
+        log.append(Event(Outcome.PERMITTED, "store"))
+    connection = open_sealed(tmp_path / "audit.db", KEY)
+    try:
+        (plan,) = connection.execute("EXPLAIN QUERY PLAN " + verification._ROWS, (1,)).fetchall()  # pyright: ignore[reportPrivateUsage]
+    finally:
+        connection.close()
+    assert plan[3].startswith("SEARCH record USING INTEGER PRIMARY KEY")

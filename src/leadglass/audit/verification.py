@@ -20,6 +20,11 @@ LONGEST_UNSIGNED: Final = 1_280
 """Records that may follow a signed head without another: an interval and one batch.
 More means that heads were taken out."""
 
+_LEAST: Final = -(1 << 63)
+"""The smallest number that a row can have."""
+
+_ROWS: Final = "SELECT sequence, leaf, body FROM record WHERE sequence >= ? ORDER BY sequence"
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -212,8 +217,7 @@ def read_head(connection: "driver.Connection") -> Frontier | None:
 
 def _rows(connection: "driver.Connection", after: int) -> Iterator[tuple[int, bytes, str]]:
     # A row numbered 0 or less was put in; a walk from the start has to meet it.
-    query = "SELECT sequence, leaf, body FROM record WHERE sequence > ? OR ? = 0 ORDER BY sequence"
-    yield from connection.execute(query, (after, after))
+    yield from connection.execute(_ROWS, (after + 1 if after else _LEAST,))
 
 
 def _check_record(walk: _Walk, place: int, leaf: bytes, body: str) -> Fault | None:
