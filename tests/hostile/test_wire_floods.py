@@ -19,7 +19,7 @@ LONG: Final = os.environ.get("LEADGLASS_LONG") == "1"
 ROUNDS: Final = 200 if LONG else 8
 """Rounds of echoing that each legitimate client has to get while an attack goes on."""
 
-MEMORY: Final = 384 << 20
+MEMORY: Final = 192 << 20
 """Bytes that all attacks together may cost: 256 connections with an A-ASSOCIATE-RQ of 256 KiB half read are 64 MiB,
 30 associations with their buffers about as much; what one attack freed, the allocator keeps for the next."""
 
