@@ -33,7 +33,7 @@ MEMORY: Final = 300_000_000
 """Bytes that a process may have resident, whatever the size of the study."""
 
 DIRECTORY: Final = 20_000
-"""Bytes for each instance that an export may have resident besides: its DICOMDIR is made in memory, with all of them."""
+"""Bytes for each instance that an export may have resident besides: its DICOMDIR is made in memory, all at once."""
 
 ASSOCIATIONS: Final = 50
 EACH: Final = 4
