@@ -25,8 +25,8 @@ LONG: Final = os.environ.get("LEADGLASS_LONG") == "1"
 MEMORY: Final = 300_000_000
 """Bytes that a process may have resident, whatever the size of what goes through it."""
 
-NATIVE: Final = Giant(LONGEST if LONG else 320 << 20)
-ENCAPSULATED: Final = Giant(4_300 << 20 if LONG else 64 << 20, encapsulated=True)
+NATIVE: Final = Giant(LONGEST if LONG else 128 << 20)
+ENCAPSULATED: Final = Giant(4_300 << 20 if LONG else 24 << 20, encapsulated=True)
 
 
 @pytest.fixture
