@@ -18,10 +18,10 @@ date of verification that is nowhere stays away.
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import count
+from itertools import count, zip_longest
 from typing import Final, cast
 
 from leadglass.dicom import dictionary, tags
@@ -143,6 +143,15 @@ _MADE_UP: Final[dict[str, str]] = {
     "VerificationFlag": "UNVERIFIED",
 }
 
+_FOLLOWING_AT: Final = 8
+"""Where the value of Offset of the Next Directory Record is in an encoded record: (0004,1400) UL, its first element."""
+
+_LOWER_AT: Final = 30
+"""Likewise of Offset of Referenced Lower-Level Directory Entity, which comes after the flag of two bytes between."""
+
+_SEQUENCE_HEADER: Final = 12
+_ITEM_HEADER: Final = 8
+
 _DATES_OF_STUDY = ("Study", "Series", "Acquisition", "Content")
 _DATES_OF_INSTANCE = ("Content", "InstanceCreation", "Acquisition", "Series", "Study")
 _UNKNOWN_DATE: Final = "19000101"
@@ -182,21 +191,37 @@ class Entry:
     attributes: Attributes
 
 
+_Moments = dict[str, dict[tuple[str, str], None]]
+"""Dates with their times, in the order in which instances gave them, by what stands before ``Date`` and ``Time``."""
+
+
 @dataclass(slots=True)
-class _Record:
-    """A node of the directory's tree."""
+class _Leaf:
+    """The record of an instance."""
+
+    number: str
+    """Its Instance Number; empty while it has none."""
+    attributes: Attributes
+    """What it says; empty once it is encoded."""
+    body: bytearray = field(default_factory=bytearray)
+    offset: int = 0
+
+
+@dataclass(slots=True)
+class _Branch:
+    """The record of a patient, a study or a series."""
 
     kind: str
-    attributes: Attributes
-    of: list[Attributes] = field(default_factory=list[Attributes])
-    """The instances it is of."""
-    below: "dict[str, _Record]" = field(default_factory=dict[str, "_Record"])
-    body: bytes = b""
+    attributes: Attributes = field(default_factory=Attributes)
+    below: "dict[str, _Branch]" = field(default_factory=dict[str, "_Branch"])
+    leaves: dict[str, _Leaf] = field(default_factory=dict[str, _Leaf])
+    moments: _Moments = field(default_factory=_Moments)
+    body: bytearray = field(default_factory=bytearray)
     offset: int = 0
 
     @property
-    def size(self) -> int:
-        return 8 + len(self.body)
+    def lower(self) -> "list[_Branch] | list[_Leaf]":
+        return list(self.below.values()) or list(self.leaves.values())
 
 
 @cache
@@ -287,121 +312,115 @@ def _document(source: Attributes, leaf: Attributes) -> None:
             _put(leaf, "VerificationDateTime", max(verified))
 
 
-def _leaf(entry: Entry) -> _Record:
-    """Make the record of an instance."""
+def _leaf(entry: Entry) -> _Leaf:
+    """Make the record of an instance; what it takes from its neighbours, a number, may still be missing."""
     kind = record_type(entry.sop_class_uid)
-    leaf: Attributes = {}
-    _copy(entry.attributes, _RECORDS[kind], leaf)
+    said: Attributes = {}
+    _copy(entry.attributes, _RECORDS[kind], said)
     if kind in ("SR DOCUMENT", "KEY OBJECT DOC"):
-        _document(entry.attributes, leaf)
+        _document(entry.attributes, said)
     if kind == "PRIVATE":
-        _put(leaf, "PrivateRecordUID", entry.sop_class_uid)
-    _put(leaf, "ReferencedFileID", *entry.file_id)
-    _put(leaf, "ReferencedSOPClassUIDInFile", entry.sop_class_uid)
-    _put(leaf, "ReferencedSOPInstanceUIDInFile", entry.sop_instance_uid)
-    _put(leaf, "ReferencedTransferSyntaxUIDInFile", entry.transfer_syntax_uid)
-    return _Record(kind, leaf, [entry.attributes])
+        _put(said, "PrivateRecordUID", entry.sop_class_uid)
+    _put(said, "ReferencedFileID", *entry.file_id)
+    _put(said, "ReferencedSOPClassUIDInFile", entry.sop_class_uid)
+    _put(said, "ReferencedSOPInstanceUIDInFile", entry.sop_instance_uid)
+    _put(said, "ReferencedTransferSyntaxUIDInFile", entry.transfer_syntax_uid)
+    _put(said, "DirectoryRecordType", kind)
+    _make_up(said)
+    if kind in _DATED:
+        moments: _Moments = {}
+        _note(moments, entry.attributes, _DATES_OF_INSTANCE)
+        _date(said, _DATED[kind], _DATES_OF_INSTANCE, moments)
+    leaf = _Leaf(_first(said, "InstanceNumber"), said)
+    if leaf.number or "InstanceNumber" not in _RECORDS[kind]:
+        _settle(leaf)
+    return leaf
 
 
-def _tree(entries: Iterable[Entry]) -> dict[str, _Record]:
-    """Sort the entries into patients, studies, series and instances."""
-    patients: dict[str, _Record] = {}
-    for entry in entries:
-        here = entry.attributes
-        keys = (
-            ("\0".join(_patient_key(here)), "PATIENT", _PATIENT),
-            (_first(here, "StudyInstanceUID"), "STUDY", _STUDY),
-            (_first(here, "SeriesInstanceUID"), "SERIES", _SERIES),
-        )
-        level = patients
-        for key, kind, keywords in keys:
-            record = level.setdefault(key, _Record(kind, {}))
-            record.of.append(here)
-            _copy(here, keywords, record.attributes)
-            level = record.below
-        level[entry.sop_instance_uid] = _leaf(entry)
-    _complete(patients)
-    return patients
+def _settle(leaf: _Leaf) -> None:
+    """Encode a leaf for good: in this form it takes a fiftieth of the memory."""
+    leaf.body, leaf.attributes = _encode(leaf.attributes), {}
 
 
-def _complete(patients: dict[str, _Record]) -> None:
-    """Give each attribute of Type 1 a value (the third rule)."""
-    studies = [study for patient in patients.values() for study in patient.below.values()]
-    _number(patients.values(), "PatientID", "NOID-{}")
-    _number(studies, "StudyID", "NOID-{}")
-    for study in studies:
-        _date(study, "Study", _DATES_OF_STUDY)
-        _number(study.below.values(), "SeriesNumber", "{}")
-        for series in study.below.values():
-            _make_up(series)
-            counted = [leaf for leaf in series.below.values() if "InstanceNumber" in _RECORDS[leaf.kind]]
-            _number(counted, "InstanceNumber", "{}")
-            for leaf in series.below.values():
-                _make_up(leaf)
-                if leaf.kind in _DATED:
-                    _date(leaf, _DATED[leaf.kind], _DATES_OF_INSTANCE)
-
-
-def _make_up(record: _Record) -> None:
+def _make_up(attributes: Attributes) -> None:
     for keyword, value in _MADE_UP.items():
-        if f"{_tags()[keyword]:08X}" in record.attributes and not _has(record.attributes, keyword):
-            _put(record.attributes, keyword, value)
+        if f"{_tags()[keyword]:08X}" in attributes and not _has(attributes, keyword):
+            _put(attributes, keyword, value)
 
 
-def _number(records: Iterable[_Record], keyword: str, form: str) -> None:
+def _free(used: set[str], form: str) -> Iterator[str]:
+    """Give the next texts, by number, that are not in use."""
+    return (text for number in count(1) if (text := form.format(number)) not in used)
+
+
+def _number(branches: Iterable[_Branch], keyword: str, form: str) -> None:
     """Give those without a value the next number that none of the others has."""
-    listed = list(records)
-    used = {_first(record.attributes, keyword) for record in listed}
-    free = (text for number in count(1) if (text := form.format(number)) not in used)
-    for record in listed:
-        if not _has(record.attributes, keyword):
+    listed = list(branches)
+    free = _free({_first(branch.attributes, keyword) for branch in listed}, form)
+    for branch in listed:
+        if not _has(branch.attributes, keyword):
             text = next(free)
-            _put(record.attributes, keyword, int(text) if text.isdecimal() else text)
+            _put(branch.attributes, keyword, int(text) if text.isdecimal() else text)
 
 
-def _date(record: _Record, name: str, others: Iterable[str]) -> None:
+def _number_leaves(leaves: Iterable[_Leaf]) -> None:
+    """Give those that need an Instance Number and have none the next one that is free, and encode them."""
+    listed = list(leaves)
+    free = _free({leaf.number for leaf in listed}, "{}")
+    for leaf in listed:
+        if not leaf.body:
+            _put(leaf.attributes, "InstanceNumber", int(next(free)))
+            _settle(leaf)
+
+
+def _note(moments: _Moments, source: Attributes, names: Iterable[str]) -> None:
+    """Keep the dates that an instance gives."""
+    for name in names:
+        if date := _first(source, name + "Date"):
+            moments.setdefault(name, {})[date, _first(source, name + "Time")] = None
+
+
+def _date(attributes: Attributes, name: str, others: Iterable[str], moments: _Moments) -> None:
     """Give a date and a time that are missing, as near as the instances know; the time is of that same date."""
-    day, time = _first(record.attributes, name + "Date"), _first(record.attributes, name + "Time")
+    day, time = _first(attributes, name + "Date"), _first(attributes, name + "Time")
     if day and time:
         return
-    known = [
-        (date, _first(source, other + "Time"))
-        for other in others
-        for source in record.of
-        if (date := _first(source, other + "Date"))
-    ]
+    known = [moment for other in others for moment in moments.get(other, ())]
     day = day or (known[0][0] if known else _UNKNOWN_DATE)
     time = time or next((at for date, at in known if date == day and at), _UNKNOWN_TIME)
-    _put(record.attributes, name + "Date", day)
-    _put(record.attributes, name + "Time", time)
+    _put(attributes, name + "Date", day)
+    _put(attributes, name + "Time", time)
 
 
-def _encode(record: _Record, following: int) -> bytes:
-    """Encode one record, given where its next sibling is."""
-    lower = next(iter(record.below.values())).offset if record.below else 0
-    attributes = dict(record.attributes)
-    _put(attributes, "OffsetOfTheNextDirectoryRecord", following)
-    _put(attributes, "RecordInUseFlag", 0xFFFF)
-    _put(attributes, "OffsetOfReferencedLowerLevelDirectoryEntity", lower)
-    _put(attributes, "DirectoryRecordType", record.kind)
-    return encode_identifier(attributes, EXPLICIT_VR_LITTLE_ENDIAN)
+def _encode(attributes: Attributes) -> bytearray:
+    """Encode one record, its offsets still 0."""
+    whole = dict(attributes)
+    _put(whole, "OffsetOfTheNextDirectoryRecord", 0)
+    _put(whole, "RecordInUseFlag", 0xFFFF)
+    _put(whole, "OffsetOfReferencedLowerLevelDirectoryEntity", 0)
+    return bytearray(encode_identifier(whole, EXPLICIT_VR_LITTLE_ENDIAN))
 
 
-def _in_order(level: dict[str, _Record]) -> list[_Record]:
+def _point(body: bytearray, following: int, lower: int) -> None:
+    """Put the offsets into an encoded record: they are its first and its third element, of four bytes each."""
+    struct.pack_into("<I", body, _FOLLOWING_AT, following)
+    struct.pack_into("<I", body, _LOWER_AT, lower)
+
+
+def _in_order(level: Iterable[_Branch]) -> Iterator[_Branch | _Leaf]:
     """Give the records of a level and below, each before those below it."""
-    listed: list[_Record] = []
-    for record in level.values():
-        listed.append(record)
-        listed.extend(_in_order(record.below))
-    return listed
+    for branch in level:
+        yield branch
+        yield from _in_order(branch.below.values())
+        yield from branch.leaves.values()
 
 
-def _link(level: dict[str, _Record]) -> None:
-    """Encode each record of a level and below with its true offsets."""
-    siblings = list(level.values())
-    for number, here in enumerate(siblings, 1):
-        here.body = _encode(here, siblings[number].offset if number < len(siblings) else 0)
-        _link(here.below)
+def _link(level: Sequence[_Branch | _Leaf]) -> None:
+    """Tell each record of a level and below where its neighbours are."""
+    for here, following in zip_longest(level, level[1:]):
+        lower = here.lower if isinstance(here, _Branch) else []
+        _point(here.body, following.offset if following else 0, lower[0].offset if lower else 0)
+        _link(lower)
 
 
 def _general(first: int, last: int) -> bytes:
@@ -413,29 +432,66 @@ def _general(first: int, last: int) -> bytes:
     return encode_identifier(attributes, EXPLICIT_VR_LITTLE_ENDIAN)
 
 
-def write(entries: Iterable[Entry], sop_instance_uid: str) -> bytes:
-    """Give the whole DICOMDIR file of a file-set.
+class Directory:
+    """The directory of one file-set, as its files are added: some 700 bytes of memory for each."""
 
-    Parameters
-    ----------
-    entries : iterable of Entry
-        The files, in the order they are to be listed.
-    sop_instance_uid : str
-        The UID of this file-set.
-    """
-    patients = _tree(entries)
-    meta = file_meta(MEDIA_STORAGE_DIRECTORY, sop_instance_uid, EXPLICIT_VR_LITTLE_ENDIAN)
-    records = _in_order(patients)
-    # Offsets are four bytes whatever their value: encode once for the sizes, once more with the truth.
-    for record in records:
-        record.body = _encode(record, 0)
-    at = len(meta) + len(_general(0, 0)) + 12
-    for record in records:
-        record.offset = at
-        at += record.size
-    _link(patients)
-    roots = list(patients.values())
-    general = _general(roots[0].offset if roots else 0, roots[-1].offset if roots else 0)
-    sequence = b"".join(_tag(tags.Item) + struct.pack("<I", len(record.body)) + record.body for record in records)
-    header = _tag(tags.DirectoryRecordSequence) + struct.pack("<2sHI", b"SQ", 0, len(sequence))
-    return meta + general + header + sequence
+    def __init__(self) -> None:
+        self._patients: dict[str, _Branch] = {}
+
+    def add(self, entry: Entry) -> None:
+        """Add a file; they are listed in this order."""
+        here = entry.attributes
+        keys = (
+            ("\0".join(_patient_key(here)), "PATIENT", _PATIENT),
+            (_first(here, "StudyInstanceUID"), "STUDY", _STUDY),
+            (_first(here, "SeriesInstanceUID"), "SERIES", _SERIES),
+        )
+        level = self._patients
+        branch = None
+        for key, kind, keywords in keys:
+            branch = level.setdefault(key, _Branch(kind))
+            _copy(here, keywords, branch.attributes)
+            if kind == "STUDY":
+                _note(branch.moments, here, _DATES_OF_STUDY)
+            level = branch.below
+        if branch is not None:
+            branch.leaves[entry.sop_instance_uid] = _leaf(entry)
+
+    def _complete(self) -> None:
+        """Give each attribute of Type 1 a value (the third rule), and encode what is not yet."""
+        patients = list(self._patients.values())
+        studies = [study for patient in patients for study in patient.below.values()]
+        _number(patients, "PatientID", "NOID-{}")
+        _number(studies, "StudyID", "NOID-{}")
+        for study in studies:
+            _date(study.attributes, "Study", _DATES_OF_STUDY, study.moments)
+            _number(study.below.values(), "SeriesNumber", "{}")
+            for series in study.below.values():
+                _make_up(series.attributes)
+                _number_leaves(series.leaves.values())
+        for record in _in_order(patients):
+            if isinstance(record, _Branch):
+                _put(record.attributes, "DirectoryRecordType", record.kind)
+                record.body = _encode(record.attributes)
+
+    def blocks(self, sop_instance_uid: str) -> Iterator[bytes]:
+        """Give the DICOMDIR file, in pieces; nothing is added after that.
+
+        Parameters
+        ----------
+        sop_instance_uid : str
+            The UID of this file-set.
+        """
+        self._complete()
+        meta = file_meta(MEDIA_STORAGE_DIRECTORY, sop_instance_uid, EXPLICIT_VR_LITTLE_ENDIAN)
+        roots = list(self._patients.values())
+        begin = at = len(meta) + len(_general(0, 0)) + _SEQUENCE_HEADER
+        for record in _in_order(roots):
+            record.offset = at
+            at += _ITEM_HEADER + len(record.body)
+        _link(roots)
+        yield meta
+        yield _general(roots[0].offset if roots else 0, roots[-1].offset if roots else 0)
+        yield _tag(tags.DirectoryRecordSequence) + struct.pack("<2sHI", b"SQ", 0, at - begin)
+        for record in _in_order(roots):
+            yield _tag(tags.Item) + struct.pack("<I", len(record.body)) + record.body

@@ -20,7 +20,7 @@ from leadglass.archive.archive import Archive, Retrieval
 from leadglass.archive.backroom import InstanceRecord, Selection
 from leadglass.dicom.matching import Level
 from leadglass.dicom.part10 import file_meta
-from leadglass.doors.cli.dicomdir import Entry, write
+from leadglass.doors.cli.dicomdir import Directory, Entry
 from leadglass.errors import Corrupt, LeadglassError, Misconfigured, NotHere
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
@@ -185,7 +185,7 @@ def export(
 
 def _write(sink: _Sink, retrievals: list[Retrieval], done: Callable[[int, int, int], None]) -> Exported:
     result = Exported()
-    entries: list[Entry] = []
+    directory = Directory()
     total = sum(len(retrieval.records) for retrieval in retrievals)
     for study, retrieval in enumerate(retrievals, 1):
         series: dict[str, int] = {}
@@ -201,7 +201,7 @@ def _write(sink: _Sink, retrievals: list[Retrieval], done: Callable[[int, int, i
                 result.missing.append(Missing(record.sop_instance_uid, error.message))
             else:
                 retrieval.sent(record)
-                entries.append(
+                directory.add(
                     Entry(
                         file_id, record.sop_class_uid, record.sop_instance_uid, record.transfer_syntax_uid, attributes
                     )
@@ -210,9 +210,9 @@ def _write(sink: _Sink, retrievals: list[Retrieval], done: Callable[[int, int, i
                 result.octets += record.size
             done(result.instances + len(result.missing), total, record.size)
         result.studies += result.instances > before
-    if entries:
-        directory = write(entries, f"2.25.{uuid.uuid4().int}")
-        sink.add("DICOMDIR", lambda: iter((directory,)))
+    if result.instances:
+        file_set = f"2.25.{uuid.uuid4().int}"
+        sink.add("DICOMDIR", lambda: directory.blocks(file_set))
     return result
 
 
