@@ -85,6 +85,9 @@ class Collector:
             listener, self._listener = self._listener, None
             left, self._open = self._open, []
         if listener is not None:
+            # Closing alone would leave it listening for as long as the other thread still waits in accept.
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
             listener.close()
         for each in left:
             with suppress(OSError):
