@@ -28,7 +28,7 @@ from benchmarks.images import Load, make
 from benchmarks.importing import measure_import
 from benchmarks.limits import disk, make_room
 from benchmarks.peers import PEERS, Peer, Running
-from benchmarks.report import DISK, Measurement, tables, verdicts
+from benchmarks.report import DISK, PATTERN, Measurement, tables, verdicts
 from tests.peers.dcmtk import Dcmtk, tls_options
 from tests.peers.running import free_port
 from tests.peers.tunnel import tunnel
@@ -128,9 +128,11 @@ def measure(bench: Bench, loads: tuple[Load, ...], peers: tuple[Peer, ...]) -> l
     results: list[Measurement] = []
     for load in loads:
         for task, writers in (("C-STORE", 1), (FOUR, 4)):
-            limit = Measurement(f"{task} {load.name}", DISK, load.count, load.octets)
-            limit.seconds = [disk(load, bench.folder, writers=writers) for _ in range(bench.repeats)]
-            results.append(_told(limit))
+            for name, is_archive in ((DISK, False), (PATTERN, True)):
+                limit = Measurement(f"{task} {load.name}", name, load.count, load.octets)
+                for _ in range(bench.repeats):
+                    limit.seconds.append(disk(load, bench.folder, writers=writers, is_archive=is_archive))
+                results.append(_told(limit))
         for peer in peers:
             tasks: list[tuple[str, Task]] = [("C-STORE", bench.store)]
             if peer.retrieves:
