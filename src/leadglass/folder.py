@@ -19,6 +19,7 @@ from time import monotonic, sleep
 from typing import Final
 
 from leadglass.errors import Busy, Misconfigured
+from leadglass.system import sync_folder
 
 _MARK: Final = "Leadglass data folder, format 1\n"
 _OPERATORS_OWN: Final = frozenset({"leadglass.toml"})
@@ -406,8 +407,4 @@ def _write_durably(path: Path, text: str) -> None:
         os.fsync(file.fileno())
     draft.chmod(0o600)
     draft.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)

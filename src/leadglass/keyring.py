@@ -24,6 +24,7 @@ from leadglass.crypto.sources import DRAFT, Given, where
 from leadglass.crypto.wrap import ArchiveKey, new_key
 from leadglass.errors import BadInput, Busy, Full, LeadglassError, Misconfigured
 from leadglass.folder import Folder
+from leadglass.system import sync_folder, utc_now
 
 if TYPE_CHECKING:
     import sqlite3
@@ -107,10 +108,6 @@ class Target:
     passphrase: str = field(default="", repr=False)
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 def _nothing(_step: str) -> None:
     """Go on."""
 
@@ -141,7 +138,7 @@ class Keyring:
         sealed: Callable[[], Sealed],
         *,
         cost: Cost = COST,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
         at: Callable[[str], None] = _nothing,
     ) -> None:
         self.folder = folder
@@ -400,7 +397,7 @@ class Keyring:
                 resealed = pem.resealed(data, old.password(each.label), new.password(each.label), str(each.path))
                 self._draft(each.path, resealed)
         self._at("folders")
-        keyfile.sync_folder(self.folder.path)
+        sync_folder(self.folder.path)
 
     def _require_room(self) -> None:
         needed = sum(each.path.stat().st_size for each in self._sealed.databases) + _ROOM
@@ -457,8 +454,8 @@ class Keyring:
                 keyfile.overwrite(self.folder.archive_key)
             else:
                 raise Misconfigured("A change of the key was begun by another version of Leadglass. Use that version.")
-        keyfile.sync_folder(self.folder.path)
-        keyfile.sync_folder(self.folder.keys)
+        sync_folder(self.folder.path)
+        sync_folder(self.folder.keys)
         self._at("done")
         self._put(Envelope.seal(key, secret, envelope.lock, envelope.life))
         self._at("end")

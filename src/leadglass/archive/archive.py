@@ -33,6 +33,7 @@ from leadglass.archive.braking import Braking, Found, Pedal
 from leadglass.archive.commitment import Commitments
 from leadglass.archive.ledger import Ledger
 from leadglass.archive.windows import Windows
+from leadglass.audit.decision import decide_on_record
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.dicom.matching import Level, Query
@@ -99,28 +100,11 @@ class Archive:
         study_uid: str = "",
         detail: Mapping[str, str | int] | None = None,
     ) -> Event:
-        return Event(
-            outcome=outcome,
-            action=action,
-            caller=str(caller),
-            peer=caller.peer,
-            door=self._door,
-            reason=reason,
-            study_uid=study_uid,
-            session=caller.session,
-            detail=detail or {},
-        )
+        return Event.of(caller, outcome, action, reason, door=self._door, study_uid=study_uid, detail=detail)
 
     def _permit(self, caller: Caller, action: Action, *, record: bool = True, **detail: str | int) -> Permit:
         """Decide over an action as such, recording a no always and a yes when asked to."""
-        try:
-            permit = decide(caller, action)
-        except Denied as error:
-            self._record(self._event(caller, Outcome.REFUSED, action, error.message, detail=detail))
-            raise
-        if record:
-            self._record(self._event(caller, Outcome.PERMITTED, action, permit.reason, detail=detail))
-        return permit
+        return decide_on_record(self._record, caller, action, door=self._door, detail=detail, yes=record)
 
     def end(self, caller: Caller) -> None:
         """Close the caller's session: write what it came to, study by study.

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 
 from leadglass.archive.brake_store import BrakeStore
 from leadglass.archive.braking import Braking
-from leadglass.audit.event import Event, Outcome
+from leadglass.audit.decision import decide_on_record
 from leadglass.audit.log import AuditLog
-from leadglass.errors import Denied
 from leadglass.policy.action import Action
 from leadglass.policy.brakes import Brakes, Reading
 from leadglass.policy.caller import Caller, CallerKind
-from leadglass.policy.permit import decide
 
 
 class BrakeDesk:
@@ -67,14 +65,4 @@ class BrakeDesk:
         self._store.release(name)
 
     def _permit(self, caller: Caller, **detail: str) -> None:
-        try:
-            permit = decide(caller, Action.MANAGE)
-        except Denied as error:
-            self._audit.append(self._event(caller, Outcome.REFUSED, error.message, detail))
-            raise
-        self._audit.append(self._event(caller, Outcome.PERMITTED, permit.reason, detail))
-
-    def _event(self, caller: Caller, outcome: Outcome, reason: str, detail: Mapping[str, str]) -> Event:
-        return Event(
-            outcome, Action.MANAGE, str(caller), caller.peer, self._door, reason, session=caller.session, detail=detail
-        )
+        decide_on_record(self._audit.append, caller, Action.MANAGE, door=self._door, detail=detail)

@@ -16,7 +16,7 @@ from typing import Final, Self
 
 import msgspec
 
-from leadglass.crypto.database import driver, open_sealed, translating
+from leadglass.crypto.database import driver, open_with, transaction, translating
 from leadglass.errors import Corrupt, Misconfigured
 from leadglass.policy.brakes import DAY, Meter, Usage
 
@@ -97,11 +97,9 @@ class BrakeStore:
             self.is_anew = True
 
     def _open(self, path: Path, key: bytes) -> "driver.Connection":
-        connection = open_sealed(path, key, create=True)
+        connection = open_with(path, key, _SCHEMA)
         try:
             with translating(path.name):
-                for statement in _SCHEMA:
-                    connection.execute(statement)
                 connection.execute("INSERT OR IGNORE INTO salt VALUES (1, ?)", (secrets.token_bytes(32),))
                 row = connection.execute("SELECT value FROM salt").fetchone()
         except BaseException:
@@ -140,16 +138,9 @@ class BrakeStore:
         """
         rows = [(caller, at, msgspec.msgpack.encode(usage)) for caller, usage in usages.items() if usage is not None]
         gone = [(caller,) for caller, usage in usages.items() if usage is None]
-        with self._lock, translating(self._name):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._connection.executemany("INSERT OR REPLACE INTO usage VALUES (?, ?, ?)", rows)
-                self._connection.executemany("DELETE FROM usage WHERE caller = ?", gone)
-                self._connection.execute("COMMIT")
-            except BaseException:
-                with suppress(driver.Error):
-                    self._connection.execute("ROLLBACK")
-                raise
+        with self._lock, transaction(self._connection, self._name):
+            self._connection.executemany("INSERT OR REPLACE INTO usage VALUES (?, ?, ?)", rows)
+            self._connection.executemany("DELETE FROM usage WHERE caller = ?", gone)
 
     def release(self, caller: str) -> None:
         """Forget what a caller was given, and leave word for a server that runs.
@@ -158,7 +149,7 @@ class BrakeStore:
         ------
         Busy, Full, Corrupt
         """
-        with self._lock, translating(self._name):
+        with self._lock, transaction(self._connection, self._name):
             self._connection.execute("DELETE FROM usage WHERE caller = ?", (caller,))
             self._connection.execute("INSERT INTO release (caller) VALUES (?)", (caller,))
 

@@ -317,9 +317,7 @@ class Pedal:
             f"the limit is {limit:,}. If this is its work, give it bulk (leadglass device add) or lift the brake now "
             f"(leadglass brakes release {caller.name}); if not, remove it."
         )
-        event = Event(
-            Outcome.ALERT, action, str(caller), caller.peer, self._door, said, session=caller.session, detail=detail
-        )
+        event = Event.of(caller, Outcome.ALERT, action, said, door=self._door, detail=detail)
         yield event
         if is_stop:
             yield replace(event, outcome=Outcome.REFUSED)

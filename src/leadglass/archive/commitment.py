@@ -14,12 +14,13 @@ from typing import Final
 
 from leadglass.archive.backroom import BackRoom, InstanceRecord, Selection
 from leadglass.archive.ledger import Ledger
+from leadglass.audit.decision import decide_on_record
 from leadglass.audit.event import Event, Outcome
 from leadglass.dicom.matching import Level
-from leadglass.errors import Denied, NotHere
+from leadglass.errors import NotHere
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
-from leadglass.policy.permit import Permit, decide
+from leadglass.policy.permit import Permit
 
 _AT_ONCE: Final = 500
 """Instances located with one query."""
@@ -99,12 +100,12 @@ class Commitments:
             "committed": len(verdicts) - failed,
             "failed": failed,
         }
-        self._ledger.record(self._event(caller, outcome, "decided", "", detail))
+        self._ledger.record(self._event(caller, outcome, "decided", detail))
 
     def reported(self, caller: Caller, transaction_uid: str, how: str) -> None:
         """Put on record that the asker has the report."""
         detail: dict[str, str | int] = {"transaction": transaction_uid, "over": how}
-        self._ledger.owe([self._event(caller, Outcome.DONE, "reported", "", detail)])
+        self._ledger.owe([self._event(caller, Outcome.DONE, "reported", detail)])
 
     def given_up(self, owner: str, transaction_uid: str, session: str, why: str) -> None:
         """Put on record that a device will not get its report, for the operator to look at."""
@@ -124,29 +125,10 @@ class Commitments:
 
     def _decide(self, caller: Caller, transaction_uid: str, *, record: bool, **detail: int) -> Permit:
         said: dict[str, str | int] = {"transaction": transaction_uid, **detail}
-        try:
-            permit = decide(caller, Action.COMMIT)
-        except Denied as error:
-            self._ledger.record(self._event(caller, Outcome.REFUSED, error.message, "", said))
-            raise
-        if record:
-            self._ledger.record(self._event(caller, Outcome.PERMITTED, permit.reason, "", said))
-        return permit
+        return decide_on_record(self._ledger.record, caller, Action.COMMIT, door=self._door, detail=said, yes=record)
 
-    def _event(
-        self, caller: Caller, outcome: Outcome, reason: str, study_uid: str, detail: dict[str, str | int]
-    ) -> Event:
-        return Event(
-            outcome=outcome,
-            action=Action.COMMIT,
-            caller=str(caller),
-            peer=caller.peer,
-            door=self._door,
-            reason=reason,
-            study_uid=study_uid,
-            session=caller.session,
-            detail=detail,
-        )
+    def _event(self, caller: Caller, outcome: Outcome, reason: str, detail: dict[str, str | int]) -> Event:
+        return Event.of(caller, outcome, Action.COMMIT, reason, door=self._door, detail=detail)
 
 
 class Check:
@@ -210,17 +192,14 @@ class Check:
         if record.study_uid in self._told:
             return
         self._told.add(record.study_uid)
-        caller = self._permit.caller
         self._record(
-            Event(
-                outcome=Outcome.ALERT,
-                action=Action.COMMIT,
-                caller=str(caller),
-                peer=caller.peer,
+            Event.of(
+                self._permit.caller,
+                Outcome.ALERT,
+                Action.COMMIT,
+                "A stored object is damaged; it was not committed to. Check the disk; run: leadglass fsck",
                 door=self._door,
-                reason="A stored object is damaged; it was not committed to. Check the disk; run: leadglass fsck",
                 study_uid=record.study_uid,
-                session=caller.session,
                 detail={"instance": record.sop_instance_uid},
             )
         )

@@ -226,17 +226,8 @@ class Windows:
         return self._ledger.owe(events)
 
     def _event(self, key: _Key, caller: Caller, outcome: Outcome, reason: str, counts: dict[str, str | int]) -> Event:
-        return Event(
-            outcome=outcome,
-            action=key.action,
-            caller=key.caller,
-            peer=key.peer,
-            door=self._door,
-            reason=reason,
-            study_uid=key.study_uid,
-            session=caller.session,
-            detail={"level": key.level, "to": key.to, **counts},
-        )
+        detail = {"level": key.level, "to": key.to, **counts}
+        return Event.of(caller, outcome, key.action, reason, door=self._door, study_uid=key.study_uid, detail=detail)
 
 
 def _key(caller: Caller, permit: Permit, study_uid: str, level: str, to: str) -> _Key:

@@ -7,7 +7,7 @@ a thread of its own, because a share may hang.
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from threading import Event as Signal
 from threading import Thread
@@ -16,13 +16,10 @@ from typing import Final
 from leadglass.audit.log import AuditLog
 from leadglass.audit.outage import Outage
 from leadglass.errors import LeadglassError
+from leadglass.system import utc_now
 
 POLL: Final = 5.0
 """Seconds between two looks for a newer head."""
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class CheckpointFolder:
@@ -49,7 +46,7 @@ class CheckpointFolder:
         *,
         alert_after: float,
         poll: float = POLL,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._log = log
         self._folder = folder

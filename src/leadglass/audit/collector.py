@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from math import inf
 from pathlib import Path
 from random import uniform
@@ -32,6 +32,7 @@ from leadglass.audit.outage import Outage
 from leadglass.audit.reading import Reader
 from leadglass.audit.syslog import Sender
 from leadglass.errors import LeadglassError
+from leadglass.system import utc_now
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -76,10 +77,6 @@ class Pace:
     alert_after: float = 600.0
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Collector:
     """Hands the log over until it is closed.
 
@@ -111,7 +108,7 @@ class Collector:
         sender: Sender,
         *,
         pace: Pace | None = None,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._log = log
         self._state = state

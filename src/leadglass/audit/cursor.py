@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from leadglass.errors import Full, Misconfigured
+from leadglass.system import sync_folder
 
 
 class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,10 +69,6 @@ def save(path: Path, cursor: Cursor) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except OSError as error:
         raise Full(f"{path} cannot be written ({error.strerror}). Check the disk.") from error

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
+
+from leadglass.policy.caller import Caller
 
 
 class Outcome(StrEnum):
@@ -55,3 +58,20 @@ class Event:
     study_uid: str = ""
     session: str = ""
     detail: Mapping[str, str | int] = field(default_factory=dict[str, str | int])
+
+    @classmethod
+    def of(
+        cls,
+        caller: Caller,
+        outcome: Outcome,
+        action: str,
+        reason: str,
+        *,
+        door: str,
+        study_uid: str = "",
+        detail: Mapping[str, str | int] | None = None,
+    ) -> Self:
+        """Make the event of somebody who is identified."""
+        return cls(
+            outcome, action, str(caller), caller.peer, door, reason, study_uid, caller.session, dict(detail or {})
+        )

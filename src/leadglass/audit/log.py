@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from math import inf
 from pathlib import Path
@@ -28,11 +28,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from leadglass.audit.checkpoint import Signer, Verifier
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.merkle import Frontier, leaf_hash
-from leadglass.audit.reading import Reader
-from leadglass.audit.record import Fields, Record, decode, encode, fields_of, to_text
+from leadglass.audit.reading import Reader, Selection
+from leadglass.audit.record import Fields, Record, decode, encode, fields_of
 from leadglass.audit.verification import LONGEST_UNSIGNED, Verification, check_tail, read_head, verify
-from leadglass.crypto.database import driver, open_sealed, translating
+from leadglass.crypto.database import driver, open_sealed, open_with, translating
 from leadglass.errors import Busy, Corrupt, LeadglassError
+from leadglass.system import utc_now
 
 CHECKPOINT_EVERY: Final = 1_024
 """Records between two signed heads: re-hashing so many at a start takes milliseconds."""
@@ -62,10 +63,6 @@ _SCHEMA: Final = (
     """INSERT INTO head (id, size, peaks) SELECT 1, 0, x''
         WHERE NOT EXISTS (SELECT 1 FROM head UNION ALL SELECT 1 FROM record UNION ALL SELECT 1 FROM checkpoint)""",
 )
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(slots=True)
@@ -113,7 +110,7 @@ class AuditLog:
         *,
         checkpoint_every: int = CHECKPOINT_EVERY,
         checkpoint_seconds: float = 300.0,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.path = path
         self._key = key
@@ -129,14 +126,7 @@ class AuditLog:
         self._closed = False
         self._tail_is_sound = False
         self._appended = False
-        self._connection = open_sealed(path, key, create=True)
-        try:
-            with translating(path.name):
-                for statement in _SCHEMA:
-                    self._connection.execute(statement)
-        except BaseException:
-            self._connection.close()
-            raise
+        self._connection = open_with(path, key, _SCHEMA)
 
     def __enter__(self) -> Self:
         return self
@@ -382,23 +372,13 @@ class AuditLog:
         ------
         Corrupt, Busy, Misconfigured
         """
-        conditions: dict[str, str | None] = {
-            "time >= :since": to_text(since) if since else None,
-            "time < :until": to_text(until) if until else None,
-            "action = :action": action,
-            "outcome = :outcome": outcome.value if outcome else None,
-            "(caller = :caller OR substr(caller, instr(caller, ':') + 1) = :caller)": caller,
-            "study_uid = :study": study_uid,
-        }
-        asked = {clause: value for clause, value in conditions.items() if value is not None}
-        values: dict[str, str | int] = {clause.rsplit(":", 1)[1].rstrip(")"): value for clause, value in asked.items()}
-        values["limit"] = -1 if limit is None else limit
-        where = " AND ".join(asked) or "TRUE"
+        where, values = Selection(since, until, action, outcome, caller, study_uid).condition()
         query = f"SELECT body FROM record WHERE {where} ORDER BY sequence DESC LIMIT :limit"  # noqa: S608 - ours only
         connection = open_sealed(self.path, self._key)
         try:
             with translating(self.path.name):
-                bodies = [str(row[0]) for row in connection.execute(query, values)]
+                rows = connection.execute(query, values | {"limit": -1 if limit is None else limit})
+                bodies = [str(row[0]) for row in rows]
         finally:
             connection.close()
         return [decode(body) for body in reversed(bodies)]

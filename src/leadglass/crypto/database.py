@@ -12,8 +12,8 @@ with the same types, so the type checker is shown that one.
 
 import os
 import sqlite3
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -83,6 +83,40 @@ def open_sealed(path: Path, key: bytes, *, create: bool = False) -> "driver.Conn
         connection.close()
         raise
     return connection
+
+
+def open_with(path: Path, key: bytes, schema: Iterable[str]) -> "driver.Connection":
+    """Open a sealed database, made when it is not there, and see that its tables are; raises as ``open_sealed``."""
+    connection = open_sealed(path, key, create=True)
+    try:
+        with translating(path.name):
+            for statement in schema:
+                connection.execute(statement)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: "driver.Connection", name: str) -> Generator[None]:
+    """Hold the one writing transaction there is; it is on stable storage when the block ends well, else undone.
+
+    Raises
+    ------
+    Busy, Full, Corrupt, Misconfigured
+        As ``translating``, whose ``name`` this is.
+    """
+    with translating(name):
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                with suppress(driver.Error):  # what went wrong before is what the caller has to hear
+                    connection.execute("ROLLBACK")
+            raise
 
 
 class SealedReaders:

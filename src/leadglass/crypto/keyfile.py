@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from leadglass.errors import Misconfigured
+from leadglass.system import sync_folder
 
 KEY: Final = 32
 """Bytes of a secret."""
@@ -240,15 +241,6 @@ def replace_and_forget(draft: Path, path: Path) -> None:
     finally:
         if old >= 0:
             os.close(old)
-
-
-def sync_folder(path: Path) -> None:
-    """Bring a folder's entries to stable storage."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _scrub(file: int) -> None:

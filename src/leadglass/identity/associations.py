@@ -179,14 +179,12 @@ class Associations:
             raise
         caller = self._caller(device, evidence, proof)
         self._audit.append(
-            Event(
-                outcome=Outcome.PERMITTED,
-                action="associate",
-                caller=str(caller),
-                peer=caller.peer,
+            Event.of(
+                caller,
+                Outcome.PERMITTED,
+                "associate",
+                caller.grants[0].reason,
                 door=DOOR,
-                reason=caller.grants[0].reason,
-                session=caller.session,
                 detail={"evidence": proof},
             )
         )
@@ -212,14 +210,12 @@ class Associations:
                 return True
             reason = f"The rights of {device.ae_title} were changed; it may associate anew."
         self._audit.append(
-            Event(
-                outcome=Outcome.REFUSED,
-                action="associate",
-                caller=str(caller),
-                peer=caller.peer,
+            Event.of(
+                caller,
+                Outcome.REFUSED,
+                "associate",
+                f"An open association was ended. {reason}",
                 door=DOOR,
-                reason=f"An open association was ended. {reason}",
-                session=caller.session,
                 detail={"why": Why.NO_LONGER},
             )
         )

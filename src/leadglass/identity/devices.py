@@ -9,7 +9,7 @@ from memory: what one process changes, the others see at once.
 
 import json
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from ipaddress import ip_network
@@ -17,16 +17,17 @@ from pathlib import Path
 from threading import RLock
 from typing import Final, Self
 
+from leadglass.audit.decision import decide_on_record
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.audit.record import escape
 from leadglass.crypto.ca import DEVICE_DAYS, Authority, Issued, write_private
-from leadglass.crypto.database import driver, open_sealed, translating
-from leadglass.errors import BadInput, Conflict, Denied, LeadglassError, Misconfigured, NotHere
+from leadglass.crypto.database import open_with, transaction, translating
+from leadglass.errors import BadInput, Conflict, LeadglassError, Misconfigured, NotHere
 from leadglass.identity.device import Device
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
-from leadglass.policy.permit import decide
+from leadglass.system import utc_now
 
 KEY_FILE: Final = "key.pem"
 CERTIFICATE_FILE: Final = "cert.pem"
@@ -109,10 +110,6 @@ class Enrolment:
     not_after: datetime
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Devices:
     """The enrolled devices of one archive.
 
@@ -145,7 +142,7 @@ class Devices:
         authority: Authority,
         *,
         door: str = "cli",
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._path = path
         self._audit = audit
@@ -153,14 +150,7 @@ class Devices:
         self._door = door
         self._clock = clock
         self._lock = RLock()
-        self._connection = open_sealed(path, key, create=True)
-        try:
-            with translating(path.name):
-                for statement in _SCHEMA:
-                    self._connection.execute(statement)
-        except BaseException:
-            self._connection.close()
-            raise
+        self._connection = open_with(path, key, _SCHEMA)
 
     def __enter__(self) -> Self:
         return self
@@ -332,37 +322,18 @@ class Devices:
     def _changing(self, caller: Caller, change: str, ae_title: str, **detail: str | int) -> Generator[None]:
         """Decide, record, then change in one transaction; what fails is recorded too."""
         said = {"change": change, "device": ae_title, **detail}
-        try:
-            permit = decide(caller, Action.MANAGE)
-        except Denied as error:
-            self._audit.append(self._event(caller, Outcome.REFUSED, error.message, said))
-            raise
-        self._audit.append(self._event(caller, Outcome.PERMITTED, permit.reason, said))
+        decide_on_record(self._audit.append, caller, Action.MANAGE, door=self._door, detail=said)
         with self._lock:
             try:
-                with translating(self._path.name):
-                    self._connection.execute("BEGIN IMMEDIATE")
+                with transaction(self._connection, self._path.name):
                     yield
-                    self._connection.execute("COMMIT")
             except BaseException as error:
-                if self._connection.in_transaction:
-                    with suppress(driver.Error):
-                        self._connection.execute("ROLLBACK")
                 reason = error.message if isinstance(error, LeadglassError) else type(error).__name__
                 self._audit.append(self._event(caller, Outcome.FAILED, reason, said))
                 raise
 
     def _event(self, caller: Caller, outcome: Outcome, reason: str, detail: dict[str, str | int]) -> Event:
-        return Event(
-            outcome=outcome,
-            action=Action.MANAGE,
-            caller=str(caller),
-            peer=caller.peer,
-            door=self._door,
-            reason=reason,
-            session=caller.session,
-            detail=detail,
-        )
+        return Event.of(caller, outcome, Action.MANAGE, reason, door=self._door, detail=detail)
 
 
 _Row = tuple[str, str, str, int, str | None, str, int, str | None, str | None, str | None, str | None]

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, Self
 
-from leadglass.crypto.database import driver, open_sealed, translating
+from leadglass.crypto.database import driver, open_with, transaction, translating
 from leadglass.errors import Busy, Conflict, NotHere
 
 JOBS_FILE: Final = "jobs.db"
@@ -134,14 +134,7 @@ class Queue:
 
     def __init__(self, path: Path, key: bytes) -> None:
         self._lock = Lock()
-        self._connection = open_sealed(path, key, create=True)
-        try:
-            with self._writing():
-                for statement in _SCHEMA:
-                    self._connection.execute(statement)
-        except BaseException:
-            self._connection.close()
-            raise
+        self._connection = open_with(path, key, _SCHEMA)
 
     def __enter__(self) -> Self:
         return self
@@ -165,15 +158,8 @@ class Queue:
     @contextmanager
     def _writing(self) -> Generator[None]:
         """Hold the one transaction there is; it is on stable storage when the block ends well."""
-        with self._reading():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        with self._reading(), transaction(self._connection, "jobs"):
+            yield
 
     # --- putting in -----------------------------------------------------------
 

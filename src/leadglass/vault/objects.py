@@ -24,6 +24,7 @@ from threading import Lock
 from typing import Final
 
 from leadglass.errors import BadInput, Busy, Corrupt, Full, LeadglassError, Misconfigured
+from leadglass.system import sync_folder
 
 _SHELF: Final = 6
 _OBJECT: Final = 16
@@ -93,8 +94,8 @@ class Objects:
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             self._markers.mkdir(mode=0o700, exist_ok=True)
-            _sync_folder(folder.parent)
-            _sync_folder(folder)
+            sync_folder(folder.parent)
+            sync_folder(folder)
         except OSError as error:
             raise Misconfigured(f"The folder of objects cannot be made: {error.strerror}.") from error
 
@@ -202,10 +203,10 @@ class Objects:
             undo.callback(self._forget_marker, name)
             marker = self._begin_marker(name)
             undo.callback(os.close, marker)
-            _sync_folder(self._markers)
+            sync_folder(self._markers)
             path.mkdir(mode=0o700)
             undo.callback(_remove_folder, path)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
             shelf = _Shelf(name, marker, os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
             undo.pop_all()
         self._open[name] = shelf
@@ -289,7 +290,7 @@ class Objects:
                 for place in here:
                     (path / place.name.hex()).unlink(missing_ok=True)
                 with suppress(FileNotFoundError):
-                    _sync_folder(path)
+                    sync_folder(path)
                 with self._lock:
                     if shelf not in self._open and not self._is_marked(shelf):
                         _remove_folder(path)
@@ -345,7 +346,7 @@ class Objects:
                 (path / name.hex()).unlink(missing_ok=True)
                 removed += 1
             if removed:
-                _sync_folder(path)  # before nothing speaks of them any more
+                sync_folder(path)  # before nothing speaks of them any more
             _remove_folder(path)
         marker.unlink(missing_ok=True)
         return removed
@@ -378,14 +379,6 @@ def _remove_folder(path: Path) -> None:
     """Remove a shelf's folder when it is empty."""
     with suppress(OSError):
         path.rmdir()
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def place_of(shelf: bytes, name: bytes) -> Place:

@@ -18,12 +18,11 @@ from leadglass.dicom.source import Bytes
 from leadglass.doors.cli.application import Application, Opened
 from leadglass.doors.cli.samples import Sample, samples, to_send
 from leadglass.identity.device import Device
-from leadglass.policy.action import Action
 
 TLS_DEVICE: Final = "DEMO"
 PLAIN_DEVICE: Final = "DEMOPLAIN"
 
-_ALLOWED: Final = tuple(a.value for a in (Action.ECHO, Action.STORE, Action.FIND, Action.GET, Action.MOVE))
+_ALLOWED: Final = ("echo", "store", "find", "get", "move", "commit")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
@@ -18,6 +17,7 @@ from typing import BinaryIO, Final, TypeVar
 import click
 
 from leadglass.audit.checkpoint import Verifier
+from leadglass.audit.decision import decide_on_record
 from leadglass.audit.dicom_xml import to_xml
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.export import export
@@ -29,9 +29,8 @@ from leadglass.audit.verification import Verification
 from leadglass.doors.cli.application import Opened
 from leadglass.doors.cli.options import application_of, data_option, examples, json_option, moment, study_uid
 from leadglass.doors.cli.terminal import Terminal, counted
-from leadglass.errors import BadInput, Corrupt, Denied, Full, Misconfigured
+from leadglass.errors import BadInput, Corrupt, Full, Misconfigured
 from leadglass.policy.action import Action
-from leadglass.policy.permit import decide
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -56,26 +55,17 @@ def selection_options(command: F) -> F:
 
 def record_reading(opened: Opened, what: str, terminal: Terminal, **detail: str) -> None:
     """Decide over reading the log and put it on record."""
-    caller = opened.caller
-    event = Event(
-        Outcome.PERMITTED,
-        Action.AUDIT,
-        caller=str(caller),
-        peer=caller.peer,
-        door="cli",
-        session=caller.session,
-        detail={"asked": what, **detail},
-    )
-    try:
-        permit = decide(caller, Action.AUDIT)
-    except Denied as error:
-        opened.audit.append(replace(event, outcome=Outcome.REFUSED, reason=error.message))
-        raise
-    try:
-        opened.audit.append(replace(event, reason=permit.reason))
-    except Corrupt as error:
-        # Who looks into a damaged log must be able to see it; nothing else is permitted meanwhile.
-        terminal.tell(f"leadglass: {error.message}", "red")
+
+    def record(event: Event) -> None:
+        try:
+            opened.audit.append(event)
+        except Corrupt as error:
+            # Who looks into a damaged log must be able to see it; nothing else is permitted meanwhile.
+            if event.outcome is not Outcome.PERMITTED:
+                raise
+            terminal.tell(f"leadglass: {error.message}", "red")
+
+    decide_on_record(record, opened.caller, Action.AUDIT, door="cli", detail={"asked": what, **detail})
 
 
 # --- export ---------------------------------------------------------------------
