@@ -37,7 +37,7 @@ from leadglass.doors.dimse.commitment_work import CommitmentService
 from leadglass.doors.dimse.destinations import DeviceDestinations
 from leadglass.doors.dimse.door import DimseDoor
 from leadglass.doors.dimse.settings import CommitmentSettings, DimseSettings
-from leadglass.doors.dimse.threads import Pool, Threads
+from leadglass.doors.threads import Pool, Threads
 from leadglass.errors import BadInput, LeadglassError, Misconfigured
 from leadglass.identity.associations import Associations
 from leadglass.identity.later import caller_of_device

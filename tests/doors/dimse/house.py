@@ -26,7 +26,7 @@ from leadglass.doors.dimse.commitment_work import CommitmentService
 from leadglass.doors.dimse.destinations import IMPLEMENTATION, DeviceDestinations
 from leadglass.doors.dimse.door import DimseDoor
 from leadglass.doors.dimse.settings import DimseSettings
-from leadglass.doors.dimse.threads import Pool, Threads
+from leadglass.doors.threads import Pool, Threads
 from leadglass.identity.associations import Associations
 from leadglass.identity.device import Device
 from leadglass.identity.devices import Devices

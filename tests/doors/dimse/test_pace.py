@@ -18,7 +18,7 @@ from leadglass.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from leadglass.doors.dimse.find import Answers, Pace, Question, find
 from leadglass.doors.dimse.negotiation import Extras
 from leadglass.doors.dimse.status import Service, Status, status_of
-from leadglass.doors.dimse.threads import Pool, Threads
+from leadglass.doors.threads import Pool, Threads
 from leadglass.errors import Busy
 from leadglass.policy.action import Action
 from leadglass.policy.permit import Permit

@@ -18,8 +18,8 @@ from leadglass.dicom.tags import FailedSOPInstanceUIDList, key
 from leadglass.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE
 from leadglass.doors.dimse.parcel import Accepted, choose
 from leadglass.doors.dimse.status import Status
-from leadglass.doors.dimse.threads import Threads
 from leadglass.doors.dimse.transfer import Progress, Transfer
+from leadglass.doors.threads import Threads
 from leadglass.errors import Busy, Corrupt, Unsupported
 from leadglass.policy.action import Action
 from leadglass.policy.permit import Permit

@@ -25,7 +25,7 @@ from leadglass.dicom.model import Attributes
 from leadglass.dicom.uids import parse_uid
 from leadglass.doors.dimse.settings import CommitmentSettings
 from leadglass.doors.dimse.status import NamedFault, Status
-from leadglass.doors.dimse.threads import Threads
+from leadglass.doors.threads import Threads
 from leadglass.errors import BadInput, Conflict, Full
 from leadglass.jobs.queue import JobKind, Queue
 from leadglass.policy.action import Action

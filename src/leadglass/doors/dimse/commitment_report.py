@@ -13,7 +13,7 @@ from leadglass.dicom import sop_classes, tags
 from leadglass.dicom.codec_io import encode_identifier
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
-from leadglass.doors.dimse.threads import Threads
+from leadglass.doors.threads import Threads
 from leadglass.errors import Unsupported
 from leadglass.wire.association import AcceptedContext, Association
 from leadglass.wire.items import Role

@@ -31,7 +31,7 @@ from leadglass.doors.dimse.move import DestinationUnknown
 from leadglass.doors.dimse.negotiation import Services
 from leadglass.doors.dimse.plan import Proposal
 from leadglass.doors.dimse.settings import DimseSettings
-from leadglass.doors.dimse.threads import Threads
+from leadglass.doors.threads import Threads
 from leadglass.errors import Denied, LeadglassError, Misconfigured, NotHere, Unsupported
 from leadglass.jobs.queue import Job, JobKind, JobState, Queue
 from leadglass.policy.caller import Caller

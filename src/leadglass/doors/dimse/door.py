@@ -18,9 +18,9 @@ from leadglass.doors.dimse.negotiation import Services, answer, asked_for
 from leadglass.doors.dimse.parcel import Transcodes
 from leadglass.doors.dimse.session import DimseSession, Rooms
 from leadglass.doors.dimse.settings import DimseSettings
-from leadglass.doors.dimse.threads import Threads
 from leadglass.doors.dimse.turns import Turns
 from leadglass.doors.dimse.watch import Watch
+from leadglass.doors.threads import Threads
 from leadglass.errors import Denied, LeadglassError
 from leadglass.identity.associations import AssociationEvidence, Associations, CalledAETitleNotRecognized
 from leadglass.identity.peers import IpAddress

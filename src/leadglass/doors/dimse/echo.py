@@ -4,7 +4,7 @@ Status: 0000 here · 0124 not authorized.
 """
 
 from leadglass.archive.archive import Archive
-from leadglass.doors.dimse.threads import Threads
+from leadglass.doors.threads import Threads
 from leadglass.policy.caller import Caller
 
 

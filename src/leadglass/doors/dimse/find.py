@@ -35,7 +35,7 @@ from leadglass.dicom.tags import (
 )
 from leadglass.doors.dimse.negotiation import Extras
 from leadglass.doors.dimse.status import Status
-from leadglass.doors.dimse.threads import Threads
+from leadglass.doors.threads import Threads
 from leadglass.errors import Busy, Throttled
 from leadglass.policy.caller import Caller
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from leadglass.archive.archive import Archive
 from leadglass.doors.dimse.parcel import Transcodes
 from leadglass.doors.dimse.retrieve import Pending, RetrieveRequest, locate
-from leadglass.doors.dimse.threads import Threads
 from leadglass.doors.dimse.transfer import Link, Progress, Transfer
+from leadglass.doors.threads import Threads
 from leadglass.policy.caller import Caller
 
 

@@ -24,8 +24,8 @@ from leadglass.doors.dimse.parcel import Transcodes
 from leadglass.doors.dimse.plan import Group, Proposal, plan
 from leadglass.doors.dimse.retrieve import Pending, RetrieveRequest, locate
 from leadglass.doors.dimse.status import comment
-from leadglass.doors.dimse.threads import Threads
 from leadglass.doors.dimse.transfer import Link, Originator, Progress, Transfer
+from leadglass.doors.threads import Threads
 from leadglass.errors import LeadglassError, NotHere
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller

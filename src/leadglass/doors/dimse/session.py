@@ -29,8 +29,8 @@ from leadglass.doors.dimse.retrieve import Pending, RetrieveRequest
 from leadglass.doors.dimse.settings import DimseSettings
 from leadglass.doors.dimse.status import Service, Status, comment_of, status_of
 from leadglass.doors.dimse.store import receive
-from leadglass.doors.dimse.threads import Threads
 from leadglass.doors.dimse.transfer import Progress
+from leadglass.doors.threads import Threads
 from leadglass.errors import LeadglassError
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 
 from leadglass.archive.archive import Archive, Receiving
 from leadglass.archive.backroom import Declared, Receipt
-from leadglass.doors.dimse.threads import Threads
+from leadglass.doors.threads import Threads
 from leadglass.errors import BadInput, Busy, LeadglassError
 from leadglass.policy.caller import Caller
 

@@ -18,7 +18,7 @@ from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.tags import FailedSOPInstanceUIDList, key
 from leadglass.doors.dimse.parcel import Accepted, Parcel, Transcodes
 from leadglass.doors.dimse.status import Status, comment, comment_of
-from leadglass.doors.dimse.threads import Threads
+from leadglass.doors.threads import Threads
 from leadglass.errors import LeadglassError
 from leadglass.wire.errors import AssociationAborted
 from leadglass.wire.messages import Command, CStoreRq, CStoreRsp, Suboperations, is_warning

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from leadglass.doors.dimse.threads import Threads
+from leadglass.doors.threads import Threads
 from leadglass.errors import LeadglassError
 from leadglass.identity.associations import AssociationEvidence, Associations
 from leadglass.policy.caller import Caller

@@ -7,7 +7,7 @@ from threading import Event
 
 import pytest
 
-from leadglass.doors.dimse.threads import Pool, Threads
+from leadglass.doors.threads import Pool, Threads
 from leadglass.errors import Busy
 
 
