@@ -6,14 +6,8 @@ the data set: its other elements are copied here, value by value.
 """
 
 import json
-import os
-import queue
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from struct import pack
-from threading import Lock, Timer
-from time import monotonic
 from typing import Any, Final
 
 from leadglass.dicom import tags, uids
@@ -25,7 +19,8 @@ from leadglass.dicom.reader import read
 from leadglass.dicom.recode import RawDataSet, without_compressed_icons, write_raw
 from leadglass.dicom.source import ReadAt
 from leadglass.dicom.vocabulary import encoding_of
-from leadglass.errors import BadInput, Busy, Full, Unsupported
+from leadglass.dicom.worker_pool import WorkerPool
+from leadglass.errors import BadInput, Full, Unsupported
 
 _REMOVED: Final = frozenset(
     {
@@ -35,9 +30,9 @@ _REMOVED: Final = frozenset(
     }
 )
 """Elements that speak of fragments, of which none are left."""
+_ANSWER: Final = 1 << 16
+"""Bytes that a worker may say beside the pixels."""
 _PIXEL_DATA: Final = tags.key(tags.PixelData)
-_ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""A worker has no use for this process' environment, and secrets may be in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,71 +50,6 @@ class _Shape:
     @property
     def decoded_bytes(self) -> int:
         return -(-self.rows * self.columns * self.samples * self.allocated // 8)
-
-
-class _Worker:
-    """One process, with one job at a time."""
-
-    __slots__ = ("_process",)
-
-    def __init__(self, memory_bytes: int) -> None:
-        command = [sys.executable, "-P", "-m", "leadglass.dicom.codec_worker", str(memory_bytes)]
-        self._process = subprocess.Popen(  # noqa: S603 - our own module, no input in the command
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=_ENVIRONMENT | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")},
-        )
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def decode(self, header: dict[str, Any], frames: "_Frames", deadline: float) -> tuple[dict[str, Any], bytes]:
-        """Have frames decoded; raises ``Busy`` when the deadline passed, ``BadInput`` when the worker died."""
-        timer = Timer(deadline, self._process.kill)
-        timer.daemon = True
-        started = monotonic()
-        timer.start()
-        try:
-            return self._exchange(header, frames)
-        except (OSError, ValueError):
-            self.end()
-            if monotonic() - started >= deadline:
-                raise Busy("Decoding took longer than is allowed; the worker was ended.") from None
-            raise BadInput("The decoder died over the pixel data: damaged, or larger than a worker's memory.") from None
-        finally:
-            timer.cancel()
-
-    def _exchange(self, header: dict[str, Any], frames: "_Frames") -> tuple[dict[str, Any], bytes]:
-        writer, reader = self._process.stdin, self._process.stdout
-        if writer is None or reader is None:
-            raise OSError
-        raw = json.dumps(header).encode("ascii")
-        writer.write(len(raw).to_bytes(4, "big") + raw)
-        for index in range(frames.count):
-            writer.write(frames.read(index))
-        writer.flush()
-        head = reader.read(4)
-        length = int.from_bytes(head, "big")
-        answer: dict[str, Any] = json.loads(reader.read(length))
-        expected = answer.get("length", 0)
-        data = reader.read(expected)
-        if len(data) < expected:
-            raise OSError
-        return answer, data
-
-    def end(self) -> None:
-        """Kill the process and wait for it; harmless when it is gone."""
-        self._process.kill()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                try:
-                    stream.close()
-                except OSError:
-                    continue  # what was not flushed to a dead worker
-        self._process.wait()
 
 
 class _Frames:
@@ -164,16 +94,15 @@ class Transcoder:
         memory_bytes: int = 4 << 30,
         limits: Limits | None = None,
     ) -> None:
-        self._deadline = deadline
         self._max_bytes = max_bytes
-        self._memory_bytes = memory_bytes
         self._limits = limits if limits is not None else Limits()
-        self._lock = Lock()
-        self._is_closed = False
-        self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
-        self._all: set[_Worker] = set()
-        for _ in range(workers):
-            self._idle.put(None)
+        self._pool = WorkerPool(
+            "leadglass.dicom.codec_worker",
+            workers=workers,
+            deadline=deadline,
+            memory_bytes=memory_bytes,
+            most_bytes=max_bytes + _ANSWER,
+        )
 
     def can(self, from_ts: str, to_ts: str) -> bool:
         """Say whether data sets can be brought from one transfer syntax into another at all."""
@@ -219,17 +148,15 @@ class Transcoder:
 
     def close(self) -> None:
         """End the workers; jobs under way fail with ``Busy``."""
-        with self._lock:
-            self._is_closed = True
-            workers = list(self._all)
-        for worker in workers:
-            worker.end()
+        self._pool.close()
 
     def _decompressed(self, data_set: RawDataSet, attributes: Attributes, from_ts: str) -> Attributes:
         table, shape = self._what_to_decode(data_set, from_ts)
         frames = _Frames(data_set, table)
         header = {"transfer_syntax_uid": from_ts, "image": asdict(shape), "frames": frames.lengths}
-        answer, data = self._run(header, frames)
+        blocks = (frames.read(index) for index in range(frames.count))
+        head, data = self._pool.run(json.dumps(header).encode("ascii"), blocks)
+        answer: dict[str, Any] = json.loads(head)
         if "fault" in answer:
             kind = Unsupported if answer["fault"] == Unsupported.kind.value else BadInput
             raise kind(str(answer["message"]))
@@ -269,27 +196,3 @@ class Transcoder:
         if shape.decoded_bytes * table.number_of_frames > self._max_bytes:
             raise Full(f"The pixel data is larger than {self._max_bytes >> 20} MiB once decoded.")
         return table, shape
-
-    def _run(self, header: dict[str, Any], frames: _Frames) -> tuple[dict[str, Any], bytes]:
-        started = monotonic()
-        try:
-            worker = self._idle.get(timeout=self._deadline)
-        except queue.Empty:
-            raise Busy("All codec workers are busy; try again later.") from None
-        try:
-            if worker is None or not worker.is_alive:
-                worker = self._start(worker)
-            return worker.decode(header, frames, max(0.001, self._deadline - (monotonic() - started)))
-        finally:
-            self._idle.put(worker)
-
-    def _start(self, dead: _Worker | None) -> _Worker:
-        with self._lock:
-            if self._is_closed:
-                raise Busy("The archive is shutting down.")
-            if dead is not None:
-                dead.end()
-                self._all.discard(dead)
-            worker = _Worker(self._memory_bytes)
-            self._all.add(worker)
-            return worker
