@@ -104,6 +104,7 @@ class App:
                     devices=parts.devices,
                     caller_named=lambda name: caller_named(name, parts.devices),
                     open_jobs=parts.open_jobs,
+                    open_tokens=parts.open_tokens,
                     open_brakes=lambda: BrakeDesk(parts.open_brakes(), brake_limits(config), parts.audit),
                 )
 

@@ -309,6 +309,15 @@ class Brakes:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """API tokens: what programs prove themselves with."""
+
+    longest_days: int = _limit(90, 1, 366)
+    """Days for which a token may be made to count. 90: a lost one ends within a
+    quarter; who needs more renews it, which a script can do."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything an operator may set."""
 
@@ -324,6 +333,7 @@ class Config:
     brakes: Brakes = field(default_factory=Brakes)
     key: Key = field(default_factory=Key)
     commitment: Commitment = field(default_factory=Commitment)
+    tokens: Tokens = field(default_factory=Tokens)
 
     def dangers(self) -> tuple[str, ...]:
         """Name every ``unsafe_…`` setting that is on."""

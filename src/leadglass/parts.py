@@ -7,6 +7,8 @@ server needs is made in ``serving``, so that no other command waits for it to lo
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,8 @@ from leadglass.dicom.limits import Limits
 from leadglass.errors import Misconfigured
 from leadglass.folder import Folder
 from leadglass.identity.devices import Devices
+from leadglass.identity.masking import without_identity
+from leadglass.identity.tokens import TOKENS_FILE, Tokens
 from leadglass.jobs.queue import JOBS_FILE, Queue
 from leadglass.keyring import Sealed, SealedDatabase, SealedKey
 from leadglass.policy.brakes import DEFAULTS, Brakes, brakes_of
@@ -52,6 +56,8 @@ class Parts:
     """Opens the queue, for the few that need it; it is closed with the other parts."""
     open_brakes: Callable[[], BrakeStore]
     """Opens what the brakes counted, likewise."""
+    open_tokens: Callable[[], Tokens]
+    """Opens the tokens of programs, likewise; always the same ones."""
 
     def record(self, outcome: Outcome, action: str, reason: str, **detail: str | int) -> None:
         """Put something the archive itself did on record."""
@@ -84,7 +90,19 @@ def opened(folder: Folder, config: Config, key: ArchiveKey) -> Generator[Parts]:
         def open_brakes() -> BrakeStore:
             return stack.enter_context(BrakeStore(folder.path / BRAKES_FILE, key.derive("brakes database")))
 
-        yield Parts(folder, config, audit, authority, devices, vault, open_jobs, open_brakes)
+        @cache
+        def open_tokens() -> Tokens:
+            return stack.enter_context(
+                Tokens(
+                    folder.path / TOKENS_FILE,
+                    key.derive("tokens database"),
+                    audit,
+                    masked=without_identity(),
+                    longest=timedelta(days=config.tokens.longest_days),
+                )
+            )
+
+        yield Parts(folder, config, audit, authority, devices, vault, open_jobs, open_brakes, open_tokens)
 
 
 def brake_limits(config: Config) -> dict[CallerKind, Brakes]:

@@ -131,6 +131,7 @@ TABLE: Final[dict[str, _Row]] = {
     "associate": _Row(
         USER_AUTHENTICATION, USER_AUTHENTICATION, _E, LOGIN, refused=SECURITY_ALERT, refused_kind=NODE_AUTHENTICATION
     ),
+    "signin": _Row(USER_AUTHENTICATION, USER_AUTHENTICATION, _E, LOGIN),
     # The Standard has no message for Verification; a node that asks whether it is heard is entering the network.
     "echo": _Row(NETWORK_ENTRY, NETWORK_ENTRY, _E, ATTACH),
     # Instances.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # names only: a help text must not wait for the parts to load
     from leadglass.config import Config
     from leadglass.crypto.sources import Passphrases
     from leadglass.identity.devices import Devices
+    from leadglass.identity.tokens import Tokens
     from leadglass.jobs.queue import Queue
     from leadglass.keydesk import Desk
     from leadglass.keyring import Target
@@ -48,6 +49,8 @@ class Opened:
         Opens the queue of background work.
     open_brakes : callable
         Opens the desk of the brakes.
+    open_tokens : callable
+        Opens the tokens of programs.
     """
 
     folder: Path
@@ -59,6 +62,7 @@ class Opened:
     caller_named: "Callable[[str], Caller]"
     open_jobs: "Callable[[], Queue]"
     open_brakes: "Callable[[], BrakeDesk]"
+    open_tokens: "Callable[[], Tokens]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,15 @@ def day(_context: click.Context, _parameter: click.Parameter, value: str | None)
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
+def duration(_context: click.Context, _parameter: click.Parameter, value: str | None) -> timedelta | None:
+    """Read how long: ``30m``, ``8h``, ``7d``, ``4w``."""
+    if value is None:
+        return None
+    if value[:-1].isascii() and value[:-1].isdigit() and len(value) <= 6 and value[-1:] in _UNITS:
+        return int(value[:-1]) * _UNITS[value[-1]]
+    raise click.BadParameter(f"{value!r} is not a time. Write it like 30m, 8h or 7d.")
+
+
 def moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
     """Read a time: ``2026-11-22``, ``2026-11-22T08:30``, or how long ago: ``90m``, ``24h``, ``7d``."""
     if value is None:

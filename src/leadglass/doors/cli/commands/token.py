@@ -1,0 +1,142 @@
+"""``token``: what programs prove themselves with.
+
+Rule: the token itself goes to stdout, alone and once, so that a script can keep it;
+everything said about it goes to stderr.
+"""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import click
+
+from leadglass.doors.cli.options import application_of, data_option, duration, examples, json_option
+from leadglass.doors.cli.terminal import Terminal, cell, table
+from leadglass.errors import BadInput
+from leadglass.identity.tokens import Token
+from leadglass.policy.roles import NEEDS_NO_IMAGES, Role, own_scope
+from leadglass.policy.scope import Scope
+from leadglass.policy.scope_words import SYNTAX, parse_scope, write_scope
+
+
+@click.group("token")
+def token_command() -> None:
+    """Make and revoke tokens: what programs prove themselves with.
+
+    A token is shown once and counts for a time. Whoever has it is the program:
+    give each its own, with no more than it needs.
+    """
+
+
+@token_command.command(
+    "create",
+    epilog=examples(
+        "leadglass token create viewer --role service",
+        "leadglass token create gp-portal --role referrer --ttl 8h --scope patient=4711",
+        "leadglass token create trial-7 --role researcher --ttl 30d --scope label=trial-7",
+    ),
+)
+@click.argument("name", metavar="NAME")
+@click.option("--role", required=True, type=click.Choice([role.value for role in Role]), help="What it may do.")
+@click.option(
+    "--ttl",
+    default="1h",
+    show_default=True,
+    metavar="TIME",
+    callback=duration,
+    help="How long it counts, as in 30m, 8h, 30d. [tokens] longest_days in leadglass.toml says the most.",
+)
+@click.option(
+    "--scope",
+    "words",
+    multiple=True,
+    metavar="WORD",
+    help=f"Which studies: {SYNTAX}. Repeated: any of them. Without it: every study, and for a referrer none.",
+)
+@data_option
+@click.pass_context
+def token_create(
+    context: click.Context, name: str, role: str, ttl: timedelta, words: tuple[str, ...], data: Path
+) -> None:
+    """Make a token and print it, and only it, on stdout."""
+    terminal = Terminal()
+    kind = Role(role)
+    try:
+        scope = parse_scope(words) if words else None
+    except BadInput as error:
+        raise click.BadParameter(error.message, param_hint="--scope") from error
+    with application_of(context).open(data) as opened:
+        created = opened.open_tokens().create(opened.caller, name, kind, scope, ttl)
+    terminal.say(created.secret)
+    terminal.tell(
+        f"{created.token.name} is a {kind} for {_studies(kind, scope)}, until {created.token.until:%Y-%m-%d %H:%M} UTC."
+    )
+    if kind not in NEEDS_NO_IMAGES and (own_scope(kind) if scope is None else scope).is_nothing:
+        terminal.tell(f"A {kind} without a scope sees nothing. Name studies with --scope {SYNTAX}.", "yellow")
+    terminal.tell("The token is shown this once and kept nowhere. Send it as: Authorization: Bearer …")
+
+
+@token_command.command("list")
+@click.option("--all", "everything", is_flag=True, help="Those that ended too.")
+@data_option
+@json_option
+@click.pass_context
+def token_list(context: click.Context, data: Path, *, everything: bool, as_json: bool) -> None:
+    """List the tokens that count; never what proves them."""
+    terminal = Terminal()
+    with application_of(context).open(data) as opened:
+        tokens = opened.open_tokens()
+        now = tokens.now
+        listed = [token for token in tokens.list() if everything or token.counts(now)]
+    if as_json:
+        terminal.json([_as_json(token, now) for token in listed])
+        return
+    if not listed:
+        terminal.tell("There is no token. Make one: leadglass token create NAME --role ROLE")
+        return
+    shown = table("name", "role", "studies", "until", "last used", "id", "made by", fold=("studies",))
+    for token in listed:
+        state = "" if token.counts(now) else (" (revoked)" if token.ended else " (ended)")
+        shown.add_row(
+            cell(token.name),
+            cell(token.role),
+            cell(_studies(token.role, token.scope)),
+            cell(f"{token.until:%Y-%m-%d %H:%M}{state}", "dim" if state else ""),
+            cell("never" if token.used is None else f"{token.used:%Y-%m-%d %H:%M}"),
+            cell(token.id),
+            cell(token.made_by),
+        )
+    terminal.show(shown)
+
+
+@token_command.command("revoke", epilog=examples("leadglass token revoke viewer"))
+@click.argument("name", metavar="NAME")
+@data_option
+@click.pass_context
+def token_revoke(context: click.Context, name: str, data: Path) -> None:
+    """End a token, at once; a running server refuses it from its next request on."""
+    terminal = Terminal()
+    with application_of(context).open(data) as opened:
+        token = opened.open_tokens().revoke(opened.caller, name)
+    terminal.say(f"{token.name} ({token.id}) does not count any more.")
+
+
+def _studies(role: Role, scope: Scope | None) -> str:
+    """Say which studies a token is for, without naming patients."""
+    if role in NEEDS_NO_IMAGES:
+        return "no images"
+    return (own_scope(role) if scope is None else scope).explain()
+
+
+def _as_json(token: Token, now: datetime) -> dict[str, object]:
+    return {
+        "name": token.name,
+        "id": token.id,
+        "role": token.role.value,
+        "scope": None if token.scope is None else list(write_scope(token.scope)),
+        "made": token.made.isoformat(),
+        "made_by": token.made_by,
+        "until": token.until.isoformat(),
+        "ended": token.ended.isoformat() if token.ended else None,
+        "last_used": token.used.isoformat() if token.used else None,
+        "counts": token.counts(now),
+    }
