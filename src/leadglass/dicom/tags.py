@@ -66,6 +66,7 @@ TransactionUID: Final = 0x00081195
 FailureReason: Final = 0x00081197
 FailedSOPSequence: Final = 0x00081198
 ReferencedSOPSequence: Final = 0x00081199
+RecommendedDisplayFrameRate: Final = 0x00082144
 AnatomicRegionSequence: Final = 0x00082218
 
 PatientName: Final = 0x00100010
@@ -94,9 +95,16 @@ ResponsiblePerson: Final = 0x00102297
 PatientComments: Final = 0x00104000
 
 BodyPartExamined: Final = 0x00180015
+CineRate: Final = 0x00180040
+SliceThickness: Final = 0x00180050
+KVP: Final = 0x00180060
 DeviceSerialNumber: Final = 0x00181000
 SoftwareVersions: Final = 0x00181020
 ProtocolName: Final = 0x00181030
+FrameTime: Final = 0x00181063
+FrameTimeVector: Final = 0x00181065
+ImagerPixelSpacing: Final = 0x00181164
+NominalScannedPixelSpacing: Final = 0x00182010
 PatientPosition: Final = 0x00185100
 
 StudyInstanceUID: Final = 0x0020000D
@@ -120,21 +128,44 @@ PlanarConfiguration: Final = 0x00280006
 NumberOfFrames: Final = 0x00280008
 Rows: Final = 0x00280010
 Columns: Final = 0x00280011
+PixelSpacing: Final = 0x00280030
+PixelAspectRatio: Final = 0x00280034
 BitsAllocated: Final = 0x00280100
 BitsStored: Final = 0x00280101
 HighBit: Final = 0x00280102
 PixelRepresentation: Final = 0x00280103
 SmallestImagePixelValue: Final = 0x00280106
 PixelPaddingValue: Final = 0x00280120
+PixelPaddingRangeLimit: Final = 0x00280121
+PixelIntensityRelationship: Final = 0x00281040
+WindowCenter: Final = 0x00281050
+WindowWidth: Final = 0x00281051
+RescaleIntercept: Final = 0x00281052
+RescaleSlope: Final = 0x00281053
+VOILUTFunction: Final = 0x00281056
 RedPaletteColorLookupTableDescriptor: Final = 0x00281101
+GreenPaletteColorLookupTableDescriptor: Final = 0x00281102
+BluePaletteColorLookupTableDescriptor: Final = 0x00281103
+RedPaletteColorLookupTableData: Final = 0x00281201
+GreenPaletteColorLookupTableData: Final = 0x00281202
+BluePaletteColorLookupTableData: Final = 0x00281203
+SegmentedRedPaletteColorLookupTableData: Final = 0x00281221
+SegmentedGreenPaletteColorLookupTableData: Final = 0x00281222
+SegmentedBluePaletteColorLookupTableData: Final = 0x00281223
 ICCProfile: Final = 0x00282000
 ColorSpace: Final = 0x00282002
 LossyImageCompression: Final = 0x00282110
 LossyImageCompressionRatio: Final = 0x00282112
 LossyImageCompressionMethod: Final = 0x00282114
+ModalityLUTSequence: Final = 0x00283000
 LUTDescriptor: Final = 0x00283002
 LUTData: Final = 0x00283006
+VOILUTSequence: Final = 0x00283010
+RepresentativeFrameNumber: Final = 0x00286010
 PixelDataProviderURL: Final = 0x00287FE0
+PixelMeasuresSequence: Final = 0x00289110
+FrameVOILUTSequence: Final = 0x00289132
+PixelValueTransformationSequence: Final = 0x00289145
 
 StudyComments: Final = 0x00324000
 
@@ -150,13 +181,17 @@ VerificationFlag: Final = 0x0040A493
 ContentSequence: Final = 0x0040A730
 
 EncapsulatedDocument: Final = 0x00420011
+MIMETypeOfEncapsulatedDocument: Final = 0x00420012
 
 TotalPixelMatrixColumns: Final = 0x00480006
 TotalPixelMatrixRows: Final = 0x00480007
+OpticalPathSequence: Final = 0x00480105
 
 ContentLabel: Final = 0x00700080
 
 IconImageSequence: Final = 0x00880200
+
+PresentationLUTShape: Final = 0x20500020
 
 SharedFunctionalGroupsSequence: Final = 0x52009229
 PerFrameFunctionalGroupsSequence: Final = 0x52009230
@@ -164,6 +199,15 @@ PerFrameFunctionalGroupsSequence: Final = 0x52009230
 WaveformSequence: Final = 0x54000100
 WaveformBitsAllocated: Final = 0x54001004
 WaveformData: Final = 0x54001010
+
+OverlayRows: Final = 0x60000010
+OverlayColumns: Final = 0x60000011
+NumberOfFramesInOverlay: Final = 0x60000015
+OverlayType: Final = 0x60000040
+OverlayOrigin: Final = 0x60000050
+ImageFrameOrigin: Final = 0x60000051
+OverlayBitsAllocated: Final = 0x60000100
+OverlayData: Final = 0x60003000
 
 ExtendedOffsetTable: Final = 0x7FE00001
 ExtendedOffsetTableLengths: Final = 0x7FE00002
