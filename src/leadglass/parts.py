@@ -25,7 +25,6 @@ from leadglass.dicom.limits import Limits
 from leadglass.errors import Misconfigured
 from leadglass.folder import Folder
 from leadglass.identity.devices import Devices
-from leadglass.identity.masking import without_identity
 from leadglass.identity.tokens import TOKENS_FILE, Tokens
 from leadglass.jobs.queue import JOBS_FILE, Queue
 from leadglass.keyring import Sealed, SealedDatabase, SealedKey
@@ -97,7 +96,6 @@ def opened(folder: Folder, config: Config, key: ArchiveKey) -> Generator[Parts]:
                     folder.path / TOKENS_FILE,
                     key.derive("tokens database"),
                     audit,
-                    masked=without_identity(),
                     longest=timedelta(days=config.tokens.longest_days),
                 )
             )

@@ -30,7 +30,6 @@ from leadglass.policy.caller import Caller, CallerKind
 from leadglass.policy.roles import Role, grants_of
 from leadglass.policy.scope import Scope
 from leadglass.policy.scope_words import parse_scope, write_scope
-from leadglass.policy.view import View
 from leadglass.system import utc_now
 
 TOKENS_FILE: Final = "tokens.db"
@@ -159,8 +158,6 @@ class Tokens:
         32 bytes: its key.
     audit : AuditLog
         Where changes, and first uses, are recorded.
-    masked : View
-        What keeps the identity of patients from roles that are not to know it.
     longest : timedelta
         How long a token may live.
     door : str
@@ -180,14 +177,12 @@ class Tokens:
         key: bytes,
         audit: AuditLog,
         *,
-        masked: View,
         longest: timedelta = LONGEST_LIFE,
         door: str = "cli",
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._path = path
         self._audit = audit
-        self._masked = masked
         self._longest = longest
         self._door = door
         self._clock = clock
@@ -304,7 +299,7 @@ class Tokens:
         if token is None or not token.counts(now):
             raise self._refusal(digest, peer)
         evidence = f"token {token.id}"
-        grants = grants_of(token.role, token.scope, masked=self._masked)
+        grants = grants_of(token.role, token.scope)
         caller = Caller(CallerKind.TOKEN, token.name, grants, peer, evidence)
         reason = f"the token {token.name} is a {token.role}'s, until {token.until:%Y-%m-%d %H:%M} UTC"
         detail = {"evidence": evidence, "role": token.role.value}
