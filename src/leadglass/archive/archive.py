@@ -21,9 +21,7 @@ from leadglass.archive.backroom import (
     Deleted,
     FsckReport,
     Incoming,
-    InstanceRecord,
     Kept,
-    Reader,
     Receipt,
     Resolution,
     Selection,
@@ -32,6 +30,7 @@ from leadglass.archive.backroom import (
 from leadglass.archive.braking import Braking, Found, Pedal
 from leadglass.archive.commitment import Commitments
 from leadglass.archive.ledger import Ledger
+from leadglass.archive.retrieving import Retrieval, Retrieving
 from leadglass.archive.windows import Windows
 from leadglass.audit.decision import decide_on_record
 from leadglass.audit.event import Event, Outcome
@@ -39,7 +38,7 @@ from leadglass.audit.log import AuditLog
 from leadglass.dicom.matching import Level, Query
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.tags import StudyInstanceUID, key
-from leadglass.errors import Denied, LeadglassError, NotHere, Unsupported
+from leadglass.errors import Denied, LeadglassError, NotHere
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
 from leadglass.policy.permit import Permit, decide
@@ -83,6 +82,7 @@ class Archive:
         self._pedal = Pedal(braking or Braking(clock=clock), self._ledger, door)
         self._door = door
         self._windows = Windows(self._ledger, door=door, window=window, clock=clock)
+        self._retrieving = Retrieving(room, self._pedal, self._windows, self._ledger, door)
         self.commitments = Commitments(room, self._ledger, door)
 
     # --- asking ---------------------------------------------------------------
@@ -264,59 +264,18 @@ class Archive:
 
     # --- retrieve -------------------------------------------------------------
 
-    def retrieve(self, caller: Caller, action: Action, level: Level, selection: Selection, to: str = "") -> "Retrieval":
-        """Locate instances for a retrieval and put it on record, study by study.
-
-        Parameters
-        ----------
-        caller : Caller
-            Who asks.
-        action : Action
-            ``GET``, ``MOVE`` or ``EXPORT``.
-        level : Level
-            The Query/Retrieve Level.
-        selection : Selection
-            The unique keys.
-        to : str
-            The destination, for the record.
+    def retrieve(self, caller: Caller, action: Action, level: Level, selection: Selection, to: str = "") -> Retrieval:
+        """Locate instances for a retrieval and put it on record, study by study; see ``Retrieving.retrieve``.
 
         Raises
         ------
         Denied
             When the caller may not retrieve at all.
-        Unsupported
-            When the caller's view of a study masks attributes: a masked
-            retrieval is not built yet, and it does not fall back to a full one.
         Throttled
             When the caller was given too many studies or octets.
         """
         permit = self._permit(caller, action, record=False, level=level.value, to=to)
-        self._windows.request(caller, permit, level.value, to)
-        records = self._room.locate(permit, level, selection)
-        delay = self._pedal.retrieval(caller, action, records)
-        for facts in {record.study_uid: record.facts for record in records}.values():
-            if not permit.view_of(facts).is_full:
-                reason = "This caller sees the study with attributes masked, and a masked retrieval is not built yet."
-                self._record(self._event(caller, Outcome.REFUSED, action, reason, facts.study_uid))
-                raise Unsupported(reason)
-            self._windows.study(caller, permit, facts.study_uid, to)
-        return Retrieval(self, caller, permit, records, to, delay)
-
-    def open(self, permit: Permit, record: InstanceRecord) -> Reader:
-        """Open one located instance; ``Retrieval.open`` is the way here."""
-        return self._room.open(permit, record)
-
-    def weigh(self, caller: Caller, permit: Permit, record: InstanceRecord) -> float:
-        """Count the octets of one located instance and give seconds to wait; ``Retrieval.open`` is the way here."""
-        return self._pedal.octets(caller, permit.action, record.size)
-
-    def count(self, caller: Caller, permit: Permit, record: InstanceRecord, to: str, *, failed: bool) -> None:
-        """Count one located instance; ``Retrieval.sent`` and ``Retrieval.failed`` are the way here."""
-        self._windows.count(caller, permit, record.study_uid, 0 if failed else record.size, failed=failed, to=to)
-
-    def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:
-        """Give the JSON metadata of one located instance."""
-        return views.apply(permit.view_of(record.facts), self._room.metadata(permit, record))
+        return self._retrieving.retrieve(permit, level, selection, to)
 
     # --- keeping house --------------------------------------------------------
 
@@ -444,50 +403,3 @@ class Receiving:
     def abort(self) -> None:
         """Forget it; nothing stays on disk."""
         self._incoming.abort()
-
-
-class Retrieval:
-    """Located instances, permitted and on record, for a door to send one by one.
-
-    The door says of each what became of it, once: ``sent`` or ``failed``. That
-    is what the closing record counts; an instance may be opened and not sent,
-    or be opened twice. It waits ``take_delay`` seconds before each, without
-    holding anything that others wait for.
-    """
-
-    __slots__ = ("_archive", "_caller", "_delay", "_permit", "_to", "_weighed", "records")
-
-    def __init__(
-        self, archive: Archive, caller: Caller, permit: Permit, records: list[InstanceRecord], to: str, delay: float
-    ) -> None:
-        self._archive = archive
-        self._caller = caller
-        self._permit = permit
-        self._to = to
-        self._delay = delay
-        self._weighed: set[int] = set()
-        self.records = records
-
-    def open(self, record: InstanceRecord) -> Reader:
-        """Open one of ``records``; raises ``Corrupt``, ``NotHere``, ``Busy``, ``Throttled``."""
-        if record.row not in self._weighed:
-            self._delay = max(self._delay, self._archive.weigh(self._caller, self._permit, record))
-            self._weighed.add(record.row)
-        return self._archive.open(self._permit, record)
-
-    def take_delay(self) -> float:
-        """Give, once, the seconds to wait before the next instance."""
-        delay, self._delay = self._delay, 0.0
-        return delay
-
-    def sent(self, record: InstanceRecord) -> None:
-        """Count one of ``records`` whose receiver has it."""
-        self._archive.count(self._caller, self._permit, record, self._to, failed=False)
-
-    def failed(self, record: InstanceRecord) -> None:
-        """Count one of ``records`` whose receiver does not have it, though it was tried."""
-        self._archive.count(self._caller, self._permit, record, self._to, failed=True)
-
-    def metadata(self, record: InstanceRecord) -> Attributes:
-        """Give the JSON metadata of one of ``records``."""
-        return self._archive.metadata(self._permit, record)

@@ -1,0 +1,137 @@
+"""Retrieving: instances located, put on record, and opened one by one.
+
+Rule 1. What a caller is refused it is refused before anything is opened.
+Rule 2. The record is written, study by study, before the first byte is read.
+"""
+
+from leadglass.archive import views
+from leadglass.archive.backroom import BackRoom, InstanceRecord, Reader, Selection
+from leadglass.archive.braking import Pedal
+from leadglass.archive.ledger import Ledger
+from leadglass.archive.windows import Windows
+from leadglass.audit.event import Event, Outcome
+from leadglass.dicom.matching import Level
+from leadglass.dicom.model import Attributes
+from leadglass.errors import Unsupported
+from leadglass.policy.permit import Permit
+
+
+class Retrieving:
+    """The retrieving side of one door's archive.
+
+    Parameters
+    ----------
+    room : BackRoom
+        Where the images are.
+    pedal : Pedal
+        The brakes.
+    windows : Windows
+        Where retrievals go on record.
+    ledger : Ledger
+        Where refusals go on record.
+    door : str
+        Of the archive, for the records.
+    """
+
+    __slots__ = ("_door", "_ledger", "pedal", "room", "windows")
+
+    def __init__(self, room: BackRoom, pedal: Pedal, windows: Windows, ledger: Ledger, door: str) -> None:
+        self.room = room
+        self.pedal = pedal
+        self.windows = windows
+        self._ledger = ledger
+        self._door = door
+
+    def retrieve(self, permit: Permit, level: Level, selection: Selection, to: str) -> "Retrieval":
+        """Locate instances and put it on record, study by study.
+
+        Parameters
+        ----------
+        permit : Permit
+            For ``GET``, ``MOVE`` or ``EXPORT``.
+        level : Level
+            The Query/Retrieve Level.
+        selection : Selection
+            The unique keys.
+        to : str
+            The destination, for the record.
+
+        Raises
+        ------
+        Throttled
+            When the caller was given too many studies or octets.
+        """
+        caller = permit.caller
+        self.windows.request(caller, permit, level.value, to)
+        records = self.room.locate(permit, level, selection)
+        delay = self.pedal.retrieval(caller, permit.action, records)
+        for facts in {record.study_uid: record.facts for record in records}.values():
+            if not permit.view_of(facts).is_full:
+                reason = "This caller sees the study with attributes masked, and a masked retrieval is not built yet."
+                self._refuse(permit, facts.study_uid, reason)
+                raise Unsupported(reason)
+            self.windows.study(caller, permit, facts.study_uid, to)
+        return Retrieval(self, permit, records, to, delay)
+
+    def _refuse(self, permit: Permit, study_uid: str, reason: str) -> None:
+        self._ledger.record(
+            Event.of(permit.caller, Outcome.REFUSED, permit.action, reason, door=self._door, study_uid=study_uid)
+        )
+
+
+class Retrieval:
+    """Located instances, permitted and on record, for a door to send one by one.
+
+    The door says of each what became of it, once: ``sent`` or ``failed``. That
+    is what the closing record counts; an instance may be opened and not sent,
+    or be opened twice. It waits ``take_delay`` seconds before each, without
+    holding anything that others wait for.
+    """
+
+    __slots__ = ("_delay", "_permit", "_retrieving", "_to", "_weighed", "records")
+
+    def __init__(
+        self, retrieving: Retrieving, permit: Permit, records: list[InstanceRecord], to: str, delay: float
+    ) -> None:
+        self._retrieving = retrieving
+        self._permit = permit
+        self._to = to
+        self._delay = delay
+        self._weighed: set[int] = set()
+        self.records = records
+
+    def open(self, record: InstanceRecord) -> Reader:
+        """Open one of ``records``; raises ``Corrupt``, ``NotHere``, ``Busy``, ``Throttled``."""
+        self._weigh(record)
+        return self._retrieving.room.open(self._permit, record)
+
+    def _weigh(self, record: InstanceRecord) -> None:
+        """Count the octets of an instance, once."""
+        if record.row not in self._weighed:
+            delay = self._retrieving.pedal.octets(self._permit.caller, self._permit.action, record.size)
+            self._delay = max(self._delay, delay)
+            self._weighed.add(record.row)
+
+    def take_delay(self) -> float:
+        """Give, once, the seconds to wait before the next instance."""
+        delay, self._delay = self._delay, 0.0
+        return delay
+
+    def sent(self, record: InstanceRecord) -> None:
+        """Count one of ``records`` whose receiver has it."""
+        self._count(record, failed=False)
+
+    def failed(self, record: InstanceRecord) -> None:
+        """Count one of ``records`` whose receiver does not have it, though it was tried."""
+        self._count(record, failed=True)
+
+    def _count(self, record: InstanceRecord, *, failed: bool) -> None:
+        octets = 0 if failed else record.size
+        self._retrieving.windows.count(
+            self._permit.caller, self._permit, record.study_uid, octets, failed=failed, to=self._to
+        )
+
+    def metadata(self, record: InstanceRecord) -> Attributes:
+        """Give the JSON metadata of one of ``records``, as the caller may see it."""
+        metadata = self._retrieving.room.metadata(self._permit, record)
+        return views.apply(self._permit.view_of(record.facts), metadata)
