@@ -1,11 +1,12 @@
 """A back room in memory, for tests of the archive: it keeps a diary of what was done in it."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
 from leadglass.archive.backroom import (
+    Arrival,
     Declared,
     Deleted,
     FsckReport,
@@ -21,7 +22,7 @@ from leadglass.archive.backroom import (
 from leadglass.dicom.matching import Level, Query
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.tags import PatientName, StudyInstanceUID, key
-from leadglass.errors import Conflict, NotHere
+from leadglass.errors import Conflict, LeadglassError, NotHere
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
 
@@ -107,6 +108,16 @@ class MemoryRoom:
     def receive(self, permit: Permit, declared: Declared) -> Incoming:
         self.diary.append("receive")
         return MemoryIncoming(self, declared)
+
+    def commit(self, arrivals: Sequence[Arrival]) -> list[Receipt | LeadglassError]:
+        outcomes: list[Receipt | LeadglassError] = []
+        for arrival in arrivals:
+            assert isinstance(arrival.incoming, MemoryIncoming)
+            try:
+                outcomes.append(arrival.incoming.commit(arrival.permit))
+            except LeadglassError as error:
+                outcomes.append(error)
+        return outcomes
 
     def facts(self, permit: Permit, study_uid: str) -> StudyFacts | None:
         return next((record.facts for record, _ in self.instances if record.study_uid == study_uid), None)

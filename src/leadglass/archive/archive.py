@@ -11,11 +11,12 @@ done: one record for each instance would cost a disk write each and tell nobody
 more.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic
 
 from leadglass.archive import views
 from leadglass.archive.backroom import (
+    Arrival,
     BackRoom,
     Declared,
     Deleted,
@@ -181,8 +182,37 @@ class Archive:
         permit = self._permit(caller, Action.STORE, record=False)
         return Receiving(self, caller, self._room.receive(permit, declared))
 
-    def finish(self, caller: Caller, incoming: Incoming) -> Receipt:
-        """Examine what came in, decide over it, and commit it; ``Receiving.finish`` is the way here."""
+    def finish(self, caller: Caller, receivings: "Sequence[Receiving]") -> list[Receipt | LeadglassError]:
+        """Decide over several instances that came in, and commit them together.
+
+        They wait for the disk once, not one after the other. When this returns,
+        each whose answer is a receipt is on stable storage, and nothing is left
+        of the others.
+
+        Returns
+        -------
+        list of Receipt or LeadglassError
+            What became of each, in their order: what ``Receiving.finish``
+            would give or raise.
+        """
+        admitted: list[tuple[Arrival, str] | LeadglassError] = []
+        try:
+            for receiving in receivings:
+                try:
+                    admitted.append(self._admit(caller, receiving.incoming))
+                except LeadglassError as error:
+                    admitted.append(error)
+            arrivals = [each[0] for each in admitted if isinstance(each, tuple)]
+            committed = iter(self._room.commit(arrivals))
+            return [
+                self._conclude(caller, *each, next(committed)) if isinstance(each, tuple) else each for each in admitted
+            ]
+        finally:
+            for receiving in receivings:
+                receiving.abort()
+
+    def _admit(self, caller: Caller, incoming: Incoming) -> tuple[Arrival, str]:
+        """Examine one instance, decide over it and put that on record; gives its study's UID too."""
         try:
             facts = incoming.examine()
         except LeadglassError as error:
@@ -194,16 +224,23 @@ class Archive:
             self._record(self._event(caller, Outcome.REFUSED, Action.STORE, error.message, facts.study_uid))
             raise
         self._windows.study(caller, permit, facts.study_uid)
+        return Arrival(incoming, permit), facts.study_uid
+
+    def _conclude(
+        self, caller: Caller, arrival: Arrival, study_uid: str, outcome: Receipt | LeadglassError
+    ) -> Receipt | LeadglassError:
+        """Count and record what became of one instance; gives what its sender is to hear."""
         try:
-            receipt = incoming.commit(permit)
+            if isinstance(outcome, LeadglassError):
+                self._windows.count(caller, arrival.permit, study_uid, 0, failed=True)
+                self._record(self._event(caller, Outcome.FAILED, Action.STORE, outcome.message, study_uid))
+                return outcome
+            self._windows.count(caller, arrival.permit, outcome.study_uid, outcome.size)
+            if outcome.outcome is Stored.HEALED:
+                self._tell_of_damage(caller, outcome)
+            return outcome
         except LeadglassError as error:
-            self._windows.count(caller, permit, facts.study_uid, 0, failed=True)
-            self._record(self._event(caller, Outcome.FAILED, Action.STORE, error.message, facts.study_uid))
-            raise
-        self._windows.count(caller, permit, receipt.study_uid, receipt.size)
-        if receipt.outcome is Stored.HEALED:
-            self._tell_of_damage(caller, receipt)
-        return receipt
+            return error
 
     def _tell_of_damage(self, caller: Caller, receipt: Receipt) -> None:
         """Put on record that a stored copy was damaged; when that cannot be written now, nobody hears of success."""
@@ -377,16 +414,16 @@ class Archive:
 class Receiving:
     """One instance on its way in, for a door: ``write`` …, then ``finish`` or ``abort``."""
 
-    __slots__ = ("_archive", "_caller", "_incoming")
+    __slots__ = ("_archive", "_caller", "incoming")
 
     def __init__(self, archive: Archive, caller: Caller, incoming: Incoming) -> None:
         self._archive = archive
         self._caller = caller
-        self._incoming = incoming
+        self.incoming = incoming
 
     def write(self, *blocks: bytes) -> None:
         """Take the next bytes of the data set; raises ``Full``."""
-        self._incoming.write(*blocks)
+        self.incoming.write(*blocks)
 
     def finish(self) -> Receipt:
         """Decide and commit; when this returns, the instance is on stable storage.
@@ -395,11 +432,11 @@ class Receiving:
         ------
         BadInput, Denied, Conflict, Full, Busy
         """
-        try:
-            return self._archive.finish(self._caller, self._incoming)
-        finally:
-            self._incoming.abort()
+        [outcome] = self._archive.finish(self._caller, [self])
+        if isinstance(outcome, LeadglassError):
+            raise outcome
+        return outcome
 
     def abort(self) -> None:
         """Forget it; nothing stays on disk."""
-        self._incoming.abort()
+        self.incoming.abort()

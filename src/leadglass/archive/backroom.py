@@ -4,14 +4,14 @@ Rule: every method demands a Permit, and applies the permit's scope to whatever
 it touches; what is outside the scope is not here.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, Self
 
 from leadglass.dicom.matching import Level, Query
 from leadglass.dicom.model import Attributes
-from leadglass.errors import BadInput
+from leadglass.errors import BadInput, LeadglassError
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
 
@@ -77,7 +77,7 @@ class Receipt:
 
 
 class Incoming(Protocol):
-    """An instance on its way in. Nothing of it can be seen before ``commit`` returns."""
+    """An instance on its way in. Nothing of it can be seen before ``BackRoom.commit`` returns."""
 
     def write(self, *blocks: bytes) -> None:
         """Take the next bytes of the data set.
@@ -104,23 +104,17 @@ class Incoming(Protocol):
         """
         ...
 
-    def commit(self, permit: Permit) -> Receipt:
-        """Put object and index row on stable storage, then return.
-
-        Raises
-        ------
-        Denied
-            When the permit does not cover the study.
-        Conflict
-            When it contradicts what is stored. It is then kept in quarantine.
-        Corrupt
-            When it is here already, damaged, and this one cannot stand for it.
-        """
-        ...
-
     def abort(self) -> None:
         """Forget it; nothing stays on disk. Harmless after ``commit``."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An examined instance, and the permit to keep it."""
+
+    incoming: Incoming
+    permit: Permit
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +275,16 @@ class BackRoom(Protocol):
 
     def receive(self, permit: Permit, declared: Declared) -> Incoming:
         """Begin to take in one instance."""
+        ...
+
+    def commit(self, arrivals: Sequence[Arrival]) -> list[Receipt | LeadglassError]:
+        """Put objects and index rows on stable storage, then give what became of each, in their order.
+
+        ``Denied``: the permit does not cover the study. ``Conflict``: it
+        contradicts what is stored, and is kept in quarantine. ``Corrupt``: it
+        is here already, damaged, and this one cannot stand for it. ``Full``,
+        ``Busy``: as they say.
+        """
         ...
 
     def facts(self, permit: Permit, study_uid: str) -> StudyFacts | None:

@@ -6,11 +6,12 @@ transaction that fails, fails every job in it.
 
 There is no committing thread: whoever comes first when nobody commits, commits
 for all who came until then, and hands over to the first who came meanwhile. So
-one alone waits for no other thread, and many share.
+one alone waits for no other thread, and many share. Who brings several jobs
+waits once for all of them, and they are in one transaction.
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Final, Generic, TypeVar, cast
@@ -24,17 +25,56 @@ T = TypeVar("T")
 _TRUNCATE_SECONDS: Final = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Work(Generic[T]):
+    """What is to be done in a transaction.
+
+    Parameters
+    ----------
+    act : callable
+        Is given the filing; what it raises is the job's error, and undone.
+    shelves : collection of bytes
+        Shelves of which the transaction will speak.
+    doubted : callable, optional
+        Called when the disk failed so that nobody knows whether the transaction
+        was kept: what it spoke of must stay until the next one succeeds, or
+        until the next start.
+    """
+
+    act: Callable[[Filing], T]
+    shelves: Collection[bytes] = ()
+    doubted: Callable[[], None] | None = None
+
+
 @dataclass(slots=True)
 class _Job(Generic[T]):
     """One waiting piece of work."""
 
-    work: Callable[[Filing], T]
-    shelves: Collection[bytes]
-    woken: Event = field(default_factory=Event)
+    work: Work[T]
     result: list[T] = field(default_factory=list[T])
     error: BaseException | None = None
-    is_done: bool = False
     is_in_doubt: bool = False
+
+    def tell_of_doubt(self) -> None:
+        """Tell that nobody knows what became of it, when it wants to know."""
+        if self.work.doubted is not None:
+            self.work.doubted()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What stands for the result of a job that failed."""
+
+    error: BaseException
+
+
+@dataclass(slots=True)
+class _Party:
+    """One waiting thread, and the jobs it brought."""
+
+    jobs: "list[_Job[object]]"
+    woken: Event = field(default_factory=Event)
+    is_done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +95,7 @@ class Committer:
     sync : callable
         Puts the folders of some shelves on stable storage.
     limit : int
-        Jobs in one transaction at most.
+        Jobs in one transaction at most, unless one thread brings more at once.
     linger : float
         Seconds to wait for others before a transaction.
     committed : callable
@@ -79,7 +119,7 @@ class Committer:
         self._limit = limit
         self._linger = linger
         self._lock = Lock()
-        self._waiting: list[_Job[object]] = []
+        self._waiting: list[_Party] = []
         self._is_led = False
         self._is_closed = False
         self._transactions = 0
@@ -92,22 +132,16 @@ class Committer:
 
     def run(
         self,
-        work: Callable[[Filing], T],
+        act: Callable[[Filing], T],
         shelves: Collection[bytes] = (),
         doubted: Callable[[], None] | None = None,
     ) -> T:
-        """Run ``work`` in a transaction that may be shared; returns when that is on stable storage.
+        """Run one job in a transaction that may be shared; returns when that is on stable storage.
 
         Parameters
         ----------
-        work : callable
-            Is given the filing; what it raises is raised here, and undone.
-        shelves : collection of bytes
-            Shelves of which the transaction will speak.
-        doubted : callable, optional
-            Called when the disk failed so that nobody knows whether the
-            transaction was kept: what it spoke of must stay until the next one
-            succeeds, or until the next start.
+        act, shelves, doubted
+            As ``Work`` has them; what ``act`` raises is raised here.
 
         Raises
         ------
@@ -116,37 +150,49 @@ class Committer:
         Full
             When there is no room to commit.
         """
-        job = _Job(work, shelves)
+        [outcome] = self.run_all([Work(act, shelves, doubted)])
+        if isinstance(outcome, Failed):
+            raise outcome.error
+        return outcome
+
+    def run_all(self, works: Sequence[Work[T]]) -> "list[T | Failed]":
+        """Run several jobs in one transaction; gives what became of each, once that is on stable storage.
+
+        Raises
+        ------
+        Busy
+            When the archive is closing: then none was begun.
+        """
+        party = _Party([_Job(cast("Work[object]", work)) for work in works])
         with self._lock:
             if self._is_closed:
                 raise Busy("The archive is closing. Try again later.")
-            self._waiting.append(cast("_Job[object]", job))
+            self._waiting.append(party)
             leads = not self._is_led
             self._is_led = True
         try:
             if not leads:
-                job.woken.wait()
+                party.woken.wait()
         except BaseException:
-            self._withdraw(cast("_Job[object]", job), doubted)
+            self._withdraw(party)
             raise
-        if not job.is_done:
-            self._lead()
-        if job.error is not None:
-            if job.is_in_doubt and doubted is not None:
-                doubted()
-            raise job.error
-        return job.result[0]
+        if not party.is_done:
+            self._lead(party)
+        for job in party.jobs:
+            if job.error is not None and job.is_in_doubt:
+                job.tell_of_doubt()
+        return [cast("T", job.result[0]) if job.error is None else Failed(job.error) for job in party.jobs]
 
-    def _withdraw(self, job: _Job[object], doubted: Callable[[], None] | None) -> None:
-        """Take back a job whose thread was interrupted while it waited."""
+    def _withdraw(self, party: _Party) -> None:
+        """Take back what a thread brought that was interrupted while it waited."""
         with self._lock:
-            if job in self._waiting:
-                self._waiting.remove(job)
-                if job.woken.is_set():
+            if party in self._waiting:
+                self._waiting.remove(party)
+                if party.woken.is_set():
                     self._hand_over()
                 return
-        if doubted is not None:
-            doubted()
+        for job in party.jobs:
+            job.tell_of_doubt()
 
     def _hand_over(self) -> None:
         """Let the first who waits lead; the lock is held."""
@@ -155,29 +201,44 @@ class Committer:
         else:
             self._is_led = False
 
-    def _lead(self) -> None:
+    def _take(self) -> list[_Party]:
+        """Take those who waited longest, as many as fit into a transaction; the lock is held."""
+        jobs = 0
+        taken = 0
+        for party in self._waiting:
+            jobs += len(party.jobs)
+            if taken and jobs > self._limit:
+                break
+            taken += 1
+        parties, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        return parties
+
+    def _lead(self, mine: _Party) -> None:
         """Commit for those who wait, then hand over."""
         if self._linger:
             time.sleep(self._linger)
         with self._lock:
-            batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+            parties = self._take()
+        batch = [job for party in parties for job in party.jobs]
         try:
             self._commit(batch)
             self._committed()
         except BaseException as error:  # noqa: BLE001 - each waiter raises its own
-            for job in batch:
-                if job.error is None:
-                    job.error = error if isinstance(error, Exception) or job is batch[0] else _interrupted()
+            for party in parties:
+                failure = error if isinstance(error, Exception) or party is mine else _interrupted()
+                for job in party.jobs:
+                    if job.error is None:
+                        job.error = failure
         with self._lock:
             self._transactions += 1
             self._jobs += len(batch)
             self._hand_over()
-        for job in batch:
-            job.is_done = True
-            job.woken.set()
+        for party in parties:
+            party.is_done = True
+            party.woken.set()
 
     def _commit(self, batch: list[_Job[object]]) -> None:
-        shelves = {shelf for job in batch for shelf in job.shelves}
+        shelves = {shelf for job in batch for shelf in job.work.shelves}
         if shelves:
             self._sync(shelves)
         filing = self._filing
@@ -199,7 +260,7 @@ class Committer:
         filing.mark()
         try:
             with translating("index"):
-                job.result.append(job.work(filing))
+                job.result.append(job.work.act(filing))
         except BaseException as error:
             if not filing.in_transaction:  # the disk is full, or worse: SQLite has undone everything
                 raise

@@ -8,7 +8,8 @@ after what is here was opened; when that is damaged, this takes its place.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import Enum
 from hashlib import sha256
@@ -24,6 +25,7 @@ from leadglass.errors import BadInput, Busy, Conflict, Corrupt, Full, LeadglassE
 from leadglass.policy.action import Action
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
+from leadglass.vault.committer import Failed, Work
 from leadglass.vault.filing import Filing
 from leadglass.vault.index import packed
 from leadglass.vault.index.normal import PADDING
@@ -134,6 +136,18 @@ class Incoming:
 
     def commit(self, permit: Permit) -> Receipt:
         """Put object and row on stable storage; raises ``Denied``, ``Conflict``, ``Corrupt``, ``Full``, ``Busy``."""
+        [outcome] = commit_all(self._parts, [(self, permit)])
+        if isinstance(outcome, LeadglassError):
+            raise outcome
+        return outcome
+
+    def write_back(self) -> None:
+        """Have the system begin to write the object to the disk, without waiting for it."""
+        with suppress(OSError):  # it is advice; the sync afterwards says whether the disk has it
+            os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def sync(self, permit: Permit) -> Arrived:
+        """Put the object on stable storage; gives what its row is to say."""
         demand(permit, Action.STORE)
         description = self._described
         if self._state is not _State.EXAMINED or description is None:
@@ -142,18 +156,24 @@ class Incoming:
             os.fdatasync(self._file)
         except OSError as error:
             raise disk_error(error) from error
-        arrived = self._arrived(description)
-        outcome: Outcome | Healed = self._run(lambda filing: filing.file(arrived, permit))
+        return self._arrived(description)
+
+    def filing(self, arrived: Arrived, permit: Permit) -> Work[Outcome | Healed]:
+        """Give the job that gives it its row."""
+        return Work(lambda filing: filing.file(arrived, permit), {self._place.shelf}, self._doubt)
+
+    def conclude(self, arrived: Arrived, permit: Permit, outcome: Outcome | Healed) -> Receipt:
+        """Do what follows from an attempt to file it."""
         if isinstance(outcome, Standing) and outcome.is_same_as(arrived) and not self._is_sound(outcome):
             outcome = self._run(lambda filing: filing.file_or_heal(arrived, permit))
         match outcome:
             case Filed():
                 self._settle(keep=True)
-                return self._receipt(Stored.STORED, description)
+                return self._receipt(Stored.STORED, arrived)
             case Healed(damaged):
                 self._settle(keep=True)
                 self._parts.objects.remove([damaged])  # it is doomed: the next sweep takes it off the list
-                return self._receipt(Stored.HEALED, description, HEALED)
+                return self._receipt(Stored.HEALED, arrived, HEALED)
             case Standing():
                 reason = self._contradiction(outcome, arrived)
             case OtherPatient(what):
@@ -163,7 +183,7 @@ class Incoming:
         if reason is not None:
             self._keep_aside(arrived, reason)
         self._settle(keep=False)
-        return self._receipt(Stored.ALREADY_HERE, description)
+        return self._receipt(Stored.ALREADY_HERE, arrived)
 
     def _arrived(self, description: Description) -> Arrived:
         patient_id, issuer = _identity(description)
@@ -232,15 +252,16 @@ class Incoming:
     def _run(self, work: Callable[[Filing], T]) -> T:
         return self._parts.committer.run(work, {self._place.shelf}, self._doubt)
 
-    def _receipt(self, outcome: Stored, description: Description, *warnings: str) -> Receipt:
+    def _receipt(self, outcome: Stored, arrived: Arrived, *warnings: str) -> Receipt:
+        said = self._described.warnings if self._described is not None else ()
         return Receipt(
             outcome,
-            description.study_uid,
-            description.series_uid,
-            description.sop_instance_uid,
-            description.sop_class_uid,
+            arrived.study_uid,
+            arrived.series_uid,
+            arrived.sop_instance_uid,
+            arrived.sop_class_uid,
             self._size,
-            description.warnings + warnings,
+            said + warnings,
         )
 
     def abort(self) -> None:
@@ -261,6 +282,34 @@ class Incoming:
         self._state = _State.SETTLED
         self._head = []
         os.close(self._file)
+
+
+def commit_all(parts: Parts, arrivals: Sequence[tuple[Incoming, Permit]]) -> list[Receipt | LeadglassError]:
+    """Put objects and rows on stable storage, all in one transaction; gives what became of each.
+
+    One after the other, a file's sync waits for the disk twice: for its bytes,
+    and for the file system's journal. Told of all first, the disk writes them
+    together and the first sync takes the journal along for the rest.
+    """
+    if len(arrivals) > 1:
+        for incoming, _ in arrivals:
+            incoming.write_back()
+    outcomes: list[Receipt | LeadglassError | None] = [None] * len(arrivals)
+    synced: list[tuple[int, Incoming, Permit, Arrived]] = []
+    for number, (incoming, permit) in enumerate(arrivals):
+        try:
+            synced.append((number, incoming, permit, incoming.sync(permit)))
+        except LeadglassError as error:
+            outcomes[number] = error
+    filed = parts.committer.run_all([incoming.filing(arrived, permit) for _, incoming, permit, arrived in synced])
+    for (number, incoming, permit, arrived), outcome in zip(synced, filed, strict=True):
+        try:
+            if isinstance(outcome, Failed):
+                raise outcome.error
+            outcomes[number] = incoming.conclude(arrived, permit, outcome)
+        except LeadglassError as error:
+            outcomes[number] = error
+    return [outcome for outcome in outcomes if outcome is not None]
 
 
 class _Headed:

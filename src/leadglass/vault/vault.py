@@ -4,19 +4,22 @@ Rule 1. Every method asks for a permit that was given for what it does, and
 applies its scope. Rule 2. Nothing here decides who may do what.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Self
 
+from leadglass.archive import backroom
 from leadglass.archive.backroom import (
+    Arrival,
     Declared,
     Deleted,
     FsckReport,
     InstanceRecord,
     Kept,
     Reader,
+    Receipt,
     Resolution,
     Selection,
 )
@@ -32,7 +35,7 @@ from leadglass.policy.permit import Permit
 from leadglass.vault import checking, finding, resolving
 from leadglass.vault.committer import Batches, Committer
 from leadglass.vault.filing import Filing
-from leadglass.vault.incoming import Incoming
+from leadglass.vault.incoming import Incoming, commit_all
 from leadglass.vault.index.migrations import migrate
 from leadglass.vault.keys import Keys
 from leadglass.vault.objects import Objects
@@ -132,6 +135,10 @@ class Vault:
         demand(permit, Action.STORE)
         return Incoming(self._parts, declared)
 
+    def commit(self, arrivals: Sequence[Arrival]) -> list[Receipt | LeadglassError]:
+        """Put examined instances on stable storage together; gives what became of each, in their order."""
+        return commit_all(self._parts, [(_own(arrival.incoming), arrival.permit) for arrival in arrivals])
+
     def facts(self, permit: Permit, study_uid: str) -> StudyFacts | None:
         """Give the facts of one study, whatever the permit's scope; None when it is not here."""
         del permit  # that there is one is what is asked
@@ -222,3 +229,10 @@ class Vault:
             with suppress(LeadglassError):  # they are gone; that the list is too long harms nobody
                 self._parts.committer.run(lambda filing: filing.bury(removed))
         return len(removed)
+
+
+def _own(incoming: backroom.Incoming) -> Incoming:
+    """Give an instance on its way in as what ``receive`` made it."""
+    if not isinstance(incoming, Incoming):
+        raise TypeError("An instance is committed where it was received.")
+    return incoming
