@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from leadglass.archive.backroom import Declared, NotAsDeclared, Stored
+from leadglass.archive.backroom import Declared, NotAsDeclared, NotInStudy, Stored
 from leadglass.dicom.frames import FrameTable
 from leadglass.errors import BadInput, Denied, Full
 from leadglass.policy.action import Action
@@ -124,6 +124,22 @@ def test_what_is_declared_must_be_true(vault: Vault, declared: Declared) -> None
     with pytest.raises(NotAsDeclared):
         incoming.examine()
     incoming.abort()
+
+
+def test_an_instance_sent_to_another_study_than_its_own_is_refused_and_leaves_nothing(
+    vault: Vault, tmp_path: Path
+) -> None:
+    incoming = vault.receive(permit(Action.STORE), Declared(EXPLICIT, study_uid="1.2.3.5"))
+    incoming.write(instance())
+    with pytest.raises(NotInStudy):
+        incoming.examine()
+    incoming.abort()
+    assert objects(tmp_path) == []
+    declared = Declared(EXPLICIT, study_uid="1.2.3.4")
+    incoming = vault.receive(permit(Action.STORE), declared)
+    incoming.write(instance())
+    incoming.examine()
+    assert incoming.commit(permit(Action.STORE)).outcome is Stored.STORED
 
 
 def test_an_instance_larger_than_allowed_is_refused_on_the_way(tmp_path: Path) -> None:

@@ -29,6 +29,10 @@ class NotAsDeclared(BadInput):
     """The data set is readable and is not what its sender said it was; DIMSE has a status of its own for it."""
 
 
+class NotInStudy(NotAsDeclared):
+    """The data set is one of another study than its sender said; DICOMweb has a reason of its own for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Declared:
     """What a sender says of an instance before its data set arrives.
@@ -43,12 +47,15 @@ class Declared:
         be true.
     origin : str
         The name of the source, for ``StudyFacts.sources``.
+    study_uid : str
+        The study it was sent to; empty when it was sent to none.
     """
 
     transfer_syntax_uid: str
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
     origin: str = ""
+    study_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +106,8 @@ class Incoming(Protocol):
         BadInput
             When it is not a data set that can be kept: not readable within
             limits, or without the four UIDs.
-        NotAsDeclared
-            When its SOP Class or Instance UID is not what was declared.
+        NotAsDeclared, NotInStudy
+            When its SOP Class, SOP Instance or Study Instance UID is not what was declared.
         """
         ...
 

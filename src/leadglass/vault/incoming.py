@@ -15,7 +15,7 @@ from enum import Enum
 from hashlib import sha256
 from typing import Final, NoReturn, TypeVar, assert_never
 
-from leadglass.archive.backroom import Declared, NotAsDeclared, Receipt, Stored
+from leadglass.archive.backroom import Declared, NotAsDeclared, NotInStudy, Receipt, Stored
 from leadglass.crypto.sealed import SealedReader, SealedWriter
 from leadglass.crypto.wrap import new_key
 from leadglass.dicom import compare
@@ -92,7 +92,7 @@ class Incoming:
             raise disk_error(error) from error
 
     def examine(self) -> StudyFacts:
-        """Read the header and give the facts its study will have; raises ``BadInput``, ``NotAsDeclared``."""
+        """Read the header and give the facts its study will have; raises ``BadInput`` or kinds of it."""
         if self._state is not _State.OPEN:
             raise BadInput("This instance was examined already.")
         try:
@@ -108,6 +108,8 @@ class Incoming:
         ):
             if said and said.rstrip(PADDING) != found:
                 raise NotAsDeclared(f"The {keyword} in the data set is not the one that was declared for it.")
+        if declared.study_uid and declared.study_uid != description.study_uid:
+            raise NotInStudy("The data set is of another study than the one it was sent to.")
         return self._facts(description)
 
     def _describe(self) -> Description:
