@@ -62,10 +62,13 @@ ReferencedPerformedProcedureStepSequence: Final = 0x00081111
 ReferencedPatientSequence: Final = 0x00081120
 ReferencedSOPClassUID: Final = 0x00081150
 ReferencedSOPInstanceUID: Final = 0x00081155
+RetrieveURL: Final = 0x00081190
 TransactionUID: Final = 0x00081195
+WarningReason: Final = 0x00081196
 FailureReason: Final = 0x00081197
 FailedSOPSequence: Final = 0x00081198
 ReferencedSOPSequence: Final = 0x00081199
+OtherFailuresSequence: Final = 0x0008119A
 RecommendedDisplayFrameRate: Final = 0x00082144
 AnatomicRegionSequence: Final = 0x00082218
 
