@@ -41,7 +41,7 @@ def test_these_commands_exist() -> None:
         "demo", "init", "serve", "device add", "device enroll", "device list", "device remove", "import", "export",
         "delete", "quarantine list", "quarantine accept", "quarantine discard", "fsck", "audit show", "audit verify",
         "audit export", "audit key", "audit collector",
-        "policy explain",
+        "policy explain", "token create", "token list", "token revoke",
         "brakes show", "brakes release", "commitment list",
         "key show", "key new", "key move", "key passphrase", "key rotate", "key export", "key import",
     }  # fmt: skip
@@ -178,6 +178,8 @@ def test_without_an_archive_every_command_says_how_to_make_one(
         "quarantine discard": ["1"],
         "policy explain": ["--caller", "cli", "--action", "find"],
         "brakes release": ["CT1"],
+        "token create": ["viewer", "--role", "service"],
+        "token revoke": ["viewer"],
         "key move": ["--to", "passphrase"],
         "key export": ["--out", str(tmp_path / "out")],
         "key import": [str(tmp_path / "copy")],
