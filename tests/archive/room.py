@@ -19,6 +19,8 @@ from leadglass.archive.backroom import (
     Selection,
     Stored,
 )
+from leadglass.dicom.frames import FrameTable
+from leadglass.dicom.json_text import JsonText
 from leadglass.dicom.matching import Level, Query
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.tags import PatientName, StudyInstanceUID, key
@@ -158,6 +160,12 @@ class MemoryRoom:
 
     def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:
         return {key(PatientName): JsonElement(vr="PN", Value=[{"Alphabetic": "Doe^Jane"}])}
+
+    def json_texts(self, permit: Permit, records: Sequence[InstanceRecord]) -> list[JsonText]:
+        return [JsonText.of(self.metadata(permit, record)) for record in records]
+
+    def frames(self, permit: Permit, record: InstanceRecord) -> FrameTable | None:
+        return None
 
     def delete(self, permit: Permit, study_uid: str) -> Deleted:
         self.diary.append("delete")

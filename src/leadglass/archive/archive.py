@@ -301,7 +301,16 @@ class Archive:
 
     # --- retrieve -------------------------------------------------------------
 
-    def retrieve(self, caller: Caller, action: Action, level: Level, selection: Selection, to: str = "") -> Retrieval:
+    def retrieve(
+        self,
+        caller: Caller,
+        action: Action,
+        level: Level,
+        selection: Selection,
+        to: str = "",
+        *,
+        is_whole: bool = True,
+    ) -> Retrieval:
         """Locate instances for a retrieval and put it on record, study by study; see ``Retrieving.retrieve``.
 
         Raises
@@ -312,7 +321,7 @@ class Archive:
             When the caller was given too many studies or octets.
         """
         permit = self._permit(caller, action, record=False, level=level.value, to=to)
-        return self._retrieving.retrieve(permit, level, selection, to)
+        return self._retrieving.retrieve(permit, level, selection, to, is_whole=is_whole)
 
     # --- keeping house --------------------------------------------------------
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, Self
 
+from leadglass.dicom.frames import FrameTable
+from leadglass.dicom.json_text import JsonText
 from leadglass.dicom.matching import Level, Query
 from leadglass.dicom.model import Attributes
 from leadglass.errors import BadInput, LeadglassError
@@ -331,6 +333,20 @@ class BackRoom(Protocol):
 
     def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:
         """Give the DICOM JSON metadata recorded at ingest."""
+        ...
+
+    def json_texts(self, permit: Permit, records: Sequence[InstanceRecord]) -> list[JsonText]:
+        """Give the same of many instances, in their order, unread.
+
+        Raises
+        ------
+        NotHere
+            When one of them is not here any more.
+        """
+        ...
+
+    def frames(self, permit: Permit, record: InstanceRecord) -> FrameTable | None:
+        """Give where the frames of one instance are; None when it has none that can be told apart."""
         ...
 
     def delete(self, permit: Permit, study_uid: str) -> Deleted:

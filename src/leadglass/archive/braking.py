@@ -280,10 +280,12 @@ class Pedal:
         """Count one row of an answer."""
         return self._press(caller, Action.FIND, self._braking.row(caller, match))
 
-    def retrieval(self, caller: Caller, action: Action, records: Sequence[InstanceRecord]) -> float:
-        """Count the studies of a retrieval; refuse it, too, when its octets are too many."""
+    def retrieval(
+        self, caller: Caller, action: Action, records: Sequence[InstanceRecord], *, is_whole: bool = True
+    ) -> float:
+        """Count the studies of a retrieval; refuse it, too, when its octets are too many (of whole instances)."""
         studies = dict.fromkeys(record.study_uid for record in records)
-        octets = sum(record.size for record in records)
+        octets = sum(record.size for record in records) if is_whole else 0
         return self._press(caller, action, self._braking.retrieval(caller, action, studies, octets))
 
     def octets(self, caller: Caller, action: Action, octets: int) -> float:

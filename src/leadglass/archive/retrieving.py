@@ -4,12 +4,16 @@ Rule 1. What a caller is refused it is refused before anything is opened.
 Rule 2. The record is written, study by study, before the first byte is read.
 """
 
+from collections.abc import Sequence
+
 from leadglass.archive import views
 from leadglass.archive.backroom import BackRoom, InstanceRecord, Reader, Selection
 from leadglass.archive.braking import Pedal
 from leadglass.archive.ledger import Ledger
 from leadglass.archive.windows import Windows
 from leadglass.audit.event import Event, Outcome
+from leadglass.dicom.frames import FrameTable
+from leadglass.dicom.json_text import JsonText
 from leadglass.dicom.matching import Level
 from leadglass.dicom.model import Attributes
 from leadglass.errors import Unsupported
@@ -42,7 +46,9 @@ class Retrieving:
         self._ledger = ledger
         self._door = door
 
-    def retrieve(self, permit: Permit, level: Level, selection: Selection, to: str) -> "Retrieval":
+    def retrieve(
+        self, permit: Permit, level: Level, selection: Selection, to: str, *, is_whole: bool = True
+    ) -> "Retrieval":
         """Locate instances and put it on record, study by study.
 
         Parameters
@@ -55,6 +61,9 @@ class Retrieving:
             The unique keys.
         to : str
             The destination, for the record.
+        is_whole : bool
+            Whether whole instances are wanted; else metadata or single frames
+            are, and what is read is counted when it is (``Retrieval.read``).
 
         Raises
         ------
@@ -64,14 +73,14 @@ class Retrieving:
         caller = permit.caller
         self.windows.request(caller, permit, level.value, to)
         records = self.room.locate(permit, level, selection)
-        delay = self.pedal.retrieval(caller, permit.action, records)
+        delay = self.pedal.retrieval(caller, permit.action, records, is_whole=is_whole)
         for facts in {record.study_uid: record.facts for record in records}.values():
             if not permit.view_of(facts).is_full:
                 reason = "This caller sees the study with attributes masked, and a masked retrieval is not built yet."
                 self._refuse(permit, facts.study_uid, reason)
                 raise Unsupported(reason)
             self.windows.study(caller, permit, facts.study_uid, to)
-        return Retrieval(self, permit, records, to, delay)
+        return Retrieval(self, permit, records, to, delay, is_whole=is_whole)
 
     def _refuse(self, permit: Permit, study_uid: str, reason: str) -> None:
         self._ledger.record(
@@ -88,11 +97,19 @@ class Retrieval:
     holding anything that others wait for.
     """
 
-    __slots__ = ("_delay", "_permit", "_retrieving", "_to", "_weighed", "records")
+    __slots__ = ("_delay", "_is_whole", "_permit", "_retrieving", "_to", "_weighed", "records")
 
     def __init__(
-        self, retrieving: Retrieving, permit: Permit, records: list[InstanceRecord], to: str, delay: float
+        self,
+        retrieving: Retrieving,
+        permit: Permit,
+        records: list[InstanceRecord],
+        to: str,
+        delay: float,
+        *,
+        is_whole: bool = True,
     ) -> None:
+        self._is_whole = is_whole
         self._retrieving = retrieving
         self._permit = permit
         self._to = to
@@ -102,7 +119,8 @@ class Retrieval:
 
     def open(self, record: InstanceRecord) -> Reader:
         """Open one of ``records``; raises ``Corrupt``, ``NotHere``, ``Busy``, ``Throttled``."""
-        self._weigh(record)
+        if self._is_whole:
+            self._weigh(record)
         return self._retrieving.room.open(self._permit, record)
 
     def _weigh(self, record: InstanceRecord) -> None:
@@ -135,3 +153,33 @@ class Retrieval:
         """Give the JSON metadata of one of ``records``, as the caller may see it."""
         metadata = self._retrieving.room.metadata(self._permit, record)
         return views.apply(self._permit.view_of(record.facts), metadata)
+
+    def read(self, records: Sequence[InstanceRecord], octets: int) -> None:
+        """Count what is about to be sent of some of ``records`` of which not all was asked for; raises ``Throttled``.
+
+        Parameters
+        ----------
+        records : sequence of InstanceRecord
+            Of one study.
+        octets : int
+            Bytes of their metadata or frames.
+        """
+        if records:
+            caller, permit = self._permit.caller, self._permit
+            self._delay = max(self._delay, self._retrieving.pedal.octets(caller, permit.action, octets))
+            self._retrieving.windows.count(
+                caller, permit, records[0].study_uid, octets, to=self._to, instances=len(records)
+            )
+
+    def json_texts(self, records: Sequence[InstanceRecord]) -> list[JsonText]:
+        """Give the JSON metadata of some of ``records``, as the caller may see it; raises ``NotHere``, ``Corrupt``."""
+        texts = self._retrieving.room.json_texts(self._permit, records)
+        for index, record in enumerate(records):
+            view = self._permit.view_of(record.facts)
+            if not view.is_full:
+                texts[index] = JsonText.of(views.apply(view, texts[index].attributes()))
+        return texts
+
+    def frames(self, record: InstanceRecord) -> FrameTable | None:
+        """Give where the frames of one of ``records`` are; None when it has none that can be told apart."""
+        return self._retrieving.room.frames(self._permit, record)

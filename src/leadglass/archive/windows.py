@@ -144,9 +144,17 @@ class Windows:
             tally.recorded.set()
 
     def count(
-        self, caller: Caller, permit: Permit, study_uid: str, octets: int, *, failed: bool = False, to: str = ""
+        self,
+        caller: Caller,
+        permit: Permit,
+        study_uid: str,
+        octets: int,
+        *,
+        failed: bool = False,
+        to: str = "",
+        instances: int = 1,
     ) -> None:
-        """Count one instance that was done, or failed."""
+        """Count instances of one study that were done, or failed."""
         key = _key(caller, permit, study_uid, "", to)
         with self._lock:
             tally = self._open.get(key)
@@ -156,8 +164,10 @@ class Windows:
                 tally.recorded.set()
                 tally.sessions.add(caller.session)
                 tally.joined = 1
-            tally.done += not failed
-            tally.failed += failed
+            if failed:
+                tally.failed += instances
+            else:
+                tally.done += instances
             tally.octets += octets
 
     # --- closing --------------------------------------------------------------

@@ -4,13 +4,15 @@ Rule 1. Every query carries the permit's scope (``facts`` alone does not: it is
 what decisions are made from). Rule 2. No read transaction outlives its call.
 """
 
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from leadglass.archive.backroom import InstanceRecord, Kept, Selection
 from leadglass.crypto.database import SealedReaders, driver, translating
+from leadglass.dicom.frames import FrameTable
+from leadglass.dicom.json_text import JsonText
 from leadglass.dicom.matching import Level
 from leadglass.dicom.model import Attributes
 from leadglass.errors import BadInput, NotHere
@@ -177,6 +179,35 @@ class Reading:
         if row is None:
             raise NotHere("There is no such instance here.")
         return packed.unpack(row[0])
+
+    def json_texts(self, permit: Permit, records: Sequence[InstanceRecord]) -> list[JsonText]:
+        """Give the metadata of many instances, in their order, unread; raises as ``sealed``."""
+        these = all_of((one_of("instance.id", [record.row for record in records]), where(permit.scope)))
+        with self.connected() as connection:
+            found = {
+                (row, uid): attributes
+                for row, uid, attributes in ask(
+                    connection,
+                    "SELECT instance.id, instance.sop_instance_uid, instance.attributes FROM " + _WHOLE + ""
+                    " WHERE " + these.text,
+                    these.values,
+                )
+            }
+        try:
+            return [packed.json_text(found[record.row, record.sop_instance_uid]) for record in records]
+        except KeyError:
+            raise NotHere("There is no such instance here.") from None
+
+    def frames(self, permit: Permit, record: InstanceRecord) -> FrameTable | None:
+        """Give where the frames of an instance are; None when that is not known; raises as ``sealed``."""
+        this = _this(record, permit)
+        with self.connected() as connection:
+            row = ask(
+                connection, "SELECT instance.frames FROM " + _WHOLE + " WHERE " + this.text, this.values
+            ).fetchone()
+        if row is None:
+            raise NotHere("There is no such instance here.")
+        return FrameTable.from_bytes(row[0]) if row[0] is not None else None
 
     def count(self, permit: Permit) -> int:
         """Give how many instances there are in the permit's scope."""

@@ -26,6 +26,8 @@ from leadglass.archive.backroom import (
 from leadglass.crypto.database import SealedReaders, open_sealed
 from leadglass.crypto.sealed import SealedReader
 from leadglass.crypto.wrap import ArchiveKey
+from leadglass.dicom.frames import FrameTable
+from leadglass.dicom.json_text import JsonText
 from leadglass.dicom.matching import Level, Query
 from leadglass.dicom.model import Attributes
 from leadglass.errors import Corrupt, LeadglassError
@@ -183,6 +185,16 @@ class Vault:
         """Give the DICOM JSON metadata recorded at ingest; raises ``NotHere``."""
         demand(permit, *_RETRIEVES, Action.FIND)
         return self._parts.reading.metadata(permit, record)
+
+    def json_texts(self, permit: Permit, records: Sequence[InstanceRecord]) -> list[JsonText]:
+        """Give the same of many instances, unread; raises ``NotHere``."""
+        demand(permit, *_RETRIEVES, Action.FIND)
+        return self._parts.reading.json_texts(permit, records)
+
+    def frames(self, permit: Permit, record: InstanceRecord) -> FrameTable | None:
+        """Give where the frames of one instance are; raises ``NotHere``."""
+        demand(permit, *_RETRIEVES)
+        return self._parts.reading.frames(permit, record)
 
     def delete(self, permit: Permit, study_uid: str) -> Deleted:
         """Delete a study: its key and rows in one transaction, then its objects; raises ``NotHere``."""
