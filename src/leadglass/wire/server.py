@@ -24,6 +24,7 @@ from leadglass.wire.association import (
 from leadglass.wire.errors import AssociationAborted, place
 from leadglass.wire.limits import WireLimits
 from leadglass.wire.pdu import LOCAL_LIMIT_EXCEEDED, TEMPORARY_CONGESTION, AssociateRequest, Rejection
+from leadglass.wire.sockets import first_byte, has_spoken
 from leadglass.wire.tls import Tls, tls_failure
 
 _ACCEPTS_AT_ONCE: Final = 8
@@ -185,7 +186,7 @@ class DicomServer:
         number = self._numbers
         peer = Peer(address, port)
         evicted = self._admission.arrive(address, number)
-        if _has_spoken(connection):
+        if has_spoken(connection):
             self._admission.spoke(number)
         if evicted is not None and evicted in self._tasks:
             self._tasks[evicted].cancel()
@@ -244,7 +245,7 @@ class DicomServer:
         limits = self._limits
         try:
             async with asyncio.timeout(limits.artim):
-                first = await _first_byte(connection)
+                first = await first_byte(connection)
         except TimeoutError:
             await self._failed(peer, f"nothing was sent within {limits.artim:g} seconds")
             return None
@@ -391,35 +392,3 @@ def _with_tls(peer: Peer, association: ServerAssociation) -> Peer:
     if not isinstance(tls, ssl.SSLObject):
         return Peer(peer.address, peer.port, tls=True)
     return Peer(peer.address, peer.port, True, tls.getpeercert(binary_form=True), tls.version())  # noqa: FBT003
-
-
-def _has_spoken(connection: socket.socket) -> bool:
-    """Tell whether a first byte is there already, and leave it where it is."""
-    try:
-        return bool(connection.recv(1, socket.MSG_PEEK))
-    except OSError:
-        return False
-
-
-async def _first_byte(connection: socket.socket) -> int | None:
-    """Wait for the peer's first byte and leave it where it is; ``None`` when the peer closed instead."""
-    loop = asyncio.get_running_loop()
-    descriptor = connection.fileno()
-    while True:
-        try:
-            seen = connection.recv(1, socket.MSG_PEEK)
-        except (BlockingIOError, InterruptedError):
-            pass
-        else:
-            return seen[0] if seen else None
-        ready: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(descriptor, _resolve, ready)
-        try:
-            await ready
-        finally:
-            loop.remove_reader(descriptor)
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

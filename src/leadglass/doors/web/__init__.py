@@ -1,0 +1,1 @@
+"""The web door's foundation: DICOMweb, sign-in and pages stand on it."""

@@ -1,0 +1,116 @@
+"""Evidence: what a request shows of who asks becomes a Caller, or the answer is 401.
+
+Rule 1. A request shows one kind of evidence. One with two kinds is refused: which
+of them was meant is nobody's guess. Rule 2. Whoever is not identified hears one
+answer, whatever the reason; the true one goes on record. Rule 3. No secret is
+kept, logged or compared here: each kind hands it to the part of ``identity`` that
+knows it.
+"""
+
+from typing import Final, Protocol
+
+from starlette.requests import Request
+
+from leadglass.doors.threads import Threads
+from leadglass.errors import Denied
+from leadglass.policy.caller import Caller
+
+BEARER: Final = "bearer"
+
+_LONGEST_TOKEN: Final = 4_096
+"""Characters of a bearer token at most; those of other issuers (JWT) have one or two thousand."""
+
+
+class Unidentified(Denied):
+    """Nobody was identified. The message is for the audit log; who asks hears nothing of it."""
+
+
+class Evidence(Protocol):
+    """One kind of evidence, or several taken together."""
+
+    async def caller(self, request: Request) -> Caller | None:
+        """Find out who asks.
+
+        Returns
+        -------
+        Caller or None
+            None when the request shows nothing of this kind.
+
+        Raises
+        ------
+        Denied
+            When it does, and that proves nobody.
+        Busy, Full, Corrupt, Misconfigured
+            When it cannot be said now: then nobody is let in.
+        """
+        ...
+
+
+class TokenBook(Protocol):
+    """Who knows bearer tokens (``identity.tokens``)."""
+
+    def caller(self, text: str, peer: str) -> Caller:
+        """Give the caller a token stands for; raises ``Denied``."""
+        ...
+
+
+class Bearer:
+    """Tokens in the Authorization field (RFC 6750 2.1); nowhere else, because URLs and forms are kept by others.
+
+    Parameters
+    ----------
+    tokens : TokenBook
+        Who knows them.
+    threads : Threads
+        Where it is asked.
+    """
+
+    def __init__(self, tokens: TokenBook, threads: Threads) -> None:
+        self._tokens = tokens
+        self._threads = threads
+
+    async def caller(self, request: Request) -> Caller | None:
+        """Give the caller of the token; None without one."""
+        shown = credentials(request, BEARER)
+        if shown is None:
+            return None
+        if not shown or len(shown) > _LONGEST_TOKEN or not shown.isascii() or not shown.isprintable():
+            raise Unidentified("What was shown as a bearer token is none.")
+        return await self._threads.run(self._tokens.caller, shown, peer_of(request))
+
+
+class AnyOf:
+    """Several kinds of evidence, of which a request shows one.
+
+    Parameters
+    ----------
+    *kinds : Evidence
+        In the order in which they are asked.
+    """
+
+    def __init__(self, *kinds: Evidence) -> None:
+        self._kinds = kinds
+
+    async def caller(self, request: Request) -> Caller | None:
+        """Give the caller of the first kind that is shown."""
+        if len(request.headers.getlist("authorization")) > 1:
+            raise Unidentified("Several Authorization fields were sent.")
+        for kind in self._kinds:
+            caller = await kind.caller(request)
+            if caller is not None:
+                return caller
+        return None
+
+
+def credentials(request: Request, scheme: str) -> str | None:
+    """Give what the Authorization field shows by a scheme (RFC 9110 11.4); None when it is of another or not there."""
+    field = request.headers.get("authorization")
+    if field is None:
+        return None
+    name, _, rest = field.partition(" ")
+    return rest.strip(" ") if name.lower() == scheme else None
+
+
+def peer_of(request: Request) -> str:
+    """Give the address of who asks, as the gate found it out."""
+    return str(request.scope["leadglass.peer"])

@@ -1,0 +1,124 @@
+"""Routes: no route without an answer to "who".
+
+Rule 1. A route is for identified callers unless it says ``ANONYMOUS`` and why.
+Rule 2. The caller is found out before the path is looked at: who is not
+identified hears the same of every path, there or not. Rule 3. A handler raises
+``LeadglassError`` kinds; ``problem`` says what they are on the web.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from leadglass.errors import Misconfigured
+from leadglass.policy.caller import Caller
+
+if TYPE_CHECKING:
+    from leadglass.archive.archive import Archive
+    from leadglass.dicom.transcode import Transcoder
+    from leadglass.doors.threads import Threads
+    from leadglass.doors.web.settings import WebSettings
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
+"""Methods a route may have. TRACE and CONNECT never: they hand back what was sent, or open a way through."""
+
+
+class Access(Enum):
+    """Whom a route is for."""
+
+    IDENTIFIED = "identified"
+    ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request of one proven caller."""
+
+    request: Request
+    caller: Caller
+
+
+Handler = Callable[[Asked], Awaitable[Response]]
+AnonymousHandler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What is answered at a path.
+
+    Parameters
+    ----------
+    path : str
+        As Starlette writes it: ``/dicom-web/studies/{study}``.
+    methods : tuple of str
+        Its methods.
+    handler : callable
+        Answers an ``Asked``; that of an ``ANONYMOUS`` route the ``Request``.
+    access : Access
+        Whom it is for.
+    why : str
+        Why anybody may ask; demanded of an ``ANONYMOUS`` route.
+    summary : str
+        One sentence for the description of the interface.
+    body_bytes : int, optional
+        Most bytes of a request's body; by default what the settings say. Only
+        where the handler takes the body as a stream may it be large.
+    """
+
+    path: str
+    methods: tuple[str, ...]
+    handler: Handler | AnonymousHandler
+    access: Access = Access.IDENTIFIED
+    why: str = ""
+    summary: str = ""
+    body_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a route that does not say whom it is for, and why."""
+        if not self.path.startswith("/") or not self.methods or not set(self.methods) <= set(METHODS):
+            known = ", ".join(METHODS)
+            raise Misconfigured(f"The route {self.path} needs a path from the root and methods of {known}.")
+        if self.access is Access.ANONYMOUS and len(self.why.split()) < 3:
+            raise Misconfigured(f"The route {self.path} is for anybody and does not say why. Write the reason.")
+        if self.access is Access.IDENTIFIED and self.why:
+            raise Misconfigured(f"The route {self.path} says why anybody may ask, and is not for anybody.")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What handlers work with, made by the composition root.
+
+    Parameters
+    ----------
+    archive : Archive
+        That of the door ``dicomweb``.
+    threads : Threads
+        Where blocking calls are made.
+    transcoder : Transcoder
+        Decodes and encodes pixels in killable workers.
+    settings : WebSettings
+        What the operator set.
+    """
+
+    archive: "Archive"
+    threads: "Threads"
+    transcoder: "Transcoder"
+    settings: "WebSettings"
+
+
+_PARAMETER: Final = re.compile(r"\{([a-z_]+)(:path)?\}")
+
+
+def pattern_of(path: str) -> re.Pattern[str]:
+    """Give the expression that matches a path; ``{name}`` stands for one segment, ``{name:path}`` for the rest."""
+    parts: list[str] = []
+    end = 0
+    for match in _PARAMETER.finditer(path):
+        parts += [re.escape(path[end : match.start()]), f"(?P<{match[1]}>{'.+' if match[2] else '[^/]+'})"]
+        end = match.end()
+    return re.compile("".join(parts) + re.escape(path[end:]))
