@@ -52,9 +52,9 @@ class People:
         self._passwords = passwords
 
     @property
-    def version(self) -> tuple[int, int]:
-        """Two numbers of which one changes whenever an account does: by others, and through this object."""
-        return self._store.version
+    def changes(self) -> int:
+        """A number that changes whenever an account does, whoever changes it."""
+        return self._store.changes
 
     # --- asking ---------------------------------------------------------------
 

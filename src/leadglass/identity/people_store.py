@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from typing import Final, Self
 
 from leadglass.audit.event import Event, Outcome
@@ -131,8 +131,11 @@ class PeopleStore:
         self._clock = clock
         self._lock = RLock()
         self._connection = open_with(path, key, _SCHEMA)
+        # Another connection looks whether something changed: nobody who asks waits for somebody who writes.
+        self._watching = Lock()
         try:
             self._readers = SealedReaders(path, key, kept=4)
+            self._watch = open_with(path, key, ())
         except BaseException:
             self._connection.close()
             raise
@@ -146,6 +149,8 @@ class PeopleStore:
     def close(self) -> None:
         """Close the database."""
         self._readers.close()
+        with self._watching:
+            self._watch.close()
         with self._lock:
             self._connection.close()
 
@@ -165,10 +170,10 @@ class PeopleStore:
         return self._audit
 
     @property
-    def version(self) -> tuple[int, int]:
-        """Two numbers of which one changes whenever anything does: by others, and through this object."""
-        with self._lock, translating(self._path.name):
-            return self._connection.execute("PRAGMA data_version").fetchone()[0], self._connection.total_changes
+    def changes(self) -> int:
+        """A number that changes whenever anything does, whoever does it."""
+        with self._watching, translating(self._path.name):
+            return self._watch.execute("PRAGMA data_version").fetchone()[0]
 
     @contextmanager
     def reading(self) -> Generator["driver.Connection"]:
