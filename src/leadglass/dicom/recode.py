@@ -24,6 +24,9 @@ _UNDEFINED: Final = 0xFFFFFFFF
 _ANY_SEQUENCE: Final = tags.key(tags.RequestAttributesSequence)
 _ICON: Final = tags.key(tags.IconImageSequence)
 
+Piece = bytes | tuple[int, int]
+"""Bytes of an encoded data set, or offset and length of bytes that are copied from its source as they are."""
+
 
 def word_size(vr: str) -> int:
     """Give the bytes of a word of a VR, whose order hangs on the transfer syntax; 1 where none does."""
@@ -93,44 +96,59 @@ def sequence_in(raw: bytes, limits: Limits) -> list[Attributes] | None:
 class _Recoder:
     """Writes one raw data set in one transfer syntax."""
 
-    __slots__ = ("_data_set", "_is_big_endian", "_is_implicit", "_item", "_long", "_short")
+    __slots__ = ("_data_set", "_is_big_endian", "_is_implicit", "_item", "_long", "_short", "_turns")
 
     def __init__(self, data_set: RawDataSet, transfer_syntax_uid: str) -> None:
         encoding = encoding_of(transfer_syntax_uid)
         self._data_set = data_set
         self._is_implicit = encoding.is_implicit
         self._is_big_endian = encoding.is_big_endian
+        self._turns = encoding.is_big_endian != data_set.is_big_endian
         order = ">" if encoding.is_big_endian else "<"
         self._short = Struct(order + "H").pack
         self._long = Struct(order + "I").pack
         self._item = Struct(order + "HHI").pack
 
-    def write(self, attributes: Attributes, parts: list[bytes]) -> int:
+    def write(self, attributes: Attributes, parts: list[Piece]) -> int:
         """Append the elements; gives how many bytes they are."""
         size = 0
         for name in sorted(attributes):
             element = attributes[name]
             if element["vr"] == "SQ":
-                inner: list[bytes] = []
+                inner: list[Piece] = []
                 length = self._write_items(element, inner)
                 size += self._header(name, "SQ", length, parts) + length
                 parts.extend(inner)
             elif is_encapsulated_bulk(element.get("BulkDataURI", "")):
                 if self._is_big_endian or self._data_set.is_big_endian:
                     raise Unsupported("Encapsulated pixel data inside an item cannot be turned to Big Endian.")
-                raw = self._data_set.value(element)
-                size += self._header(name, element["vr"], _UNDEFINED, parts) + len(raw)
-                parts.append(raw)
+                place = self._place(element)
+                size += self._header(name, element["vr"], _UNDEFINED, parts) + place[1]
+                parts.append(place)
+            elif not self._turns and "BulkDataURI" in element:
+                place = self._place(element)
+                padding = place[1] % 2
+                size += self._header(name, element["vr"], place[1] + padding, parts) + place[1] + padding
+                parts.append(place)
+                if padding:
+                    parts.append(_padding(element["vr"]))
             else:
                 raw = self._value(element)
                 size += self._header(name, element["vr"], len(raw), parts) + len(raw)
                 parts.append(raw)
         return size
 
-    def _write_items(self, element: JsonElement, parts: list[bytes]) -> int:
+    def _place(self, element: JsonElement) -> tuple[int, int]:
+        """Give where a value lies that was left where it is."""
+        place = bulk_location(element.get("BulkDataURI", ""))
+        if place is None:
+            raise BadInput("The place of a value is not one in this data set.")
+        return place
+
+    def _write_items(self, element: JsonElement, parts: list[Piece]) -> int:
         size = 0
         for item in self._data_set.items(element):
-            inner: list[bytes] = []
+            inner: list[Piece] = []
             length = self.write(item, inner)
             parts.append(self._item(tags.ITEM_GROUP, tags.Item & 0xFFFF, length))
             parts.extend(inner)
@@ -140,13 +158,11 @@ class _Recoder:
     def _value(self, element: JsonElement) -> bytes:
         vr = element["vr"]
         raw = self._data_set.value(element)
-        if self._is_big_endian != self._data_set.is_big_endian:
+        if self._turns:
             raw = swapped(raw, word_size(vr))
-        if len(raw) % 2:
-            raw += b" " if is_text(vr) and vr != "UI" else b"\0"
-        return raw
+        return raw + _padding(vr) if len(raw) % 2 else raw
 
-    def _header(self, name: str, vr: str, length: int, parts: list[bytes]) -> int:
+    def _header(self, name: str, vr: str, length: int, parts: list[Piece]) -> int:
         tag = int(name, 16)
         head = self._short(tag >> 16) + self._short(tag & 0xFFFF)
         if self._is_implicit:
@@ -161,6 +177,22 @@ class _Recoder:
             head += vr.encode("ascii") + self._short(length)
         parts.append(head)
         return len(head)
+
+
+def _padding(vr: str) -> bytes:
+    """Give the byte that makes an odd length even (PS3.5 section 6.2)."""
+    return b" " if is_text(vr) and vr != "UI" else b"\0"
+
+
+def lay_out(data_set: RawDataSet, attributes: Attributes, transfer_syntax_uid: str) -> list[Piece]:
+    """Give what a data set consists of in a transfer syntax, before it is deflated; long values stay where they lie.
+
+    Parameters and errors are those of ``write_raw``, and any transfer syntax
+    will do in which pixel data stays as it is.
+    """
+    pieces: list[Piece] = []
+    _Recoder(data_set, transfer_syntax_uid).write(attributes, pieces)
+    return pieces
 
 
 def without_compressed_icons(attributes: Attributes) -> Attributes:
@@ -186,8 +218,8 @@ def write_raw(data_set: RawDataSet, attributes: Attributes, transfer_syntax_uid:
     transfer_syntax_uid : str
         One of ``uids.UNCOMPRESSED``.
     """
-    parts: list[bytes] = []
-    _Recoder(data_set, transfer_syntax_uid).write(attributes, parts)
+    pieces = lay_out(data_set, attributes, transfer_syntax_uid)
+    parts = [piece if isinstance(piece, bytes) else data_set.source.read_at(*piece) for piece in pieces]
     if transfer_syntax_uid not in uids.DEFLATED:
         return b"".join(parts)
     deflater = zlib.compressobj(wbits=-15)

@@ -40,6 +40,7 @@ Modality: Final = 0x00080060
 ModalitiesInStudy: Final = 0x00080061
 SOPClassesInStudy: Final = 0x00080062
 AnatomicRegionsInStudyCodeSequence: Final = 0x00080063
+ConversionType: Final = 0x00080064
 Manufacturer: Final = 0x00080070
 InstitutionName: Final = 0x00080080
 InstitutionAddress: Final = 0x00080081
@@ -155,6 +156,8 @@ BluePaletteColorLookupTableData: Final = 0x00281203
 SegmentedRedPaletteColorLookupTableData: Final = 0x00281221
 SegmentedGreenPaletteColorLookupTableData: Final = 0x00281222
 SegmentedBluePaletteColorLookupTableData: Final = 0x00281223
+BurnedInAnnotation: Final = 0x00280301
+RecognizableVisualFeatures: Final = 0x00280302
 ICCProfile: Final = 0x00282000
 ColorSpace: Final = 0x00282002
 LossyImageCompression: Final = 0x00282110
@@ -188,6 +191,7 @@ MIMETypeOfEncapsulatedDocument: Final = 0x00420012
 
 TotalPixelMatrixColumns: Final = 0x00480006
 TotalPixelMatrixRows: Final = 0x00480007
+SpecimenLabelInImage: Final = 0x00480010
 OpticalPathSequence: Final = 0x00480105
 
 ContentLabel: Final = 0x00700080
@@ -195,6 +199,12 @@ ContentLabel: Final = 0x00700080
 IconImageSequence: Final = 0x00880200
 
 PresentationLUTShape: Final = 0x20500020
+
+EncryptedAttributesSequence: Final = 0x04000500
+ModifiedAttributesSequence: Final = 0x04000550
+NonconformingModifiedAttributesSequence: Final = 0x04000551
+OriginalAttributesSequence: Final = 0x04000561
+MACParametersSequence: Final = 0x4FFE0001
 
 SharedFunctionalGroupsSequence: Final = 0x52009229
 PerFrameFunctionalGroupsSequence: Final = 0x52009230
@@ -219,6 +229,7 @@ FloatPixelData: Final = 0x7FE00008
 DoubleFloatPixelData: Final = 0x7FE00009
 PixelData: Final = 0x7FE00010
 
+DigitalSignaturesSequence: Final = 0xFFFAFFFA
 DataSetTrailingPadding: Final = 0xFFFCFFFC
 
 Item: Final = 0xFFFEE000
@@ -243,6 +254,21 @@ def group(tag: int) -> int:
 def is_private(tag: int) -> bool:
     """Say whether a tag is in a private, that is odd, group (PS3.5 section 7.8)."""
     return bool(tag & 0x10000)
+
+
+_CURVES: Final = 0x50
+_OVERLAYS: Final = 0x60
+_BIT_POSITION: Final = 0x0102
+
+
+def is_graphics(tag: int) -> bool:
+    """Say whether a tag is of an overlay or a curve, in any of their repeating groups (PS3.5 section 7.6)."""
+    return tag >> 24 in (_CURVES, _OVERLAYS) and not is_private(tag)
+
+
+def is_embedded_overlay_position(tag: int) -> bool:
+    """Say whether a tag is an Overlay Bit Position (60xx,0102)."""
+    return tag >> 24 == _OVERLAYS and tag & 0xFFFF == _BIT_POSITION
 
 
 def is_group_length(tag: int) -> bool:

@@ -1,0 +1,263 @@
+"""Masking: a data set with chosen attributes empty, written anew around values that stay where they lie.
+
+Rule 1. What is masked is empty wherever it stands, in sequences too. Rule 2.
+Under a mask nothing leaves that nobody vouches for: private elements, elements
+that the dictionary does not know, graphics, icons, signatures, and copies of
+what attributes once held. Rule 3. Everything else leaves with the bytes it was
+stored with, in the transfer syntax it was stored in.
+"""
+
+import zlib
+from bisect import bisect_right
+from functools import lru_cache
+from itertools import accumulate
+from typing import Final, cast
+
+from leadglass.dicom import dictionary, tags, uids
+from leadglass.dicom.limits import Limits
+from leadglass.dicom.model import Attributes, JsonElement
+from leadglass.dicom.recode import Piece, RawDataSet, lay_out, sequence_in
+from leadglass.dicom.source import Bytes, ReadAt
+
+_DROPPED: Final = frozenset(
+    {
+        tags.IconImageSequence,
+        tags.EncryptedAttributesSequence,
+        tags.ModifiedAttributesSequence,
+        tags.NonconformingModifiedAttributesSequence,
+        tags.OriginalAttributesSequence,
+        tags.MACParametersSequence,
+        tags.DigitalSignaturesSequence,
+        tags.DataSetTrailingPadding,
+    }
+)
+"""A small image nobody judged, what attributes once held, signatures over what is no longer there, and padding."""
+
+_BLOCK: Final = 256 << 10
+_LONGEST_UNKNOWN: Final = 16 << 20
+"""Bytes of a sequence in VR UN that is looked into; a longer one is emptied."""
+
+
+@lru_cache(maxsize=8192)
+def is_dropped(name: str) -> bool:
+    """Say whether an element does not leave at all under a mask, whatever the mask.
+
+    Parameters
+    ----------
+    name : str
+        Eight hexadecimal digits.
+    """
+    tag = int(name, 16)
+    return (
+        tags.is_private(tag)
+        or tags.is_graphics(tag)
+        or tag in _DROPPED
+        or (not tags.is_group_length(tag) and dictionary.entry(tag) is None)
+    )
+
+
+def mask(attributes: Attributes, masked: frozenset[str]) -> Attributes:
+    """Give attributes of the JSON model as they may leave.
+
+    Parameters
+    ----------
+    attributes : Attributes
+        Not changed.
+    masked : frozenset of str
+        What is to be empty: eight hexadecimal digits each.
+    """
+    seen: Attributes = {}
+    for name, element in attributes.items():
+        if is_dropped(name):
+            continue
+        if name in masked:
+            seen[name] = {"vr": element["vr"]}
+        elif element["vr"] == "SQ" and "Value" in element:
+            items = cast("list[Attributes]", element["Value"])
+            seen[name] = JsonElement(vr="SQ", Value=[mask(item, masked) for item in items])
+        else:
+            seen[name] = element
+    return seen
+
+
+def open_masked(source: ReadAt, transfer_syntax_uid: str, masked: frozenset[str], limits: Limits) -> ReadAt:
+    """Give a data set as it may leave, in the transfer syntax it is stored in.
+
+    The header is written anew and held in memory; long values are read from the
+    source when they are asked for.
+
+    Parameters
+    ----------
+    source : ReadAt
+        The data set as stored; it stays open for as long as the answer is read.
+    transfer_syntax_uid : str
+        Of the data set: one of the Standard.
+    masked : frozenset of str
+        What is to be empty.
+    limits : Limits
+        What reading may cost.
+
+    Raises
+    ------
+    BadInput
+        When the data set cannot be read.
+    """
+    data_set = RawDataSet(source, transfer_syntax_uid, limits)
+    seen = mask(_known(data_set, data_set.reading.attributes, masked, limits), masked)
+    laid_out = _Pieces(lay_out(data_set, seen, transfer_syntax_uid), data_set.source)
+    if transfer_syntax_uid not in uids.DEFLATED:
+        return laid_out
+    return _deflated(laid_out, limits.inflation_free)
+
+
+def _known(data_set: RawDataSet, attributes: Attributes, masked: frozenset[str], limits: Limits) -> Attributes:
+    """Give the elements that were written as unknown and are not the VR they have, in sequences too.
+
+    A sequence that somebody without this dictionary wrote as bytes may hold
+    what is masked: it becomes a sequence again, or is emptied.
+    """
+    seen: Attributes = {}
+    for name, element in attributes.items():
+        if is_dropped(name):
+            continue
+        if element["vr"] == "SQ" and "Value" in element:
+            items = [_known(data_set, item, masked, limits) for item in data_set.items(element)]
+            seen[name] = JsonElement(vr="SQ", Value=items)
+        elif element["vr"] == "UN" and name not in masked and dictionary.vr(int(name, 16)) == "SQ":
+            seen[name] = _sequence(data_set, element, masked, limits)
+        else:
+            seen[name] = element
+    return seen
+
+
+def _sequence(data_set: RawDataSet, element: JsonElement, masked: frozenset[str], limits: Limits) -> JsonElement:
+    place = element.get("BulkDataURI", "")
+    if data_set.is_big_endian or (place and int(place.rpartition(",")[2]) > _LONGEST_UNKNOWN):
+        return {"vr": "SQ"}
+    items = sequence_in(data_set.value(element), limits)
+    if items is None or _has_places(items):
+        return {"vr": "SQ"}
+    return JsonElement(vr="SQ", Value=[_known(data_set, item, masked, limits) for item in items])
+
+
+def _has_places(items: list[Attributes]) -> bool:
+    """Say whether a value was left where it lies, which is in bytes that only look like a data set."""
+    return any(
+        "BulkDataURI" in element or (element["vr"] == "SQ" and _has_places(element.get("Value", [])))
+        for item in items
+        for element in item.values()
+    )
+
+
+class _Pieces:
+    """Bytes in memory and bytes of a source, one after the other, as one ``ReadAt``."""
+
+    __slots__ = ("_pieces", "_source", "_starts", "size")
+
+    def __init__(self, pieces: list[Piece], source: ReadAt) -> None:
+        self._pieces: list[Piece] = []
+        self._source = source
+        gathered: list[bytes] = []
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                gathered.append(piece)
+                continue
+            self._pieces += [b"".join(gathered), piece]
+            gathered = []
+        self._pieces.append(b"".join(gathered))
+        lengths = [len(piece) if isinstance(piece, bytes) else piece[1] for piece in self._pieces]
+        self._starts = [0, *accumulate(lengths)]
+        self.size = self._starts[-1]
+        """Length in bytes."""
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Give up to ``length`` bytes from ``offset``."""
+        end = min(offset + length, self.size)
+        parts: list[bytes] = []
+        index = bisect_right(self._starts, offset) - 1
+        while offset < end:
+            piece, start = self._pieces[index], self._starts[index]
+            until = min(end, self._starts[index + 1])
+            if isinstance(piece, bytes):
+                parts.append(piece[offset - start : until - start])
+            elif until > offset:
+                parts.append(self._source.read_at(piece[0] + offset - start, until - offset))
+            offset = until
+            index += 1
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class _Deflating:
+    """The deflated bytes of a data set, block by block, from the beginning (PS3.5 section A.5)."""
+
+    __slots__ = ("_deflater", "_given", "_is_over", "_offset", "_source")
+
+    def __init__(self, source: ReadAt) -> None:
+        self._source = source
+        self._deflater = zlib.compressobj(wbits=-15)
+        self._offset = 0
+        self._given = 0
+        self._is_over = False
+
+    def next(self) -> bytes:
+        """Give the next bytes; none at the end."""
+        while not self._is_over:
+            block = self._source.read_at(self._offset, _BLOCK)
+            self._offset += len(block)
+            if block:
+                deflated = self._deflater.compress(block)
+            else:
+                self._is_over = True
+                deflated = self._deflater.flush()
+                deflated += b"\0" * ((self._given + len(deflated)) % 2)
+            if deflated:
+                self._given += len(deflated)
+                return deflated
+        return b""
+
+
+class _Again:
+    """A large deflated data set: read forward, begin anew to go back."""
+
+    __slots__ = ("_base", "_block", "_source", "_stream", "size")
+
+    def __init__(self, source: ReadAt, size: int) -> None:
+        self._source = source
+        self.size = size
+        """Length in bytes."""
+        self._restart()
+
+    def _restart(self) -> None:
+        self._stream = _Deflating(self._source)
+        self._base = 0
+        self._block = b""
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Give up to ``length`` bytes from ``offset``."""
+        if offset < self._base:
+            self._restart()
+        parts: list[bytes] = []
+        end = min(offset + length, self.size)
+        while offset < end:
+            if offset < self._base + len(self._block):
+                part = self._block[offset - self._base : end - self._base]
+                parts.append(part)
+                offset += len(part)
+                continue
+            self._base += len(self._block)
+            self._block = self._stream.next()
+        return b"".join(parts)
+
+
+def _deflated(source: ReadAt, kept: int) -> ReadAt:
+    """Deflate a data set: in memory when it becomes small, else as it is asked for."""
+    stream = _Deflating(source)
+    blocks: list[bytes] = []
+    size = 0
+    while block := stream.next():
+        size += len(block)
+        if size <= kept:
+            blocks.append(block)
+        else:
+            blocks.clear()
+    return Bytes(b"".join(blocks)) if size <= kept else _Again(source, size)
