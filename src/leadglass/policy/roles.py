@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from leadglass.dicom import tags
 from leadglass.errors import BadInput
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Grant
+from leadglass.policy.masking import without_identity
 from leadglass.policy.scope import Scope
 from leadglass.policy.view import View
 
@@ -39,42 +39,6 @@ class Role(StrEnum):
 
 IMAGE_ACTIONS: Final = frozenset(Action) - {Action.MANAGE, Action.AUDIT, Action.VERIFY}
 """What touches images or their index for somebody."""
-
-
-WITHOUT_IDENTITY: Final = View(
-    frozenset(
-        {
-            tags.AccessionNumber,
-            tags.AdditionalPatientHistory,
-            tags.ConsultingPhysicianName,
-            tags.InstitutionAddress,
-            tags.InstitutionName,
-            tags.InstitutionalDepartmentName,
-            tags.IssuerOfPatientID,
-            tags.IssuerOfPatientIDQualifiersSequence,
-            tags.NameOfPhysiciansReadingStudy,
-            tags.Occupation,
-            tags.OperatorsName,
-            tags.OtherPatientIDs,
-            tags.OtherPatientIDsSequence,
-            tags.OtherPatientNames,
-            tags.PatientBirthDate,
-            tags.PatientBirthTime,
-            tags.PatientComments,
-            tags.PatientID,
-            tags.PatientName,
-            tags.PerformingPhysicianName,
-            tags.PhysiciansOfRecord,
-            tags.ReferencedPatientSequence,
-            tags.ReferringPhysicianName,
-            tags.RequestAttributesSequence,
-            tags.ResponsiblePerson,
-            tags.StudyComments,
-            tags.StudyID,
-        }
-    )
-)
-"""What may leave for those who are not to know whom they see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +136,7 @@ def grants_of(role: Role, scope: Scope | None = None) -> tuple[Grant, ...]:
     scope = right.own_scope if scope is None else scope
     if role in NEEDS_NO_IMAGES:
         scope = Scope.everything()  # what they do is about no study
-    view = WITHOUT_IDENTITY if right.masked else View.full()
+    view = without_identity() if right.masked else View.full()
     return (Grant(right.actions, scope, view, _reason(role, scope, view)),)
 
 
