@@ -77,12 +77,15 @@ USER_AUTHENTICATION: Final = Code("110114", "User Authentication")
 APPLICATION_START: Final = Code("110120", "Application Start")
 APPLICATION_STOP: Final = Code("110121", "Application Stop")
 LOGIN: Final = Code("110122", "Login")
+LOGOUT: Final = Code("110123", "Logout")
 ATTACH: Final = Code("110124", "Attach")
 NODE_AUTHENTICATION: Final = Code("110126", "Node Authentication")
+EMERGENCY_OVERRIDE_STARTED: Final = Code("110127", "Emergency Override Started")
 SECURITY_CONFIGURATION: Final = Code("110129", "Security Configuration")
 RESTRICTED_FUNCTION: Final = Code("110132", "Use of Restricted Function")
 RECORDING_STOPPED: Final = Code("110133", "Audit Recording Stopped")
 RECORDING_STARTED: Final = Code("110134", "Audit Recording Started")
+USER_SECURITY_ATTRIBUTES_CHANGED: Final = Code("110137", "User security Attributes Changed")
 
 SOURCE: Final = Code("110153", "Source Role ID")
 DESTINATION: Final = Code("110152", "Destination Role ID")
@@ -117,6 +120,7 @@ _ALERT_KINDS: Final = {
     "key": SECURITY_CONFIGURATION,
     "connect": NODE_AUTHENTICATION,
     "associate": NODE_AUTHENTICATION,
+    "break-glass": EMERGENCY_OVERRIDE_STARTED,
 }
 """EventTypeCode of an alert (CID 403); for all others "Use of Restricted Function"."""
 
@@ -132,6 +136,11 @@ TABLE: Final[dict[str, _Row]] = {
         USER_AUTHENTICATION, USER_AUTHENTICATION, _E, LOGIN, refused=SECURITY_ALERT, refused_kind=NODE_AUTHENTICATION
     ),
     "signin": _Row(USER_AUTHENTICATION, USER_AUTHENTICATION, _E, LOGIN),
+    "signout": _Row(USER_AUTHENTICATION, USER_AUTHENTICATION, _E, LOGOUT),
+    # What people change of their own: a password, an authenticator app.
+    "account": _Row(SECURITY_ALERT, SECURITY_ALERT, _U, USER_SECURITY_ATTRIBUTES_CHANGED),
+    # Opening is an alert; a refusal and the review of one are the use of a restricted function.
+    "break-glass": _Row(SECURITY_ALERT, SECURITY_ALERT, _E, RESTRICTED_FUNCTION),
     # The Standard has no message for Verification; a node that asks whether it is heard is entering the network.
     "echo": _Row(NETWORK_ENTRY, NETWORK_ENTRY, _E, ATTACH),
     # Instances.

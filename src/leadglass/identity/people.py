@@ -149,7 +149,7 @@ class People:
                 (name, role.value, _kept(person.scope), origin, to_stored(person.made)),
             )
             if hashed is not None:
-                _set_password(connection, name, hashed, self._store.now)
+                keep_password(connection, name, hashed, self._store.now)
         return self.get(name)
 
     def ensure(self, caller: Caller, name: str, role: Role, scope: Scope | None = None, *, origin: str) -> Person:
@@ -206,7 +206,7 @@ class People:
         person = self.get(name)
         with self._changing(caller, "lock", person.name) as connection:
             connection.execute("UPDATE person SET is_locked = 1 WHERE name = ?", (person.name,))
-            _end_everything(connection, person.name)
+            end_everything(connection, person.name)
 
     def unlock(self, caller: Caller, name: str) -> None:
         """Open an account again.
@@ -243,7 +243,7 @@ class People:
             connection.execute("DELETE FROM password WHERE name = ?", (person.name,))
             connection.execute("DELETE FROM totp WHERE name = ?", (person.name,))
             connection.execute("DELETE FROM recovery WHERE name = ?", (person.name,))
-            _end_everything(connection, person.name)
+            end_everything(connection, person.name)
         return self.get(name)
 
     def set_password(self, caller: Caller, name: str, password: str) -> None:
@@ -256,8 +256,8 @@ class People:
         person = self.get(name)
         hashed = self._hash(password, person.name)
         with self._changing(caller, "password", person.name) as connection:
-            _set_password(connection, person.name, hashed, self._store.now)
-            _end_everything(connection, person.name)
+            keep_password(connection, person.name, hashed, self._store.now)
+            end_everything(connection, person.name)
 
     def _hash(self, password: str, name: str) -> Hash:
         return self._passwords.hash(require_good(password, name))
@@ -297,7 +297,8 @@ def caller_of(
     return Caller(CallerKind.PERSON, person.name, grants, peer, evidence, session)
 
 
-def _set_password(connection: "driver.Connection", name: str, hashed: Hash, now: datetime) -> None:
+def keep_password(connection: "driver.Connection", name: str, hashed: Hash, now: datetime) -> None:
+    """Keep a password, in the place of any before."""
     cost = hashed.stretch.cost
     connection.execute(
         "INSERT OR REPLACE INTO password VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -305,8 +306,15 @@ def _set_password(connection: "driver.Connection", name: str, hashed: Hash, now:
     )
 
 
-def _end_everything(connection: "driver.Connection", name: str) -> None:
-    connection.execute("DELETE FROM session WHERE name = ?", (name,))
+def end_everything(connection: "driver.Connection", name: str, *, but: str = "") -> None:
+    """End the sessions and links of an account.
+
+    Parameters
+    ----------
+    but : str
+        Id of a session that goes on.
+    """
+    connection.execute("DELETE FROM session WHERE name = ? AND id <> ?", (name, but))
     connection.execute("DELETE FROM link WHERE name = ?", (name,))
 
 
