@@ -23,7 +23,7 @@ from leadglass.identity.named import caller_named
 from leadglass.identity.os_user import command_line_caller
 from leadglass.keydesk import Desk, expected_lock
 from leadglass.keyring import Keyring, Target
-from leadglass.parts import Parts, brake_limits, make_keys, opened, sealed
+from leadglass.parts import Parts, brake_limits, make_keys, opened, reading_limits, sealed
 
 
 class App:
@@ -94,7 +94,10 @@ class App:
         config = settings_file.load(folder.path)
         with self._unlocked(folder, config) as parts:
             caller = command_line_caller()
-            with closing(Archive(parts.vault, parts.audit, door="cli", window=config.audit.window)) as archive:
+            limits = reading_limits(config)
+            with closing(
+                Archive(parts.vault, parts.audit, door="cli", window=config.audit.window, limits=limits)
+            ) as archive:
                 yield Opened(
                     folder=folder.path,
                     config=config,
@@ -105,6 +108,7 @@ class App:
                     caller_named=lambda name: caller_named(name, parts.devices),
                     open_jobs=parts.open_jobs,
                     open_tokens=parts.open_tokens,
+                    open_people=lambda: parts.open_people("cli"),
                     open_brakes=lambda: BrakeDesk(parts.open_brakes(), brake_limits(config), parts.audit),
                 )
 

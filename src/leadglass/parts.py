@@ -24,7 +24,9 @@ from leadglass.crypto.wrap import ArchiveKey
 from leadglass.dicom.limits import Limits
 from leadglass.errors import Misconfigured
 from leadglass.folder import Folder
+from leadglass.identity.accounts import Accounts, open_accounts
 from leadglass.identity.devices import Devices
+from leadglass.identity.people_store import PEOPLE_FILE
 from leadglass.identity.tokens import TOKENS_FILE, Tokens
 from leadglass.jobs.queue import JOBS_FILE, Queue
 from leadglass.keyring import Sealed, SealedDatabase, SealedKey
@@ -57,6 +59,8 @@ class Parts:
     """Opens what the brakes counted, likewise."""
     open_tokens: Callable[[], Tokens]
     """Opens the tokens of programs, likewise; always the same ones."""
+    open_people: Callable[[str], Accounts]
+    """Opens the accounts of people for a door of this name, likewise."""
 
     def record(self, outcome: Outcome, action: str, reason: str, **detail: str | int) -> None:
         """Put something the archive itself did on record."""
@@ -100,7 +104,12 @@ def opened(folder: Folder, config: Config, key: ArchiveKey) -> Generator[Parts]:
                 )
             )
 
-        yield Parts(folder, config, audit, authority, devices, vault, open_jobs, open_brakes, open_tokens)
+        @cache
+        def open_people(door: str) -> Accounts:
+            path = folder.path / PEOPLE_FILE
+            return stack.enter_context(open_accounts(path, key.derive("people database"), audit, door=door))
+
+        yield Parts(folder, config, audit, authority, devices, vault, open_jobs, open_brakes, open_tokens, open_people)
 
 
 def brake_limits(config: Config) -> dict[CallerKind, Brakes]:
@@ -153,17 +162,23 @@ def _signing_key(path: Path, password: bytes) -> bytes:
     return key.private_bytes_raw()
 
 
+def reading_limits(config: Config) -> Limits:
+    """Give what reading a data set may cost."""
+    ingest = config.ingest
+    return Limits(
+        header_bytes=ingest.header_bytes,
+        elements=ingest.elements,
+        depth=ingest.depth,
+        inflated_bytes=ingest.inflated_bytes,
+        inflation_ratio=ingest.inflation_ratio,
+        private_transfer_syntaxes=frozenset(ingest.private_transfer_syntaxes),
+    )
+
+
 def _vault_settings(config: Config) -> VaultSettings:
     ingest = config.ingest
     return VaultSettings(
-        limits=Limits(
-            header_bytes=ingest.header_bytes,
-            elements=ingest.elements,
-            depth=ingest.depth,
-            inflated_bytes=ingest.inflated_bytes,
-            inflation_ratio=ingest.inflation_ratio,
-            private_transfer_syntaxes=frozenset(ingest.private_transfer_syntaxes),
-        ),
+        limits=reading_limits(config),
         max_instance_bytes=ingest.instance_bytes,
         min_free_bytes=ingest.min_free_bytes,
         batch=config.work.commit_instances,

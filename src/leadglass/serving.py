@@ -42,7 +42,7 @@ from leadglass.errors import BadInput, LeadglassError, Misconfigured
 from leadglass.identity.associations import Associations
 from leadglass.identity.later import caller_of_device
 from leadglass.jobs.pace import Pace
-from leadglass.parts import Parts, brake_limits
+from leadglass.parts import Parts, brake_limits, reading_limits
 from leadglass.startup import Door, Endpoint, Listener, Situation, addresses_of, check, own_addresses, parse_endpoint
 from leadglass.wire.association import Implementation
 from leadglass.wire.limits import WireLimits
@@ -153,7 +153,16 @@ async def _serve(
         refusing = Threads(clerk)
         braking = _braking(parts)
         archive = stack.enter_context(
-            closing(Archive(parts.vault, parts.audit, door="dimse", window=config.audit.window, braking=braking))
+            closing(
+                Archive(
+                    parts.vault,
+                    parts.audit,
+                    door="dimse",
+                    window=config.audit.window,
+                    braking=braking,
+                    limits=reading_limits(config),
+                )
+            )
         )
         destinations = DeviceDestinations(
             parts.devices,

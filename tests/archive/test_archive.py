@@ -392,12 +392,15 @@ def test_what_is_outside_of_the_scope_is_not_here(archive: Archive) -> None:
     assert {record.study_uid for record in retrieval.records} == {"1.2"}
 
 
-def test_a_masked_retrieval_is_refused_on_record_and_never_falls_back_to_a_full_one(
+def test_what_a_mask_may_not_reach_is_withheld_on_record_and_never_falls_back_to_a_full_one(
     archive: Archive, room: MemoryRoom, audit: AuditLog
 ) -> None:
     caller = device("RESEARCH", Action.GET, view=NAMELESS)
-    with pytest.raises(Unsupported):
-        archive.retrieve(caller, Action.GET, Level.STUDY, Selection(study_uids=("1.2",)))
+    retrieval = archive.retrieve(caller, Action.GET, Level.STUDY, Selection(study_uids=("1.2",)))
+    for record in retrieval.records:
+        assert retrieval.withheld(record)
+        with pytest.raises(Unsupported):
+            retrieval.open(record)
     assert "open" not in room.diary
     assert outcomes(audit)[-1] == ("refused", "get")
 

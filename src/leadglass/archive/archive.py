@@ -36,6 +36,7 @@ from leadglass.archive.windows import Windows
 from leadglass.audit.decision import decide_on_record
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
+from leadglass.dicom.limits import Limits
 from leadglass.dicom.matching import Level, Query
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.tags import StudyInstanceUID, key
@@ -66,6 +67,8 @@ class Archive:
     braking : Braking, optional
         The brakes, shared by all doors of a process; without, the usual limits
         are counted for this archive alone.
+    limits : Limits, optional
+        What reading a data set may cost that leaves with attributes masked.
     """
 
     def __init__(
@@ -77,13 +80,14 @@ class Archive:
         window: float = 300.0,
         clock: Callable[[], float] = monotonic,
         braking: Braking | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._room = room
         self._ledger = Ledger(audit, door=door)
         self._pedal = Pedal(braking or Braking(clock=clock), self._ledger, door)
         self._door = door
         self._windows = Windows(self._ledger, door=door, window=window, clock=clock)
-        self._retrieving = Retrieving(room, self._pedal, self._windows, self._ledger, door)
+        self._retrieving = Retrieving(room, self._pedal, self._windows, self._ledger, door, limits or Limits())
         self.commitments = Commitments(room, self._ledger, door)
 
     # --- asking ---------------------------------------------------------------

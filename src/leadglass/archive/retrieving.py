@@ -1,19 +1,26 @@
 """Retrieving: instances located, put on record, and opened one by one.
 
-Rule 1. What a caller is refused it is refused before anything is opened.
-Rule 2. The record is written, study by study, before the first byte is read.
+Rule 1. The record is written, study by study, before the first byte is read.
+Rule 2. Under a view that masks, nothing leaves that was not masked: a data set
+is written anew, of frames and bulk data only what they are can be read, and
+what no mask reaches is withheld (``withholding``).
 """
 
+import hashlib
 from collections.abc import Sequence
 
 from leadglass.archive import views
 from leadglass.archive.backroom import BackRoom, InstanceRecord, Reader, Selection
 from leadglass.archive.braking import Pedal
 from leadglass.archive.ledger import Ledger
+from leadglass.archive.masked import MaskedReader, masked_places
 from leadglass.archive.windows import Windows
+from leadglass.archive.withholding import why_withheld
 from leadglass.audit.event import Event, Outcome
 from leadglass.dicom.frames import FrameTable
 from leadglass.dicom.json_text import JsonText
+from leadglass.dicom.limits import Limits
+from leadglass.dicom.masking import open_blanked, open_masked
 from leadglass.dicom.matching import Level
 from leadglass.dicom.model import Attributes
 from leadglass.errors import Unsupported
@@ -35,16 +42,21 @@ class Retrieving:
         Where refusals go on record.
     door : str
         Of the archive, for the records.
+    limits : Limits
+        What reading a data set may cost that has to be written anew.
     """
 
-    __slots__ = ("_door", "_ledger", "pedal", "room", "windows")
+    __slots__ = ("_door", "_ledger", "limits", "pedal", "room", "windows")
 
-    def __init__(self, room: BackRoom, pedal: Pedal, windows: Windows, ledger: Ledger, door: str) -> None:
+    def __init__(
+        self, room: BackRoom, pedal: Pedal, windows: Windows, ledger: Ledger, door: str, limits: Limits
+    ) -> None:
         self.room = room
         self.pedal = pedal
         self.windows = windows
         self._ledger = ledger
         self._door = door
+        self.limits = limits
 
     def retrieve(
         self, permit: Permit, level: Level, selection: Selection, to: str, *, is_whole: bool = True
@@ -75,14 +87,11 @@ class Retrieving:
         records = self.room.locate(permit, level, selection)
         delay = self.pedal.retrieval(caller, permit.action, records, is_whole=is_whole)
         for facts in {record.study_uid: record.facts for record in records}.values():
-            if not permit.view_of(facts).is_full:
-                reason = "This caller sees the study with attributes masked, and a masked retrieval is not built yet."
-                self._refuse(permit, facts.study_uid, reason)
-                raise Unsupported(reason)
             self.windows.study(caller, permit, facts.study_uid, to)
         return Retrieval(self, permit, records, to, delay, is_whole=is_whole)
 
-    def _refuse(self, permit: Permit, study_uid: str, reason: str) -> None:
+    def refuse(self, permit: Permit, study_uid: str, reason: str) -> None:
+        """Put on record that an instance was withheld."""
         self._ledger.record(
             Event.of(permit.caller, Outcome.REFUSED, permit.action, reason, door=self._door, study_uid=study_uid)
         )
@@ -97,7 +106,7 @@ class Retrieval:
     holding anything that others wait for.
     """
 
-    __slots__ = ("_delay", "_is_whole", "_permit", "_retrieving", "_to", "_weighed", "records")
+    __slots__ = ("_delay", "_is_whole", "_permit", "_retrieving", "_to", "_told", "_weighed", "_withheld", "records")
 
     def __init__(
         self,
@@ -115,13 +124,59 @@ class Retrieval:
         self._to = to
         self._delay = delay
         self._weighed: set[int] = set()
+        self._withheld: dict[int, str] = {}
+        self._told: set[str] = set()
         self.records = records
 
     def open(self, record: InstanceRecord) -> Reader:
-        """Open one of ``records``; raises ``Corrupt``, ``NotHere``, ``Busy``, ``Throttled``."""
+        """Open one of ``records``, as the caller may see it.
+
+        Under a view that masks, whole instances are written anew: ``size`` is
+        not that of the record. Where whole instances were not wanted, what
+        ``frames`` and BulkDataURIs point at is where they say; the rest is zeros.
+
+        Raises
+        ------
+        Unsupported
+            When it is withheld: ``withheld`` says so beforehand.
+        Corrupt, NotHere, Busy, Throttled
+        """
         if self._is_whole:
             self._weigh(record)
-        return self._retrieving.room.open(self._permit, record)
+        view = self._permit.view_of(record.facts)
+        if view.is_full:
+            return self._retrieving.room.open(self._permit, record)
+        why = self.withheld(record)
+        if why:
+            if record.study_uid not in self._told:
+                self._told.add(record.study_uid)
+                self._retrieving.refuse(self._permit, record.study_uid, why)
+            raise Unsupported(why)
+        masked, syntax = views.keys_of(view), record.transfer_syntax_uid
+        places = None if self._is_whole else masked_places(self.metadata(record))
+        reader = self._retrieving.room.open(self._permit, record)
+        try:
+            if places is None:
+                return MaskedReader(reader, open_masked(reader, syntax, masked, self._retrieving.limits))
+            return MaskedReader(reader, open_blanked(reader, syntax, places, self._retrieving.limits))
+        except BaseException:
+            reader.close()
+            raise
+
+    def is_as_stored(self, record: InstanceRecord) -> bool:
+        """Say whether one of ``records`` leaves byte for byte as it came; else its size and digest are others."""
+        return self._permit.view_of(record.facts).is_full
+
+    def withheld(self, record: InstanceRecord) -> str:
+        """Say why one of ``records`` is not given to this caller, though its metadata is; empty when it is given."""
+        if self.is_as_stored(record):
+            return ""
+        why = self._withheld.get(record.row)
+        if why is None:
+            attributes = self._retrieving.room.metadata(self._permit, record)
+            why = why_withheld(record.sop_class_uid, record.transfer_syntax_uid, attributes)
+            self._withheld[record.row] = why
+        return why
 
     def _weigh(self, record: InstanceRecord) -> None:
         """Count the octets of an instance, once."""
@@ -183,3 +238,15 @@ class Retrieval:
     def frames(self, record: InstanceRecord) -> FrameTable | None:
         """Give where the frames of one of ``records`` are; None when it has none that can be told apart."""
         return self._retrieving.room.frames(self._permit, record)
+
+    def fingerprint(self) -> bytes:
+        """Give 32 bytes that are others when ``records`` are others, hold something else or are seen otherwise."""
+        digest = hashlib.sha256()
+        masked: dict[str, bytes] = {}
+        for record in self.records:
+            if record.study_uid not in masked:
+                tags = sorted(self._permit.view_of(record.facts).masked)
+                masked[record.study_uid] = b"".join(tag.to_bytes(4, "big") for tag in tags)
+                digest.update(masked[record.study_uid])
+            digest.update(record.sop_instance_uid.encode() + b"\0" + record.digest)
+        return digest.digest()

@@ -1,9 +1,13 @@
-"""Views: how a View changes what leaves."""
+"""Views: how a View changes what leaves.
 
-from typing import cast
+Rule: under a view that masks, what ``dicom.masking`` drops does not leave either.
+"""
 
+from functools import lru_cache
+
+from leadglass.dicom.masking import mask
 from leadglass.dicom.matching import Key, Query, SequenceKey, Universal
-from leadglass.dicom.model import Attributes, JsonElement
+from leadglass.dicom.model import Attributes
 from leadglass.dicom.tags import key
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
@@ -11,7 +15,7 @@ from leadglass.policy.view import View
 
 
 def apply(view: View, attributes: Attributes) -> Attributes:
-    """Give the attributes as the view lets them leave: masked ones empty, in sequences too.
+    """Give the attributes as the view lets them leave: masked ones empty, in sequences too, private ones not at all.
 
     Parameters
     ----------
@@ -22,8 +26,17 @@ def apply(view: View, attributes: Attributes) -> Attributes:
     """
     if view.is_full:
         return attributes
-    masked = {key(tag) for tag in view.masked}
-    return _apply(masked, attributes)
+    return mask(attributes, keys_of(view))
+
+
+def keys_of(view: View) -> frozenset[str]:
+    """Give what a view masks, as the JSON model names it."""
+    return _keys(view.masked)
+
+
+@lru_cache(maxsize=64)
+def _keys(masked: frozenset[int]) -> frozenset[str]:
+    return frozenset(key(tag) for tag in masked)
 
 
 def strictest(caller: Caller, action: Action) -> View:
@@ -37,12 +50,12 @@ def strictest(caller: Caller, action: Action) -> View:
 
 def asks_about(query: Query, view: View) -> bool:
     """Say whether a query looks at the value of an attribute that the view masks, in sequences too."""
-    masked = {key(tag) for tag in view.masked}
+    masked = keys_of(view)
     combined = {tag for pair in query.combined for tag in (pair.date_tag, pair.time_tag)}
     return not masked.isdisjoint(combined) or _asks_about(query.keys, masked)
 
 
-def _asks_about(keys: dict[str, Key], masked: set[str]) -> bool:
+def _asks_about(keys: dict[str, Key], masked: frozenset[str]) -> bool:
     for tag, asked in keys.items():
         if isinstance(asked, SequenceKey):
             if _asks_about(asked.keys, masked) or (tag in masked and _matches_something(asked.keys)):
@@ -58,16 +71,3 @@ def _matches_something(keys: dict[str, Key]) -> bool:
         _matches_something(asked.keys) if isinstance(asked, SequenceKey) else not isinstance(asked, Universal)
         for asked in keys.values()
     )
-
-
-def _apply(masked: set[str], attributes: Attributes) -> Attributes:
-    seen: Attributes = {}
-    for tag, element in attributes.items():
-        if tag in masked:
-            seen[tag] = {"vr": element["vr"]}
-        elif element["vr"] == "SQ" and "Value" in element:
-            items = cast("list[Attributes]", element["Value"])
-            seen[tag] = JsonElement(vr="SQ", Value=[_apply(masked, item) for item in items])
-        else:
-            seen[tag] = element
-    return seen

@@ -9,15 +9,19 @@ stored with, in the transfer syntax it was stored in.
 
 import zlib
 from bisect import bisect_right
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from typing import Final, cast
 
 from leadglass.dicom import dictionary, tags, uids
+from leadglass.dicom.inflate import plain
 from leadglass.dicom.limits import Limits
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.recode import Piece, RawDataSet, lay_out, sequence_in
 from leadglass.dicom.source import Bytes, ReadAt
+from leadglass.errors import Unsupported
 
 _DROPPED: Final = frozenset(
     {
@@ -29,9 +33,37 @@ _DROPPED: Final = frozenset(
         tags.MACParametersSequence,
         tags.DigitalSignaturesSequence,
         tags.DataSetTrailingPadding,
+        tags.ContentSequence,
+        tags.EncapsulatedDocument,
     }
 )
-"""A small image nobody judged, what attributes once held, signatures over what is no longer there, and padding."""
+"""A small image nobody judged, what attributes once held, signatures over what is no longer there, padding, and
+the text of reports and documents."""
+
+_STRUCTURE: Final = frozenset(
+    tags.key(tag)
+    for tag in (
+        tags.SpecificCharacterSet,
+        tags.SOPClassUID,
+        tags.SOPInstanceUID,
+        tags.StudyInstanceUID,
+        tags.SeriesInstanceUID,
+        tags.SamplesPerPixel,
+        tags.PhotometricInterpretation,
+        tags.PlanarConfiguration,
+        tags.NumberOfFrames,
+        tags.Rows,
+        tags.Columns,
+        tags.BitsAllocated,
+        tags.BitsStored,
+        tags.HighBit,
+        tags.PixelRepresentation,
+        tags.FloatPixelData,
+        tags.DoubleFloatPixelData,
+        tags.PixelData,
+    )
+)
+"""What an instance is not one without, or its image not an image."""
 
 _BLOCK: Final = 256 << 10
 _LONGEST_UNKNOWN: Final = 16 << 20
@@ -101,13 +133,50 @@ def open_masked(source: ReadAt, transfer_syntax_uid: str, masked: frozenset[str]
     ------
     BadInput
         When the data set cannot be read.
+    Unsupported
+        When something is masked that no instance can be without.
     """
+    if masked & _STRUCTURE:
+        raise Unsupported("An instance cannot leave without an attribute that the caller's view masks.")
     data_set = RawDataSet(source, transfer_syntax_uid, limits)
     seen = mask(_known(data_set, data_set.reading.attributes, masked, limits), masked)
     laid_out = _Pieces(lay_out(data_set, seen, transfer_syntax_uid), data_set.source)
     if transfer_syntax_uid not in uids.DEFLATED:
         return laid_out
     return _deflated(laid_out, limits.inflation_free)
+
+
+def open_blanked(
+    source: ReadAt, transfer_syntax_uid: str, places: Collection[tuple[int, int]], limits: Limits
+) -> ReadAt:
+    """Give a data set of which only some places can be read, at their own offsets; everything else is zeros.
+
+    Parameters
+    ----------
+    source : ReadAt
+        The data set as stored; it stays open for as long as the answer is read.
+    transfer_syntax_uid : str
+        Of the data set. Where it is deflated, so is the answer.
+    places : collection of tuple of int
+        Offset and length of what can be read, in the (inflated) data set.
+    limits : Limits
+        What inflating may cost.
+
+    Raises
+    ------
+    BadInput
+        When the data set cannot be inflated.
+    """
+    elements = plain(source, transfer_syntax_uid, limits)
+    pieces: list[Piece | _Zeros] = []
+    end = 0
+    for offset, length in sorted(places):
+        if offset < end or offset + length > elements.size:
+            continue
+        pieces += [_Zeros(offset - end), (offset, length)]
+        end = offset + length
+    blanked = _Pieces([*pieces, _Zeros(elements.size - end)], elements)
+    return _deflated(blanked, limits.inflation_free) if transfer_syntax_uid in uids.DEFLATED else blanked
 
 
 def _known(data_set: RawDataSet, attributes: Attributes, masked: frozenset[str], limits: Limits) -> Attributes:
@@ -149,13 +218,20 @@ def _has_places(items: list[Attributes]) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Zeros:
+    """So many bytes of zero."""
+
+    length: int
+
+
 class _Pieces:
-    """Bytes in memory and bytes of a source, one after the other, as one ``ReadAt``."""
+    """Bytes in memory, bytes of a source, and zeros, one after the other, as one ``ReadAt``."""
 
     __slots__ = ("_pieces", "_source", "_starts", "size")
 
-    def __init__(self, pieces: list[Piece], source: ReadAt) -> None:
-        self._pieces: list[Piece] = []
+    def __init__(self, pieces: Sequence[Piece | _Zeros], source: ReadAt) -> None:
+        self._pieces: list[Piece | _Zeros] = []
         self._source = source
         gathered: list[bytes] = []
         for piece in pieces:
@@ -165,8 +241,7 @@ class _Pieces:
             self._pieces += [b"".join(gathered), piece]
             gathered = []
         self._pieces.append(b"".join(gathered))
-        lengths = [len(piece) if isinstance(piece, bytes) else piece[1] for piece in self._pieces]
-        self._starts = [0, *accumulate(lengths)]
+        self._starts = [0, *accumulate(map(_length, self._pieces))]
         self.size = self._starts[-1]
         """Length in bytes."""
 
@@ -176,15 +251,25 @@ class _Pieces:
         parts: list[bytes] = []
         index = bisect_right(self._starts, offset) - 1
         while offset < end:
-            piece, start = self._pieces[index], self._starts[index]
-            until = min(end, self._starts[index + 1])
-            if isinstance(piece, bytes):
-                parts.append(piece[offset - start : until - start])
-            elif until > offset:
-                parts.append(self._source.read_at(piece[0] + offset - start, until - offset))
+            start, until = self._starts[index], min(end, self._starts[index + 1])
+            if until > offset:
+                parts.append(self._part(self._pieces[index], offset - start, until - offset))
             offset = until
             index += 1
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _part(self, piece: Piece | _Zeros, offset: int, length: int) -> bytes:
+        if isinstance(piece, bytes):
+            return piece[offset : offset + length]
+        if isinstance(piece, _Zeros):
+            return bytes(length)
+        return self._source.read_at(piece[0] + offset, length)
+
+
+def _length(piece: Piece | _Zeros) -> int:
+    if isinstance(piece, bytes):
+        return len(piece)
+    return piece.length if isinstance(piece, _Zeros) else piece[1]
 
 
 class _Deflating:
