@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # names only: a help text must not wait for the parts to load
     from leadglass.audit.log import AuditLog
     from leadglass.config import Config
     from leadglass.crypto.sources import Passphrases
+    from leadglass.identity.accounts import Accounts
     from leadglass.identity.devices import Devices
     from leadglass.identity.tokens import Tokens
     from leadglass.jobs.queue import Queue
@@ -51,6 +52,8 @@ class Opened:
         Opens the desk of the brakes.
     open_tokens : callable
         Opens the tokens of programs.
+    open_people : callable
+        Opens the accounts of people.
     """
 
     folder: Path
@@ -63,6 +66,7 @@ class Opened:
     open_jobs: "Callable[[], Queue]"
     open_brakes: "Callable[[], BrakeDesk]"
     open_tokens: "Callable[[], Tokens]"
+    open_people: "Callable[[], Accounts]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class Wanted:
 
     dicom_tls: str | None = None
     dicom: str | None = None
+    http: str | None = None
     ae_title: str | None = None
     log_level: int = logging.INFO
 

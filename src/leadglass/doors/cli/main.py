@@ -24,6 +24,8 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "init": ("serving", "Make keys, certificate authority and databases"),
     "serve": ("serving", "Run the archive"),
     "device": ("device", "Enrol devices: who may do what from where"),
+    "user": ("user", "Accounts of people: who may see and do what"),
+    "breakglass": ("breakglass", "Review what was opened in an emergency"),
     "token": ("token", "Make and revoke tokens: what programs prove themselves with"),
     "brakes": ("brakes", "Look at the limits of masses, and lift one"),
     "import": ("files", "Bring files, folders, ZIPs and media in"),
