@@ -138,6 +138,15 @@ DEFAULTS: Final[Mapping[CallerKind, Brakes]] = MappingProxyType(
             gib_per_hour=20,
             gib_per_day=100,
         ),
+        CallerKind.PROVIDER: brakes_of(  # has no right to ask for anything
+            queries_per_minute=10,
+            listed_per_hour=10,
+            listed_per_day=10,
+            studies_per_hour=1,
+            studies_per_day=1,
+            gib_per_hour=1,
+            gib_per_day=1,
+        ),
     }
 )
 """The limits of each kind of caller."""
