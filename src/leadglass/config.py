@@ -52,6 +52,10 @@ class Listen:
     dicom: str = ""
     """The plaintext lane for old modalities. Empty: closed, because it is not encrypted."""
 
+    https: str = ""
+    """The web door: DICOMweb, sign-in, pages. Empty: closed; not every archive needs
+    it, and what is closed costs nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
@@ -318,6 +322,60 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class Web:
+    """The web door: how it is reached, and what a connection may cost; limits are those of ``doors.web.settings``."""
+
+    names: tuple[str, ...] = ()
+    """Host names and addresses it is reached by, besides those it listens on: a
+    request for any other host is refused. None: a proxy or DNS name has to be told."""
+
+    certificate: str = ""
+    """PEM file with the certificate of your own authority, chain included. Empty:
+    the archive's own, which `ca.pem` verifies, kept and renewed by itself."""
+
+    key: str = ""
+    """PEM file (mode 0600) with its private key. Empty: it is in the certificate's file."""
+
+    trusted_proxies: tuple[IpNetwork, ...] = ()
+    """Networks of reverse proxies that are believed about whom they ask for
+    (`X-Forwarded-For` or `Forwarded`), in CIDR notation. None: anybody can write such a field."""
+
+    allowed_origins: tuple[str, ...] = ()
+    """Web origins (`https://viewer.example.org`) whose scripts may ask, with a token.
+    None: a page of somebody else has no business here."""
+
+    unsafe_basic_auth_accounts: tuple[str, ...] = ()
+    """Tokens of the role service that may be shown by HTTP Basic, the token's name as
+    user and the token as password, for programs that know nothing else. None:
+    passwords of that kind end in scripts and logs."""
+
+    connections: int = _limit(512, 1, 100_000)
+    """Connections of identified callers at one time."""
+
+    connections_per_address: int = _limit(128, 1, 100_000)
+    """Connections of identified callers from one address, proxies apart. 128: a browser
+    opens six, and a whole department may be behind one address."""
+
+    pending: int = _limit(256, 1, 100_000)
+    """Connections without an identified caller at one time."""
+
+    pending_per_address: int = _limit(64, 1, 100_000)
+    """Connections without an identified caller from one address."""
+
+    header_bytes: int = _limit(32 * KIB, 4 * KIB, MIB)
+    """Bytes of a request's line and header. Real ones have one to four kB."""
+
+    header: float = _seconds(15.0, 0.5, 300)
+    """Seconds from the connection, or the first byte of a request, to the end of its header."""
+
+    idle: float = _seconds(75.0, 1, 3_600)
+    """Seconds between requests before a connection is closed."""
+
+    write_stall: float = _seconds(60.0, 0.5, 3_600)
+    """Seconds for which a peer may take nothing of what is sent to it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything an operator may set."""
 
@@ -333,6 +391,7 @@ class Config:
     brakes: Brakes = field(default_factory=Brakes)
     key: Key = field(default_factory=Key)
     commitment: Commitment = field(default_factory=Commitment)
+    web: Web = field(default_factory=Web)
     tokens: Tokens = field(default_factory=Tokens)
 
     def dangers(self) -> tuple[str, ...]:

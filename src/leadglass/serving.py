@@ -12,10 +12,11 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from leadglass import logs, memory
 from leadglass.archive.archive import Archive
@@ -41,12 +42,16 @@ from leadglass.doors.threads import Pool, Threads
 from leadglass.errors import BadInput, LeadglassError, Misconfigured
 from leadglass.identity.associations import Associations
 from leadglass.identity.later import caller_of_device
+from leadglass.identity.visitors import Visitors
 from leadglass.jobs.pace import Pace
 from leadglass.parts import Parts, brake_limits, reading_limits
 from leadglass.startup import Door, Endpoint, Listener, Situation, addresses_of, check, own_addresses, parse_endpoint
 from leadglass.wire.association import Implementation
 from leadglass.wire.limits import WireLimits
 from leadglass.wire.server import DicomServer
+
+if TYPE_CHECKING:
+    from leadglass.doors.web.server import HttpsServer
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -100,6 +105,7 @@ def run(parts: Parts, wanted: Wanted, ready: Callable[[tuple[Ready, ...]], None]
 
 def _listeners(config: Config, wanted: Wanted) -> tuple[Listener, ...]:
     said = {
+        Door.HTTPS: config.listen.https if wanted.http is None else wanted.http,
         Door.DICOM_TLS: config.listen.dicom_tls if wanted.dicom_tls is None else wanted.dicom_tls,
         Door.DICOM: config.listen.dicom if wanted.dicom is None else wanted.dicom,
     }
@@ -117,11 +123,17 @@ def _listeners(config: Config, wanted: Wanted) -> tuple[Listener, ...]:
 def _situation(parts: Parts, listeners: tuple[Listener, ...], ae_title: str) -> Situation:
     devices = parts.devices.list()
     now, today = parts.devices.now, parts.devices.today
+    web_identities = 0
+    if any(listener.door is Door.HTTPS for listener in listeners):
+        from leadglass import webserving  # only where that door is opened: it takes a while to load
+
+        web_identities = webserving.identities(parts)
     return Situation(
         ae_title=ae_title,
         listeners=listeners,
         certificate_devices=sum(d.certificate_until is not None and d.certificate_until > now for d in devices),
         plaintext_lanes=sum(d.speaks_plaintext(today) for d in devices),
+        web_identities=web_identities,
         own_addresses=own_addresses(),
         unsafe_listen_on_public_address=parts.config.network.unsafe_listen_on_public_address,
     )
@@ -198,16 +210,29 @@ async def _serve(
             commitment=commitment,
         )
         server = DicomServer(door, limits, _IMPLEMENTATION)
+        web = _Web.make(
+            parts,
+            listeners,
+            certificate,
+            lambda: stack.enter_context(
+                closing(Archive(parts.vault, parts.audit, door="dicomweb", window=config.audit.window, braking=braking))
+            ),
+            threads=threads,
+            desk=admission,
+            clerk=refusing,
+            transcoder=transcoder,
+            refusals=refusals,
+        )
         said = {listener.door.value: str(listener.endpoint) for listener in listeners}
         parts.record(Outcome.PERMITTED, "start", f"{ae_title} opens its doors", **said)
         for keeper in _keepers(parts, certificate, ae_title):
             keeper.start()
             stack.callback(keeper.close)
         try:
-            opened = [await _listen(server, listener, context) for listener in listeners]
+            opened = [await _listen(server, web, listener, context) for listener in listeners]
             chores = [
-                asyncio.create_task(_keep_certificate(parts, listeners, context)),
-                asyncio.create_task(_keep_tidy(parts, archive)),
+                asyncio.create_task(_keep_certificate(parts, listeners, context, web)),
+                asyncio.create_task(_keep_tidy(parts, [archive] if web is None else [archive, web.archive])),
                 asyncio.create_task(door.keep_watch()),
                 asyncio.create_task(_keep_brakes(braking)),
                 asyncio.create_task(commitment.run()),
@@ -219,7 +244,8 @@ async def _serve(
             LOG.info("stopping", extra={"associations": server.associations})
             door.stop()
         finally:
-            ending = asyncio.ensure_future(server.close(_GRACE))
+            closes = [server.close(_GRACE)] if web is None else [server.close(_GRACE), web.server.close(_GRACE)]
+            ending = asyncio.gather(*closes)
             await asyncio.wait([ending], timeout=_GRACE + _LAST)
             if left := threads.give_up() + admission.give_up() + refusing.give_up():
                 LOG.warning("stopped in the middle of work", extra={"hops": left})
@@ -292,10 +318,56 @@ async def _save_brakes(braking: Braking) -> None:
             LOG.info("brakes released", extra={"caller": caller})
 
 
-async def _listen(server: DicomServer, listener: Listener, context: ssl.SSLContext) -> Ready:
-    secure = context if listener.door is Door.DICOM_TLS else None
+@dataclass(frozen=True, slots=True)
+class _Web:
+    """The web door, where it is opened."""
+
+    server: "HttpsServer"
+    archive: Archive
+    context: ssl.SSLContext
+    renew: Callable[[Path], None]
+
+    @classmethod
+    def make(
+        cls,
+        parts: Parts,
+        listeners: tuple[Listener, ...],
+        certificate: Path,
+        open_archive: Callable[[], Archive],
+        *,
+        threads: Threads,
+        desk: Threads,
+        clerk: Threads,
+        transcoder: Transcoder,
+        refusals: Refusals,
+    ) -> "_Web | None":
+        """Make it, or None when no listener is for it."""
+        if not any(listener.door is Door.HTTPS for listener in listeners):
+            return None
+        from leadglass import webserving  # only where that door is opened: it takes a while to load
+
+        archive = open_archive()
+        server = webserving.make(
+            parts,
+            archive=archive,
+            threads=threads,
+            desk=desk,
+            clerk=clerk,
+            transcoder=transcoder,
+            visitors=Visitors(refusals, allowed_networks=parts.config.network.allowed_public_networks),
+            hosts=frozenset(name.lower() for name in _names(listeners) if name not in {"0.0.0.0", "::"}),  # noqa: S104
+        )
+        context = webserving.context(parts, certificate)
+        return cls(server, archive, context, lambda own: webserving.renew(parts, own, context))
+
+
+async def _listen(server: DicomServer, web: _Web | None, listener: Listener, context: ssl.SSLContext) -> Ready:
+    host, port = listener.endpoint.host, listener.endpoint.port
     try:
-        host, port = await server.listen(listener.endpoint.host, listener.endpoint.port, secure)
+        if listener.door is Door.HTTPS and web is not None:
+            host, port = await web.server.listen(host, port, web.context)
+        else:
+            host, port = await server.listen(host, port, context if listener.door is Door.DICOM_TLS else None)
     except OSError as error:
         raise Misconfigured(f"{listener.endpoint} {_why_not(error)}") from error
     return Ready(listener.door, str(Endpoint(host, port)))
@@ -316,9 +388,9 @@ def _why_not(error: OSError) -> str:
 
 def _own_certificate(parts: Parts, listeners: tuple[Listener, ...]) -> Path:
     """Give the archive's own certificate, for every name it is reached by."""
-    names = ["localhost", "127.0.0.1", "::1"]
-    for listener in listeners:
-        names += [listener.endpoint.host.partition("%")[0], *(str(each) for each in listener.addresses)]
+    names = _names(listeners)
+    if any(listener.door is Door.HTTPS for listener in listeners):
+        names += parts.config.web.names
     host = socket.gethostname()
     path = parts.folder.server_certificate
     # A machine may bear a name that no certificate can; it is not needed.
@@ -327,25 +399,38 @@ def _own_certificate(parts: Parts, listeners: tuple[Listener, ...]) -> Path:
     return parts.authority.ensure_server_certificate(path, names)
 
 
-async def _keep_certificate(parts: Parts, listeners: tuple[Listener, ...], context: ssl.SSLContext) -> None:
+def _names(listeners: tuple[Listener, ...]) -> list[str]:
+    """Give the names and addresses that the listeners are reached by, of this machine and from others."""
+    names = ["localhost", "127.0.0.1", "::1"]
+    for listener in listeners:
+        names += [listener.endpoint.host.partition("%")[0], *(str(each) for each in listener.addresses)]
+    return names
+
+
+async def _keep_certificate(
+    parts: Parts, listeners: tuple[Listener, ...], context: ssl.SSLContext, web: _Web | None
+) -> None:
     """Renew the archive's own certificate while it runs; new connections get the new one."""
     while True:
         await asyncio.sleep(_RENEWAL)
         try:
             certificate = await asyncio.to_thread(_own_certificate, parts, listeners)
             context.load_cert_chain(certificate, password=parts.authority.password)
+            if web is not None:
+                await asyncio.to_thread(web.renew, certificate)
         except (LeadglassError, OSError, ssl.SSLError) as error:
             LOG.warning("certificate not renewed", extra={"error": type(error).__name__})
 
 
-async def _keep_tidy(parts: Parts, archive: Archive) -> None:
+async def _keep_tidy(parts: Parts, archives: list[Archive]) -> None:
     """Sign what is on record, and remove what crashed or ended processes left behind."""
     rounds = 0
     while True:
         await asyncio.sleep(_TIDY)
         rounds += 1
         try:
-            await asyncio.to_thread(archive.tidy)
+            for archive in archives:
+                await asyncio.to_thread(archive.tidy)
             await asyncio.to_thread(parts.audit.checkpoint)
             if rounds % _SWEEP_EVERY == 0:
                 await asyncio.to_thread(parts.vault.sweep)

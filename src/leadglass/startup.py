@@ -24,6 +24,7 @@ IpAddress = IPv4Address | IPv6Address
 class Door(StrEnum):
     """A kind of listener, by the word in ``{"ready": …}``."""
 
+    HTTPS = "https"
     DICOM_TLS = "dicom-tls"
     DICOM = "dicom"
 
@@ -133,6 +134,8 @@ class Situation:
         Devices enrolled with a certificate that is still valid.
     plaintext_lanes : int
         Devices in the plaintext lane that have not expired.
+    web_identities : int
+        People, tokens and providers of sign-in that let somebody in by the web.
     own_addresses : tuple of addresses or None
         Those of this machine's interfaces; None when they are not known.
     unsafe_listen_on_public_address : bool
@@ -143,6 +146,7 @@ class Situation:
     listeners: tuple[Listener, ...]
     certificate_devices: int = 0
     plaintext_lanes: int = 0
+    web_identities: int = 0
     own_addresses: tuple[IpAddress, ...] | None = None
     unsafe_listen_on_public_address: bool = False
 
@@ -202,7 +206,13 @@ def _nobody_enrolled(situation: Situation) -> str | None:
                     "plaintext lane that has not expired. Leave --dicom away, or open a lane first: "
                     "leadglass device add AE --address ADDRESS --allow echo,store --plaintext --until DATE."
                 )
-            case Door.DICOM_TLS | Door.DICOM:
+            case Door.HTTPS if not situation.web_identities:
+                return (
+                    f"{listener.endpoint} is reached from other machines, and nobody could sign in there. Make an "
+                    "account or a token first: leadglass user add NAME --role ROLE, or: leadglass token create NAME "
+                    "--role ROLE."
+                )
+            case Door.HTTPS | Door.DICOM_TLS | Door.DICOM:
                 pass
     return None
 

@@ -1,9 +1,10 @@
-"""TLS for DICOM: one server profile and one client profile, and nothing to choose.
+"""TLS: one profile, for DICOM's servers and clients and for the web's server, and nothing to choose.
 
 Rule 1. PS3.15 B.12 (BCP 195: RFC 8996 and RFC 9325) without downgrading: TLS 1.2
 at least, 1.3 preferred; ephemeral elliptic curves and AEAD ciphers only. Rule 2.
-Both sides show a certificate of the archive's own authority, or there is no
-connection; no public authority is trusted. Rule 3. Nothing is resumed and
+For DICOM both
+sides show a certificate of the archive's own authority, or there is no
+connection; no public authority is trusted. A browser shows none: who it is comes after. Rule 3. Nothing is resumed and
 nothing renegotiated: each connection proves itself.
 """
 
@@ -51,6 +52,45 @@ def server_context(certificate: Path, authority: Path, *, password: bytes | None
     return _harden(context, certificate, authority, password)
 
 
+def web_server_context(certificate: Path, key: Path | None = None, *, password: bytes | None = None) -> ssl.SSLContext:
+    """Make the context for the web door: the same profile, and no certificate is asked for.
+
+    Parameters
+    ----------
+    certificate : Path
+        The certificate, chain included.
+    key : Path, optional
+        Its key; by default it is in the certificate's file. Mode 0600.
+    password : bytes, optional
+        What the key is sealed under.
+
+    Raises
+    ------
+    Misconfigured
+        When a file is missing, not private, or not what it should be.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.num_tickets = 0
+    _settle(context)
+    context.set_alpn_protocols(["http/1.1"])
+    load_web_certificate(context, certificate, key, password=password)
+    return context
+
+
+def load_web_certificate(
+    context: ssl.SSLContext, certificate: Path, key: Path | None = None, *, password: bytes | None = None
+) -> None:
+    """Have new connections shown a certificate; parameters and errors are those of ``web_server_context``."""
+    require_private(key or certificate)
+    try:
+        context.load_cert_chain(certificate, key, password=password or b"")
+    except (ssl.SSLError, OSError) as error:
+        raise Misconfigured(
+            f"TLS cannot start: {certificate} or its key is missing, damaged, or the two do not belong together. "
+            "Restore them, or correct [web] certificate and key in leadglass.toml."
+        ) from error
+
+
 def client_context(
     certificate: Path, authority: Path, *, password: bytes | None = None, check_hostname: bool = False
 ) -> ssl.SSLContext:
@@ -74,11 +114,16 @@ def client_context(
     return _harden(context, certificate, authority, password)
 
 
-def _harden(context: ssl.SSLContext, certificate: Path, authority: Path, password: bytes | None) -> ssl.SSLContext:
+def _settle(context: ssl.SSLContext) -> None:
+    """Set the profile of PS3.15 B.12."""
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
     context.set_ciphers(CIPHERS)
     context.options |= _OPTIONS
+
+
+def _harden(context: ssl.SSLContext, certificate: Path, authority: Path, password: bytes | None) -> ssl.SSLContext:
+    _settle(context)
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_TRUSTED_FIRST
     require_private(certificate)

@@ -7,6 +7,8 @@ kept, logged or compared here: each kind hands it to the part of ``identity`` th
 knows it.
 """
 
+from base64 import b64decode
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from starlette.requests import Request
@@ -49,6 +51,10 @@ class Evidence(Protocol):
 class TokenBook(Protocol):
     """Who knows bearer tokens (``identity.tokens``)."""
 
+    def known(self, text: str, peer: str) -> Caller | None:
+        """Give the caller a token was found to stand for, from memory and as of now; None: ask ``caller``."""
+        ...
+
     def caller(self, text: str, peer: str) -> Caller:
         """Give the caller a token stands for; raises ``Denied``."""
         ...
@@ -62,7 +68,7 @@ class Bearer:
     tokens : TokenBook
         Who knows them.
     threads : Threads
-        Where it is asked.
+        Where it is asked about one that was not met lately.
     """
 
     def __init__(self, tokens: TokenBook, threads: Threads) -> None:
@@ -76,7 +82,9 @@ class Bearer:
             return None
         if not shown or len(shown) > _LONGEST_TOKEN or not shown.isascii() or not shown.isprintable():
             raise Unidentified("What was shown as a bearer token is none.")
-        return await self._threads.run(self._tokens.caller, shown, peer_of(request))
+        peer = peer_of(request)
+        # What is known takes no thread: a hop costs more than the answer.
+        return self._tokens.known(shown, peer) or await self._threads.run(self._tokens.caller, shown, peer)
 
 
 class AnyOf:
@@ -114,3 +122,52 @@ def credentials(request: Request, scheme: str) -> str | None:
 def peer_of(request: Request) -> str:
     """Give the address of who asks, as the gate found it out."""
     return str(request.scope["leadglass.peer"])
+
+
+class Basic:
+    """HTTP Basic (RFC 7617) for service tokens that the operator named: its name as user, the token as password.
+
+    Parameters
+    ----------
+    tokens : TokenBook
+        Who knows tokens.
+    threads : Threads
+        Where it is asked.
+    accounts : frozenset of str
+        Names of the tokens that may be shown so.
+    is_service : callable
+        Says whether the token of a name is one of the role service.
+    """
+
+    def __init__(
+        self, tokens: TokenBook, threads: Threads, accounts: frozenset[str], is_service: Callable[[str], bool]
+    ) -> None:
+        self._tokens = tokens
+        self._threads = threads
+        self._accounts = accounts
+        self._is_service = is_service
+
+    async def caller(self, request: Request) -> Caller | None:
+        """Give the caller of the token; None without one."""
+        shown = credentials(request, "basic")
+        if shown is None:
+            return None
+        return await self._threads.run(self._caller, shown, peer_of(request))
+
+    def _caller(self, shown: str, peer: str) -> Caller:
+        try:
+            name, _, text = b64decode(shown[:_LONGEST_TOKEN], validate=True).decode("utf-8").partition(":")
+        except ValueError:
+            raise Unidentified("What was shown as Basic credentials are none.") from None
+        if name not in self._accounts:
+            raise Unidentified(
+                "Basic credentials were shown for a name that [web] unsafe_basic_auth_accounts does not list. "
+                "Use the token as a bearer token."
+            )
+        caller = self._tokens.caller(text, peer)
+        if caller.name != name or not self._is_service(name):
+            raise Unidentified(
+                f"Basic credentials were shown as {name} with the token of {caller.name}. It has to be that "
+                "name's own, and of the role service."
+            )
+        return caller

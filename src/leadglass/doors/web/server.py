@@ -12,10 +12,10 @@ import ssl
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Protocol
 
-from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from leadglass.doors.web.gate import Asgi
 from leadglass.doors.web.http import Http
 from leadglass.doors.web.settings import KIBI, WebLimits
 from leadglass.identity.peers import IpAddress, IpNetwork, is_inside, plain
@@ -73,7 +73,7 @@ class HttpsServer:
 
     def __init__(
         self,
-        app: ASGI3Application,
+        app: Asgi,
         reception: Reception,
         limits: WebLimits,
         trusted_proxies: tuple[IpNetwork, ...] = (),

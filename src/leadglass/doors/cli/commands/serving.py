@@ -19,13 +19,7 @@ from leadglass.doors.cli.keyoptions import target_of, target_options
 from leadglass.doors.cli.options import ae_title, application_of, data_option, examples, json_option, named_data
 from leadglass.doors.cli.terminal import Terminal
 from leadglass.errors import BadInput
-from leadglass.startup import parse_endpoint
-
-
-def _http(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
-    """Refuse the door that is not there yet."""
-    if value is not None:
-        raise click.BadParameter("the web door is not built yet; leave --http away.")
+from leadglass.startup import Endpoint, parse_endpoint
 
 
 def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -38,12 +32,13 @@ def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str |
     return value
 
 
-def _check_ports(dicom_tls: str | None, dicom: str | None) -> None:
+def _check_ports(*doors: str | None) -> None:
     """Refuse two doors on one port."""
-    if dicom_tls and dicom:
-        endpoint = parse_endpoint(dicom_tls)
-        if endpoint.port and endpoint == parse_endpoint(dicom):
+    seen: set[Endpoint] = set()
+    for endpoint in map(parse_endpoint, filter(None, doors)):
+        if endpoint.port and endpoint in seen:
             raise click.UsageError(f"Two doors cannot share {endpoint}. Give each its own port.")
+        seen.add(endpoint)
 
 
 def _announce(terminal: Terminal, *, as_json: bool) -> Callable[[tuple[Ready, ...]], None]:
@@ -120,6 +115,7 @@ def init_command(
         "leadglass serve",
         "leadglass serve --dicom-tls 10.1.2.3:2762",
         "leadglass serve --dicom 10.1.2.3:104  # for devices with a plaintext lane",
+        "leadglass serve --http 10.1.2.3:443",
     ),
 )
 @click.option(
@@ -134,7 +130,12 @@ def init_command(
     callback=_endpoint,
     help="DICOM without encryption, for devices with a plaintext lane.  [default: closed]",
 )
-@click.option("--http", metavar="HOST:PORT", callback=_http, expose_value=False, help="The web door (not built yet).")
+@click.option(
+    "--http",
+    metavar="HOST:PORT",
+    callback=_endpoint,
+    help="The web door: HTTPS, for DICOMweb and browsers.  [default: closed, or leadglass.toml]",
+)
 @click.option(
     "--ae", metavar="AE", callback=ae_title, help="The archive's own AE title.  [default: LEADGLASS, or leadglass.toml]"
 )
@@ -145,6 +146,7 @@ def serve_command(
     context: click.Context,
     dicom_tls: str | None,
     dicom: str | None,
+    http: str | None,
     ae: str | None,
     data: Path,
     *,
@@ -156,12 +158,13 @@ def serve_command(
     as {"ready": "dicom-tls", "address": "127.0.0.1:2762"} and at the end
     {"ready": "all"}.
 
-    Off loopback it starts only when at least one device is enrolled, and never
-    on an address that the internet can reach unless leadglass.toml says so.
+    Off loopback it starts only when somebody is enrolled for that door (a device;
+    for the web an account or a token), and never on an address that the internet
+    can reach unless leadglass.toml says so.
     """
     terminal = Terminal()
-    _check_ports(dicom_tls, dicom)
-    wanted = Wanted(dicom_tls=dicom_tls, dicom=dicom, ae_title=ae)
+    _check_ports(dicom_tls, dicom, http)
+    wanted = Wanted(dicom_tls=dicom_tls, dicom=dicom, http=http, ae_title=ae)
     application_of(context).serve(data, wanted, _announce(terminal, as_json=as_json), _warn(terminal))
     if terminal.is_watched:
         terminal.tell("Stopped.")
@@ -187,7 +190,12 @@ def _warn(terminal: Terminal) -> Callable[[str], None]:
     callback=_endpoint,
     help="DICOM without encryption.  [default: 127.0.0.1:11112, or any free port]",
 )
-@click.option("--http", metavar="HOST:PORT", callback=_http, expose_value=False, help="The web door (not built yet).")
+@click.option(
+    "--http",
+    metavar="HOST:PORT",
+    callback=_endpoint,
+    help="The web door: HTTPS, for DICOMweb and browsers.  [default: 127.0.0.1:8443, or any free port]",
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
@@ -198,7 +206,13 @@ def _warn(terminal: Terminal) -> Callable[[str], None]:
 @json_option
 @click.pass_context
 def demo_command(
-    context: click.Context, dicom_tls: str | None, dicom: str | None, data: Path | None, *, as_json: bool
+    context: click.Context,
+    dicom_tls: str | None,
+    dicom: str | None,
+    http: str | None,
+    data: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Bring up a throw-away archive with sample studies, and print what to try.
 
@@ -207,7 +221,7 @@ def demo_command(
     """
     from leadglass.doors.cli import demo
 
-    _check_ports(dicom_tls, dicom)
+    _check_ports(dicom_tls, dicom, http)
     terminal = Terminal()
     application = application_of(context)
     announce = _announce(terminal, as_json=as_json)
@@ -228,6 +242,7 @@ def demo_command(
         wanted = Wanted(
             dicom_tls=dicom_tls or demo.free_endpoint(2762),
             dicom=dicom or demo.free_endpoint(11112),
+            http=http or demo.free_endpoint(8443),
             log_level=logging.WARNING,
         )
         application.serve(made.data, wanted, ready, _warn(terminal))

@@ -1,0 +1,42 @@
+"""Assembly: the list of every module with routes, and the web door made of them.
+
+Rule: a module is in the one list here, or its routes are not there.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from leadglass.doors.threads import Threads
+from leadglass.doors.web import health
+from leadglass.doors.web.dispatch import WebApp
+from leadglass.doors.web.evidence import AnyOf, Evidence
+from leadglass.doors.web.gate import Gate
+from leadglass.doors.web.routes import Route, Services
+from leadglass.identity.visitors import Visitors
+
+MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (health.routes,)
+"""What has routes; one line for each module."""
+
+
+def routes_of(services: Services) -> list[Route]:
+    """Give every route of the web door."""
+    return [route for module in MODULES for route in module(services)]
+
+
+def assemble(services: Services, evidence: tuple[Evidence, ...], visitors: Visitors, clerk: Threads) -> Gate:
+    """Make the web door.
+
+    Parameters
+    ----------
+    services : Services
+        What handlers work with.
+    evidence : tuple of Evidence
+        Every kind there is, in the order in which they are asked.
+    visitors : Visitors
+        Who may speak; where refusals go on record.
+    clerk : Threads
+        Where they are put on record.
+    """
+    settings = services.settings
+    app = WebApp(routes_of(services), AnyOf(*evidence), visitors, clerk, body_bytes=settings.limits.body_bytes)
+    return Gate(app, visitors, clerk, settings)

@@ -1,0 +1,192 @@
+"""Dispatch: from a request to its handler, by way of "who".
+
+Rule 1. Who asks is found out before the path is looked at, except where a route is
+for anybody; so who is not identified hears the same of every path. Rule 2. A body
+is bounded before it is read, and while it is.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from re import Pattern
+from typing import Final, Protocol, cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from leadglass.doors.threads import Threads
+from leadglass.doors.web.evidence import Evidence, peer_of
+from leadglass.doors.web.gate import Message, Receive, Scope, Send
+from leadglass.doors.web.problem import UNIDENTIFIED, HttpFault, plain, problem_of
+from leadglass.doors.web.routes import Access, AnonymousHandler, Asked, Handler, Route, pattern_of
+from leadglass.errors import Busy, Denied, LeadglassError, Misconfigured, NotHere
+from leadglass.identity.visitors import Visitors, Why
+from leadglass.policy.caller import Caller
+
+LOG: Final = logging.getLogger(__name__)
+
+CHALLENGE: Final[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="leadglass"'}
+"""RFC 6750 3: how to say who one is. No ``Basic``: browsers would ask for passwords."""
+
+
+class _Connection(Protocol):
+    def identified(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """A route and what its path looks like."""
+
+    route: Route
+    pattern: Pattern[str]
+
+
+class WebApp:
+    """The routes of the web door, as an ASGI application behind the gate.
+
+    Parameters
+    ----------
+    routes : iterable of Route
+        All of them.
+    evidence : Evidence
+        Finds out who asks.
+    visitors : Visitors
+        Where it goes on record who was turned away.
+    clerk : Threads
+        Where that is done.
+    body_bytes : int
+        Most bytes of a body, where a route says nothing else.
+
+    Raises
+    ------
+    Misconfigured
+        When two routes answer the same method at the same path.
+    """
+
+    def __init__(
+        self, routes: Iterable[Route], evidence: Evidence, visitors: Visitors, clerk: Threads, *, body_bytes: int
+    ) -> None:
+        self.routes = tuple(routes)
+        self._evidence = evidence
+        self._visitors = visitors
+        self._clerk = clerk
+        self._body_bytes = body_bytes
+        seen: set[tuple[str, str]] = set()
+        for route in self.routes:
+            for method in route.methods:
+                if (route.path, method) in seen:
+                    raise Misconfigured(f"Two routes answer {method} {route.path}.")
+                seen.add((route.path, method))
+        fixed = [_Bound(route, pattern_of(route.path)) for route in self.routes]
+        self._literal: dict[str, list[_Bound]] = {}
+        self._bound: list[_Bound] = []
+        for bound in fixed:
+            if "{" in bound.route.path:
+                self._bound.append(bound)
+            else:
+                self._literal.setdefault(bound.route.path, []).append(bound)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        path, method = cast("str", scope["path"]), cast("str", scope["method"])
+        route, others = self._find(path, method, scope)
+        limited = _Body(scope, receive, self._body_bytes if route is None else route.body_bytes or self._body_bytes)
+        request = Request(scope, limited.receive)
+        try:
+            if route is not None and route.access is Access.ANONYMOUS:
+                scope["leadglass.route"] = route.path
+                limited.check()
+                response = await cast("AnonymousHandler", route.handler)(request)
+            else:
+                response = await self._for_caller(request, limited, route, others)
+        except LeadglassError as error:
+            response = problem_of(error).response()
+        await response(scope, limited.receive, send)
+
+    def _find(self, path: str, method: str, scope: Scope) -> tuple[Route | None, tuple[str, ...]]:
+        """Find the route for a request, and the methods that there are at its path."""
+        others: list[str] = []
+        for bound in self._literal.get(path, ()):
+            if method in bound.route.methods:
+                scope["path_params"] = {}
+                return bound.route, ()
+            others += bound.route.methods
+        for bound in self._bound:
+            match = bound.pattern.fullmatch(path)
+            if match is not None:
+                if method in bound.route.methods:
+                    scope["path_params"] = match.groupdict()
+                    return bound.route, ()
+                others += bound.route.methods
+        return None, tuple(dict.fromkeys(others))
+
+    async def _for_caller(
+        self, request: Request, limited: "_Body", route: Route | None, others: tuple[str, ...]
+    ) -> Response:
+        caller = await self._identify(request)
+        if caller is None:
+            return plain(UNIDENTIFIED, CHALLENGE).response()
+        if not cast("_Connection", request.scope["leadglass.connection"]).identified():
+            raise Busy("There are too many connections at one time. Ask again later.")
+        request.scope["leadglass.caller"] = str(caller)
+        if route is None:
+            if others:
+                raise HttpFault(
+                    HTTPStatus.METHOD_NOT_ALLOWED,
+                    "This is not done here. The Allow field says what is.",
+                    {"Allow": ", ".join(others)},
+                )
+            raise NotHere("There is nothing at this path.")
+        request.scope["leadglass.route"] = route.path
+        limited.check()
+        return await cast("Handler", route.handler)(Asked(request, caller))
+
+    async def _identify(self, request: Request) -> Caller | None:
+        """Find out who asks; None for nobody, which is on record then."""
+        try:
+            caller = await self._evidence.caller(request)
+        except Denied as error:
+            await self._refuse(request, Why.NOBODY, error.message)
+            return None
+        if caller is None:
+            await self._refuse(request, Why.NOTHING_SHOWN, "A request showed nothing of who asks.")
+        return caller
+
+    async def _refuse(self, request: Request, why: Why, reason: str) -> None:
+        try:
+            await self._clerk.run(self._visitors.refuse, peer_of(request), why, reason)
+        except LeadglassError as error:  # the answer is no all the same
+            LOG.warning("refusal not recorded", extra={"kind": error.kind.value, "reason": error.message})
+
+
+class _Body:
+    """The body of a request, no more of it than may be."""
+
+    __slots__ = ("_length", "_most", "_receive", "_taken")
+
+    def __init__(self, scope: Scope, receive: Receive, most: int) -> None:
+        fields = cast("list[tuple[bytes, bytes]]", scope["headers"])
+        self._length = next((value for name, value in fields if name == b"content-length"), b"")
+        self._receive = receive
+        self._most = most
+        self._taken = 0
+
+    def check(self) -> None:
+        """Refuse a body that is announced as too large."""
+        if self._length and int(self._length) > self._most:
+            raise self._too_large()
+
+    async def receive(self) -> Message:
+        """Give the next part; raises ``HttpFault``."""
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._taken += len(message.get("body", b""))
+            if self._taken > self._most:
+                raise self._too_large()
+        return message
+
+    def _too_large(self) -> HttpFault:
+        return HttpFault(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {self._most} bytes. Send it in parts."
+        )

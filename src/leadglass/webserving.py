@@ -1,0 +1,146 @@
+"""The web door's parts, made and joined; with ``serving`` the composition root.
+
+Rule: it is loaded only when the web door is opened, so that nobody else waits for
+Starlette and uvicorn.
+"""
+
+import ssl
+from pathlib import Path
+
+from leadglass.archive.archive import Archive
+from leadglass.config import Config
+from leadglass.crypto import tls
+from leadglass.dicom.transcode import Transcoder
+from leadglass.doors.threads import Threads
+from leadglass.doors.web.assembly import assemble
+from leadglass.doors.web.evidence import Basic, Bearer, Evidence
+from leadglass.doors.web.routes import Services
+from leadglass.doors.web.server import HttpsServer
+from leadglass.doors.web.settings import WebLimits, WebSettings
+from leadglass.errors import LeadglassError
+from leadglass.identity.peers import IpAddress
+from leadglass.identity.tokens import Tokens
+from leadglass.identity.visitors import Visitors
+from leadglass.parts import Parts
+from leadglass.policy.roles import Role
+
+
+class _Reception:
+    """Tells ``Visitors`` of connections, in threads of their own."""
+
+    def __init__(self, visitors: Visitors, clerk: Threads) -> None:
+        self._visitors = visitors
+        self._clerk = clerk
+
+    def may_speak(self, address: IpAddress) -> bool:
+        """Say whether a connection may go on to TLS."""
+        return self._visitors.may_speak(address)
+
+    async def refuse_peer(self, address: IpAddress) -> None:
+        """Put on record that one was closed before."""
+        await self._clerk.run(self._visitors.refuse_peer, address)
+
+    async def connection_failed(self, address: IpAddress, reason: str) -> None:
+        """Put a connection that came to nothing on record; what cannot be written is counted until it can."""
+        try:
+            await self._clerk.run(self._visitors.connection_failed, address, reason)
+        except LeadglassError:
+            return
+
+
+def identities(parts: Parts) -> int:
+    """Count who could be let in by the web: people, tokens, providers of sign-in."""
+    tokens = parts.open_tokens()
+    now = tokens.now
+    return sum(token.counts(now) for token in tokens.list())
+
+
+def make(
+    parts: Parts,
+    *,
+    archive: Archive,
+    threads: Threads,
+    desk: Threads,
+    clerk: Threads,
+    transcoder: Transcoder,
+    visitors: Visitors,
+    hosts: frozenset[str],
+) -> HttpsServer:
+    """Make the web door's server.
+
+    Parameters
+    ----------
+    parts : Parts
+        What every command needs.
+    archive : Archive
+        That of the door ``dicomweb``.
+    threads, desk, clerk : Threads
+        For work, for finding out who asks, for putting on record who was turned away.
+    transcoder : Transcoder
+        Shared with the other doors.
+    visitors : Visitors
+        Who may speak.
+    hosts : frozenset of str
+        Names and addresses that the door listens on.
+    """
+    settings = _settings(parts.config, hosts)
+    services = Services(archive=archive, threads=threads, transcoder=transcoder, settings=settings)
+    gate = assemble(services, _evidence(parts, settings, desk), visitors, clerk)
+    return HttpsServer(gate, _Reception(visitors, clerk), settings.limits, settings.trusted_proxies)
+
+
+def _evidence(parts: Parts, settings: WebSettings, desk: Threads) -> tuple[Evidence, ...]:
+    """Give every kind of evidence, in the order in which they are asked."""
+    tokens = parts.open_tokens()
+    kinds: list[Evidence] = [Bearer(tokens, desk)]
+    if settings.basic_auth_accounts:
+        kinds.append(Basic(tokens, desk, settings.basic_auth_accounts, lambda name: _is_service(tokens, name)))
+    return tuple(kinds)
+
+
+def _is_service(tokens: Tokens, name: str) -> bool:
+    token = tokens.find(name)
+    return token is not None and token.role is Role.SERVICE
+
+
+def context(parts: Parts, own: Path) -> ssl.SSLContext:
+    """Make the TLS context: with the operator's certificate, or the archive's ``own``."""
+    return tls.web_server_context(*_certificate(parts, own), password=_password(parts))
+
+
+def renew(parts: Parts, own: Path, secured: ssl.SSLContext) -> None:
+    """Have new connections shown the certificate that is there now; raises ``Misconfigured``."""
+    tls.load_web_certificate(secured, *_certificate(parts, own), password=_password(parts))
+
+
+def _certificate(parts: Parts, own: Path) -> tuple[Path, Path | None]:
+    said = parts.config.web
+    if not said.certificate:
+        return own, None
+    return Path(said.certificate).expanduser(), Path(said.key).expanduser() if said.key else None
+
+
+def _password(parts: Parts) -> bytes | None:
+    return None if parts.config.web.certificate else parts.authority.password
+
+
+def _settings(config: Config, hosts: frozenset[str]) -> WebSettings:
+    web = config.web
+    return WebSettings(
+        hosts=hosts | {name.lower().strip("[]").removesuffix(".") for name in web.names},
+        trusted_proxies=web.trusted_proxies,
+        allowed_origins=frozenset(web.allowed_origins),
+        allowed_networks=config.network.allowed_public_networks,
+        basic_auth_accounts=frozenset(web.unsafe_basic_auth_accounts),
+        limits=WebLimits(
+            connections=web.connections,
+            connections_per_address=web.connections_per_address,
+            pending=web.pending,
+            pending_per_address=web.pending_per_address,
+            header_bytes=web.header_bytes,
+            header_seconds=web.header,
+            idle=web.idle,
+            write_stall=web.write_stall,
+        ),
+        instance_bytes=config.ingest.instance_bytes,
+    )
