@@ -7,6 +7,9 @@ from typing import Self
 
 from leadglass.archive.backroom import (
     Arrival,
+    Change,
+    ChangeKind,
+    Changes,
     Declared,
     Deleted,
     FsckReport,
@@ -18,6 +21,7 @@ from leadglass.archive.backroom import (
     Resolution,
     Selection,
     Stored,
+    Window,
 )
 from leadglass.dicom.frames import FrameTable
 from leadglass.dicom.json_text import JsonText
@@ -77,6 +81,22 @@ class MemoryIncoming:
         self.room.diary.append("abort")
 
 
+class MemoryListing(Iterator[Attributes]):
+    """A part of a list."""
+
+    def __init__(self, matches: list[Attributes], window: Window) -> None:
+        end = window.offset + window.limit
+        self._rows = iter(matches[window.offset : end])
+        self._remaining = max(0, len(matches) - end)
+
+    @property
+    def remaining(self) -> int:
+        return self._remaining
+
+    def __next__(self) -> Attributes:
+        return next(self._rows)
+
+
 class MemoryRoom:
     """Studies in a list."""
 
@@ -132,6 +152,26 @@ class MemoryRoom:
                 if query.level is not Level.PATIENT:
                     answer[key(StudyInstanceUID)] = JsonElement(vr="UI", Value=[record.study_uid])
                 yield answer
+
+    def search(self, permit: Permit, query: Query, window: Window) -> "MemoryListing":
+        return MemoryListing(list(self.find(permit, query)), window)
+
+    def changes(self, permit: Permit, since: str, limit: int) -> Changes:
+        self.diary.append("changes")
+        number = int(since or 0)
+        rows = [
+            (place, record)
+            for place, (record, _) in enumerate(self.instances, start=1)
+            if place > number and permit.scope.covers(record.facts)
+        ][:limit]
+        entries = tuple(
+            Change(str(place), place, ChangeKind.INSTANCE_STORED, record.study_uid, record.sop_instance_uid, 0)
+            for place, record in rows
+        )
+        return Changes(entries, str(len(self.instances)), is_last=True)
+
+    def newest_change(self, permit: Permit) -> int:
+        return len(self.instances)
 
     def locate(self, permit: Permit, level: Level, selection: Selection) -> list[InstanceRecord]:
         self.diary.append("locate")

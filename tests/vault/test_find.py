@@ -37,13 +37,15 @@ def asked(level: Level, *, root: Root = Root.STUDY, combined: bool = False, **ke
     return asking(level, keys, root=root, combined=combined)
 
 
-def asking(level: Level, keys: Mapping[str, object], *, root: Root = Root.STUDY, combined: bool = False) -> Query:
+def asking(
+    level: Level, keys: Mapping[str, object], *, root: Root = Root.STUDY, combined: bool = False, fuzzy: bool = False
+) -> Query:
     """Make a relational query from keys by keyword."""
     identifier: Attributes = dict([element("QueryRetrieveLevel", level.value)])
     for keyword, value in keys.items():
         several = cast("tuple[object, ...]", value) if isinstance(value, tuple) else () if value is None else (value,)
         identifier |= [element(keyword, *several)]
-    return query_from_identifier(identifier, root=root, relational=True, combined_date_time=combined)
+    return query_from_identifier(identifier, root=root, relational=True, combined_date_time=combined, fuzzy_names=fuzzy)
 
 
 def values(answer: Attributes, keyword: str) -> list[Any]:
@@ -369,7 +371,7 @@ def period(low: str, high: str) -> str:
     return f"{low}-{high}"
 
 
-def not_narrowed(query: Query) -> Narrowed:
+def not_narrowed(query: Query, **_: object) -> Narrowed:
     return Narrowed((), (), ())
 
 
@@ -418,9 +420,11 @@ KEYS = st.fixed_dictionaries(
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(level=st.sampled_from(Level), keys=KEYS, combined=st.booleans())
-def test_narrowing_by_sql_loses_no_match(mixed: Vault, level: Level, keys: dict[str, object], combined: bool) -> None:
-    query = asking(level, keys, root=Root.PATIENT, combined=combined)
+@given(level=st.sampled_from(Level), keys=KEYS, combined=st.booleans(), fuzzy=st.booleans())
+def test_narrowing_by_sql_loses_no_match(
+    mixed: Vault, level: Level, keys: dict[str, object], combined: bool, fuzzy: bool
+) -> None:
+    query = asking(level, keys, root=Root.PATIENT, combined=combined, fuzzy=fuzzy)
     narrowed = matches(mixed, query)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(finding, "narrow", not_narrowed)

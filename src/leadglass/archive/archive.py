@@ -11,13 +11,13 @@ done: one record for each instance would cost a disk write each and tell nobody
 more.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
-from leadglass.archive import views
 from leadglass.archive.backroom import (
     Arrival,
     BackRoom,
+    Changes,
     Declared,
     Deleted,
     FsckReport,
@@ -27,9 +27,11 @@ from leadglass.archive.backroom import (
     Resolution,
     Selection,
     Stored,
+    Window,
 )
 from leadglass.archive.braking import Braking, Found, Pedal
 from leadglass.archive.commitment import Commitments
+from leadglass.archive.finding import Finding
 from leadglass.archive.ledger import Ledger
 from leadglass.archive.retrieving import Retrieval, Retrieving
 from leadglass.archive.windows import Windows
@@ -38,13 +40,10 @@ from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.dicom.limits import Limits
 from leadglass.dicom.matching import Level, Query
-from leadglass.dicom.model import Attributes, JsonElement
-from leadglass.dicom.tags import StudyInstanceUID, key
 from leadglass.errors import Denied, LeadglassError, NotHere
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
 from leadglass.policy.permit import Permit, decide
-from leadglass.policy.view import View
 
 
 class Archive:
@@ -88,6 +87,7 @@ class Archive:
         self._door = door
         self._windows = Windows(self._ledger, door=door, window=window, clock=clock)
         self._retrieving = Retrieving(room, self._pedal, self._windows, self._ledger, door, limits or Limits())
+        self._finding = Finding(room, self._pedal, self._ledger, door)
         self.commitments = Commitments(room, self._ledger, door)
 
     # --- asking ---------------------------------------------------------------
@@ -256,11 +256,21 @@ class Archive:
 
     # --- query ----------------------------------------------------------------
 
-    def find(self, caller: Caller, query: Query) -> Found:
+    def find(self, caller: Caller, query: Query, window: Window | None = None) -> Found:
         """Answer a query: what the caller may see of what matches.
 
         Gives ``matching.NO_MATCH`` for each row that was looked at and is no
         match: who asks can stop at any of them, and waits as ``Found`` says.
+
+        Parameters
+        ----------
+        caller : Caller
+            Who asks.
+        query : Query
+            What is asked.
+        window : Window, optional
+            Which of the matches, newest study first (PS3.18 8.3.4.4); without
+            it all, in the order in which they came to be stored.
 
         Raises
         ------
@@ -271,37 +281,20 @@ class Archive:
             When the caller asked too often; while iterating, when it was given
             too many patients and studies.
         """
-        keys = query.describe_keys()
-        said = {"level": query.level.value, "keys": keys}
-        permit = self._permit(caller, Action.FIND, record=False, **said)
-        delay = self._pedal.query(caller)
-        self._record(self._event(caller, Outcome.PERMITTED, Action.FIND, permit.reason, detail=said))
-        return Found(self._matches(caller, permit, query, keys), lambda row: self._pedal.row(caller, row), delay)
+        return self._finding.find(caller, query, window)
 
-    def _matches(self, caller: Caller, permit: Permit, query: Query, keys: str) -> Iterator[Attributes]:
-        """Give what matches, as the caller may see it."""
-        if permit.is_always_full:
-            return self._room.find(permit, query)
-        strictest = views.strictest(caller, Action.FIND)
-        if views.asks_about(query, strictest):
-            reason = "The query asks about an attribute that is masked for the caller."
-            self._record(self._event(caller, Outcome.REFUSED, Action.FIND, reason, detail={"keys": keys}))
-            raise Denied(reason)
-        return self._seen(permit, strictest, self._room.find(permit, query))
+    def changes(self, caller: Caller, since: str, limit: int, *, record: bool = True) -> Changes:
+        """Give what happened after a cursor in the studies that the caller may query; see ``Finding.changes``.
 
-    def _seen(self, permit: Permit, strictest: View, matches: Iterator[Attributes]) -> Iterator[Attributes]:
-        """Apply the permit's view to each match; the strictest to a patient, who may have studies of several views."""
-        for match in matches:
-            if not match:
-                yield match
-                continue
-            study_uid = match.get(key(StudyInstanceUID), JsonElement(vr="UI")).get("Value", [""])[0]
-            if not study_uid:
-                yield views.apply(strictest, match)
-                continue
-            facts = self._room.facts(permit, study_uid)
-            if facts is not None:
-                yield views.apply(permit.view_of(facts), match)
+        Raises
+        ------
+        Denied, Throttled, BadInput
+        """
+        return self._finding.changes(caller, since, limit, record=record)
+
+    def newest_change(self, caller: Caller) -> int:
+        """Give a number that grows with every change, for a door that waits for one; it tells nobody more."""
+        return self._finding.newest_change(caller)
 
     # --- retrieve -------------------------------------------------------------
 

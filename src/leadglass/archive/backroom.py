@@ -279,6 +279,86 @@ class Deleted:
     quarantined: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which of the matches are wanted, newest study first (PS3.18 8.3.4.4).
+
+    Parameters
+    ----------
+    offset : int
+        Matches that are skipped.
+    limit : int
+        Matches at most.
+    by_date : bool
+        False where the dates of studies are not to be seen: then their UIDs
+        alone give the order.
+    """
+
+    offset: int
+    limit: int
+    by_date: bool = True
+
+
+class Listing(Protocol):
+    """The matches in a window, one by one, with ``matching.NO_MATCH`` between them as ``BackRoom.find`` gives it."""
+
+    @property
+    def remaining(self) -> int:
+        """Matches after the window, once all in it were given: their number, or a lower bound that is not 0."""
+        ...
+
+    def __iter__(self) -> Iterator[Attributes]: ...
+
+    def __next__(self) -> Attributes: ...
+
+
+class ChangeKind(StrEnum):
+    """What happened."""
+
+    STUDY_NEW = "study-new"
+    INSTANCE_STORED = "instance-stored"
+    INSTANCE_REMOVED = "instance-removed"
+    """Another instance took its UID; it is in quarantine."""
+    STUDY_CHANGED = "study-changed"
+    """An identity that its patient lacked was filled in."""
+    STUDY_DELETED = "study-deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that happened; ids only.
+
+    Parameters
+    ----------
+    cursor : str
+        What to continue after.
+    sequence : int or None
+        Its number; None for a caller who does not see every study.
+    kind : ChangeKind
+        What happened.
+    study_uid, sop_instance_uid : str
+        To what; the second empty where it is the whole study.
+    moment : int
+        When it was committed, in seconds since 1970.
+    """
+
+    cursor: str
+    sequence: int | None
+    kind: ChangeKind
+    study_uid: str
+    sop_instance_uid: str
+    moment: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Some changes, what to continue after, and whether there are no more now."""
+
+    entries: tuple[Change, ...]
+    next: str
+    is_last: bool
+
+
 class BackRoom(Protocol):
     """Where the images are."""
 
@@ -305,6 +385,28 @@ class BackRoom(Protocol):
 
         Gives ``matching.NO_MATCH`` for each row that was looked at and is none.
         """
+        ...
+
+    def search(self, permit: Permit, query: Query, window: Window) -> Listing:
+        """Give a window of a query's matches, newest study first.
+
+        Then by Study Instance UID; series and instances by their numbers, those
+        without one last, then by their UIDs.
+        """
+        ...
+
+    def changes(self, permit: Permit, since: str, limit: int) -> Changes:
+        """Give what happened after a cursor, ``""`` being the beginning.
+
+        Raises
+        ------
+        BadInput
+            When it is no cursor of this archive and this caller.
+        """
+        ...
+
+    def newest_change(self, permit: Permit) -> int:
+        """Give a number that grows with every change, to see whether there was one; never shown."""
         ...
 
     def locate(self, permit: Permit, level: Level, selection: Selection) -> list[InstanceRecord]:

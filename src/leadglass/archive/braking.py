@@ -16,7 +16,7 @@ from threading import Lock
 from time import monotonic, time
 from typing import Final, cast
 
-from leadglass.archive.backroom import InstanceRecord
+from leadglass.archive.backroom import InstanceRecord, Listing
 from leadglass.archive.brake_store import BrakeStore, Saved, SavedUsage, pack, unpack
 from leadglass.archive.ledger import Ledger
 from leadglass.audit.event import Event, Outcome
@@ -222,9 +222,18 @@ class Found(Iterator[Attributes]):
         Counts one and gives seconds to wait; raises ``Throttled``.
     delay : float
         Seconds to wait already.
+    listing : Listing, optional
+        What knows how many matches are left, where only a part was asked for.
     """
 
-    def __init__(self, matches: Iterator[Attributes], count: Callable[[Attributes], float], delay: float) -> None:
+    def __init__(
+        self,
+        matches: Iterator[Attributes],
+        count: Callable[[Attributes], float],
+        delay: float,
+        listing: Listing | None = None,
+    ) -> None:
+        self._listing = listing
         self._matches = matches
         self._count = count
         self._delay = delay
@@ -242,6 +251,11 @@ class Found(Iterator[Attributes]):
                 self._over = error
                 raise
         return match
+
+    @property
+    def remaining(self) -> int:
+        """Matches after the part that was asked for, once all of it was given; or a lower bound that is not 0."""
+        return self._listing.remaining if self._listing is not None else 0
 
     def take_delay(self) -> float:
         """Give, once, the seconds to wait before the next."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
 from unicodedata import normalize
 
-from leadglass.dicom import moments
+from leadglass.dicom import fuzzy, moments
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.moments import Interval
 
@@ -86,6 +86,13 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
+class Fuzzy:
+    """A person name as somebody remembers it: one of several, each by its words (``dicom.fuzzy``)."""
+
+    names: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Number:
     """A number of VR DS, IS, FL, FD, SS, … equal in value, whatever its spelling."""
 
@@ -135,7 +142,7 @@ class SequenceKey:
     keys: "dict[str, Key]"
 
 
-Key = Universal | Single | Wild | Name | Number | Range | UidList | Empty | SequenceKey
+Key = Universal | Single | Wild | Name | Fuzzy | Number | Range | UidList | Empty | SequenceKey
 """What a key asks of one attribute."""
 
 
@@ -182,6 +189,8 @@ def holds(key: Key, element: JsonElement | None, effort: Effort) -> bool:
             return any(_is_any_like(_plain(value), patterns, effort) for value in values_of(element))
         case Name(patterns):
             return any(_is_any_name(_groups(value), patterns, effort) for value in values_of(element))
+        case Fuzzy(names):
+            return any(_is_any_near(_groups(value), names, effort) for value in values_of(element))
         case Number(wanted):
             return any(
                 effort.reaches(len(wanted)) and any(_is_same_number(value, number) for number in wanted)
@@ -316,6 +325,14 @@ def tidy_name(group: str) -> str:
 def _is_any_name(groups: tuple[str, ...], patterns: tuple[tuple[str, ...], ...], effort: Effort) -> bool:
     cost = 4 * sum(map(len, groups))  # twice folded, each with and without empty components
     return any(effort.reaches(cost) and _name_is_like(groups, pattern) for pattern in patterns)
+
+
+def _is_any_near(groups: tuple[str, ...], names: tuple[tuple[str, ...], ...], effort: Effort) -> bool:
+    named = fuzzy.words(*groups)
+    letters = sum(map(len, named))
+    return any(
+        effort.reaches(sum(len(word) * letters for word in wanted)) and fuzzy.is_like(named, wanted) for wanted in names
+    )
 
 
 def _name_is_like(groups: tuple[str, ...], pattern: tuple[str, ...]) -> bool:

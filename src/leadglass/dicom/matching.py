@@ -8,11 +8,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from leadglass.dicom import dictionary, tags
+from leadglass.dicom import dictionary, fuzzy, tags
 from leadglass.dicom.keys import (
     DateTimeRange,
     Effort,
     Empty,
+    Fuzzy,
     Key,
     Name,
     Number,
@@ -39,6 +40,7 @@ __all__ = [
     "NO_MATCH",
     "DateTimeRange",
     "Empty",
+    "Fuzzy",
     "Key",
     "Level",
     "Name",
@@ -175,6 +177,7 @@ class _Reading:
     """One identifier being read: what was negotiated, and what its keys come to so far."""
 
     empty_value: bool
+    fuzzy: bool = False
     keys: int = 0
     patterns: int = 0
     characters: int = 0
@@ -204,6 +207,7 @@ def query_from_identifier(
     relational: bool,
     combined_date_time: bool = False,
     empty_value: bool = False,
+    fuzzy_names: bool = False,
 ) -> Query:
     """Read a C-FIND identifier as a query.
 
@@ -215,6 +219,9 @@ def query_from_identifier(
         The information model of the SOP class.
     relational, combined_date_time, empty_value : bool
         What was negotiated (PS3.4 section C.5.1.1).
+    fuzzy_names : bool
+        Whether person names without wild cards are matched as somebody
+        remembers them (PS3.4 section C.2.2.2.1.1).
 
     Raises
     ------
@@ -223,7 +230,7 @@ def query_from_identifier(
         more or longer keys than are compared here.
     """
     level = _level(identifier, root)
-    reading = _Reading(empty_value)
+    reading = _Reading(empty_value, fuzzy_names)
     keys: dict[str, Key] = {}
     vrs: dict[str, str] = {}
     ignored: set[str] = set()
@@ -335,6 +342,7 @@ def _text_key(tag: int, vr: str, texts: list[str], reading: _Reading) -> Key:
 
 def _name_key(tag: int, values: list[Any], reading: _Reading) -> Key:
     patterns: list[tuple[str, ...]] = []
+    remembered: list[tuple[str, ...]] = []
     characters = 0
     for value in values:
         groups = cast("dict[str, str]", value) if isinstance(value, dict) else {"Alphabetic": str(value)}
@@ -347,7 +355,10 @@ def _name_key(tag: int, values: list[Any], reading: _Reading) -> Key:
         characters += sum(map(len, pattern))
         tidy = tuple(tidy_name(_collapse(group)) for group in pattern)
         patterns.append(tidy[:1] if not any(tidy[1:]) else tidy)
+        remembered.append(() if any(wild in "".join(tidy) for wild in "*?") else tuple(fuzzy.words(*tidy)))
     reading.count_patterns(tag, len(patterns), characters)
+    if reading.fuzzy and all(remembered):
+        return Fuzzy(tuple(remembered))
     return Name(tuple(patterns))
 
 

@@ -19,6 +19,7 @@ from leadglass.errors import Corrupt, Denied, NotHere
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
 from leadglass.vault.aside import Aside, doom
+from leadglass.vault.changes import Recorder
 from leadglass.vault.index import levels, normal, packed
 from leadglass.vault.keys import Keys, object_identity
 from leadglass.vault.objects import Place, place_of
@@ -79,6 +80,7 @@ class Filing:
         self._keys = keys
         self._is_sound = is_sound
         self.aside = Aside(self._execute, keys, caps, is_sound)
+        self._changes = Recorder(self._execute)
         self._studies: dict[str, _Study] = {}
         self._added: Counter[int] = Counter()
         self._since_mark: list[int] = []
@@ -270,8 +272,8 @@ class Filing:
             int,
             self._execute(
                 "INSERT INTO study (study_uid, patient_id, issuer_of_patient_id, patient, patient_id_form,"
-                " patient_birth_date, study_date, accession_number, study_code, key, attributes, received)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " patient_birth_date, study_date, accession_number, study_code, key, attributes, received, newest)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     arrived.study_uid,
                     arrived.patient_id,
@@ -285,9 +287,13 @@ class Filing:
                     wrapped,
                     packed.pack(of_study),
                     arrived.received,
+                    normal.newest(of_study),
                 ),
             ).lastrowid,
         )
+        self._changes.study_new(arrived.study_uid)
+        for word in normal.words(of_study, tags.PatientName):
+            self._execute("INSERT INTO study_word VALUES (?, ?)", (word, row))
         for form in normal.names(of_study, tags.PatientName):
             self._execute("INSERT INTO study_name VALUES (?, ?)", (row, form))
         self._execute("INSERT INTO study_source VALUES (?, ?)", (row, arrived.origin))
@@ -327,6 +333,7 @@ class Filing:
             ),
         )
         study.patient_id, study.issuer = patient_id, issuer
+        self._changes.study_changed(study.study_uid)
 
     def _series(self, study: _Study, arrived: Arrived) -> _Series:
         series = study.series.get(arrived.series_uid)
@@ -340,8 +347,15 @@ class Filing:
             else:
                 of_series = levels.of_series(arrived.attributes)
                 inserted = self._execute(
-                    "INSERT INTO series (study_id, series_uid, modality, instances, attributes) VALUES (?, ?, ?, 0, ?)",
-                    (study.row, arrived.series_uid, normal.plain(of_series, tags.Modality), packed.pack(of_series)),
+                    "INSERT INTO series (study_id, series_uid, modality, instances, attributes, series_number)"
+                    " VALUES (?, ?, ?, 0, ?, ?)",
+                    (
+                        study.row,
+                        arrived.series_uid,
+                        normal.plain(of_series, tags.Modality),
+                        packed.pack(of_series),
+                        normal.number(of_series, tags.SeriesNumber),
+                    ),
                 ).lastrowid
                 series = _Series(cast(int, inserted), set())
             study.series[arrived.series_uid] = series
@@ -373,6 +387,7 @@ class Filing:
                 arrived.packed,
             ),
         )
+        self._changes.instance_stored(study.study_uid, arrived.sop_instance_uid)
         self._since_mark.append(series.row)
 
     # --- taking out -----------------------------------------------------------
@@ -397,6 +412,7 @@ class Filing:
         ).fetchall()
         self._studies.pop(study_uid)
         self._execute("DELETE FROM study WHERE id = ?", (study.row,))
+        self._changes.study_deleted(study.facts())
         for shelf, name, _ in rows:
             doom(self._execute, Place(shelf, name))
         kept, kept_octets = self.aside.empty(study_uid)
@@ -404,6 +420,7 @@ class Filing:
 
     def forget_instance(self, standing: Standing) -> None:
         """Remove one instance's row, and those of a series or study that is empty without it. Its object stays."""
+        facts = self.facts(standing.study_uid)
         (series, study_row) = self._execute(
             "SELECT s.id, s.study_id FROM instance i JOIN series s ON s.id = i.series_id WHERE i.id = ?",
             (standing.row,),
@@ -423,6 +440,10 @@ class Filing:
             "DELETE FROM study WHERE id = ? AND NOT EXISTS (SELECT 1 FROM series WHERE study_id = ?)",
             (study_row, study_row),
         )
+        is_gone = self._execute("SELECT 1 FROM study WHERE id = ?", (study_row,)).fetchone() is None
+        self._changes.instance_removed(standing.study_uid, standing.sop_instance_uid)
+        if is_gone and facts is not None:
+            self._changes.study_deleted(facts)
         self._studies.clear()
 
     def bury(self, places: list[Place]) -> None:

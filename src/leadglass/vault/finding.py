@@ -7,12 +7,12 @@ an asker is slow; what was deleted meanwhile is passed over. Rule 4. Each row
 that was judged is told of, so that who asks can stop at any of them.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, LiteralString, TypeVar, assert_never
 
 from leadglass.crypto.database import driver
-from leadglass.dicom import tags
+from leadglass.dicom import fuzzy, tags
 from leadglass.dicom.levels import Level, level_of
 from leadglass.dicom.matching import NO_MATCH, Query
 from leadglass.dicom.model import Attributes
@@ -33,10 +33,18 @@ _FIRST_ROWS: Final = 32
 _ROWS: Final = 500
 """Rows read, and judged, at a time: few at first, so that the first answer does not wait for hundreds."""
 
+_WORDS: Final = 5_000
+"""Words near to one that are looked up; a single letter has more."""
+_HIGHEST: Final = "\U0010ffff"
+
 _SOP_INSTANCE: Final = tags.key(tags.SOPInstanceUID)
 _SOP_CLASS: Final = tags.key(tags.SOPClassUID)
 _INSTANCE_NUMBER: Final = tags.key(tags.InstanceNumber)
 _IN_COLUMNS: Final = frozenset({_SOP_INSTANCE, _SOP_CLASS, _INSTANCE_NUMBER})
+
+
+Fetch = Callable[["driver.Connection", Permit, Sequence[int], Query], dict[int, Attributes]]
+"""Reads a page of rows of one level."""
 
 
 def find(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
@@ -63,7 +71,7 @@ def find(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]
 
 def _patients(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
     """One answer for each patient: as in the first study that matches, with counts over all of them."""
-    narrowed = narrow(query)
+    narrowed = narrow(query, near=lambda wanted: words_near(reading, wanted))
     scope = where(permit.scope)
     chosen = _Chosen(
         "DISTINCT study.patient", "study", all_of((*narrowed.study, scope)), is_narrow=not narrowed.is_open
@@ -90,88 +98,111 @@ def _patients(reading: Reading, permit: Permit, query: Query) -> Iterator[Attrib
 
 
 def _studies(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
-    narrowed = narrow(query)
+    narrowed = narrow(query, near=lambda wanted: words_near(reading, wanted))
     chosen = _Chosen(
         "study.id", "study", all_of((*narrowed.study, where(permit.scope))), is_narrow=not narrowed.is_open
     )
-    for page in _pages(reading, chosen, 0):
-        with reading.connected() as connection:
-            studies = _study_attributes(connection, permit, page, query)
-        for row in page:
-            if row in studies:
-                yield studies[row]
+    return _rows(reading, permit, query, chosen, study_page)
 
 
 def _series(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
-    narrowed = narrow(query)
+    narrowed = narrow(query, near=lambda wanted: words_near(reading, wanted))
     chosen = _Chosen(
         "series.id",
         "series JOIN study ON study.id = series.study_id",
         all_of((*narrowed.study, *narrowed.series, where(permit.scope))),
         is_narrow=not narrowed.is_open,
     )
-    for page in _pages(reading, chosen, 0):
-        of_page = one_of("id", page)
-        with reading.connected() as connection:
-            rows = ask(
-                connection,
-                "SELECT study_id, instances, attributes FROM series WHERE " + of_page.text + " ORDER BY id",
-                of_page.values,
-            ).fetchall()
-            studies = _study_attributes(connection, permit, {study for study, *_ in rows}, query)
-        for study, instances, attributes in rows:
-            above = studies.get(study)
-            if above is not None:
-                yield packed.unpack(attributes) | counting.of_series(instances) | above
+    return _rows(reading, permit, query, chosen, series_page)
 
 
 def _instances(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
-    narrowed = narrow(query)
+    narrowed = narrow(query, near=lambda wanted: words_near(reading, wanted))
     chosen = _Chosen(
         "instance.id",
         "instance JOIN series ON series.id = instance.series_id JOIN study ON study.id = series.study_id",
         all_of((*narrowed.study, *narrowed.series, *narrowed.instance, where(permit.scope))),
         is_narrow=not narrowed.is_open,
     )
-    # Without its attributes a row is some hundred bytes instead of several thousand.
-    needs_own = any(not _is_above(key) for key in query.keys)
+    return _rows(reading, permit, query, chosen, instance_page)
+
+
+def _rows(reading: Reading, permit: Permit, query: Query, chosen: "_Chosen", fetch: Fetch) -> Iterator[Attributes]:
     for page in _pages(reading, chosen, 0):
         with reading.connected() as connection:
-            rows = _instance_rows(connection, page, needs_own=needs_own)
-            above = _series_attributes(connection, permit, {row for row, _ in rows}, query)
-        for row, own in rows:
-            if row in above:
-                yield own | above[row]
+            rows = fetch(connection, permit, page, query)
+        for row in page:
+            if row in rows:
+                yield rows[row]
+
+
+# --- pages --------------------------------------------------------------------
+
+
+def study_page(
+    connection: "driver.Connection", permit: Permit, page: Sequence[int], query: Query
+) -> dict[int, Attributes]:
+    """Give what a query needs of some studies, by their rows; of those that the permit covers."""
+    return _study_attributes(connection, permit, page, query)
+
+
+def series_page(
+    connection: "driver.Connection", permit: Permit, page: Sequence[int], query: Query
+) -> dict[int, Attributes]:
+    """Give what a query needs of some series and their studies, by their rows; of those that the permit covers."""
+    return _series_attributes(connection, permit, page, query)
+
+
+def instance_page(
+    connection: "driver.Connection", permit: Permit, page: Sequence[int], query: Query
+) -> dict[int, Attributes]:
+    """Give what a query needs of some instances and all above them; of those that the permit covers."""
+    # Without its attributes a row is some hundred bytes instead of several thousand.
+    needs_own = any(not _is_above(key) for key in query.keys)
+    rows = _instance_rows(connection, page, needs_own=needs_own)
+    above = _series_attributes(connection, permit, {series for series, _ in rows.values()}, query)
+    return {row: own | above[series] for row, (series, own) in rows.items() if series in above}
 
 
 def _instance_rows(
     connection: "driver.Connection", page: Sequence[int], *, needs_own: bool
-) -> list[tuple[int, Attributes]]:
-    """Give each instance's series and its own attributes: all, or those that have columns."""
+) -> dict[int, tuple[int, Attributes]]:
+    """Give each instance's series and its own attributes, by its row: all, or those that have columns."""
     of_page = one_of("id", page)
     if not needs_own:
         columns = ask(
             connection,
-            "SELECT series_id, sop_class_uid, sop_instance_uid, instance_number FROM instance"
-            " WHERE " + of_page.text + " ORDER BY id",
+            "SELECT id, series_id, sop_class_uid, sop_instance_uid, instance_number FROM instance"
+            " WHERE " + of_page.text,
             of_page.values,
         ).fetchall()
         if all(number is not None for *_, number in columns):
-            return [
-                (
-                    row,
+            return {
+                row: (
+                    series,
                     {
                         _SOP_CLASS: {"vr": "UI", "Value": [sop_class_uid]},
                         _SOP_INSTANCE: {"vr": "UI", "Value": [sop_instance_uid]},
                         _INSTANCE_NUMBER: {"vr": "IS", "Value": [number]},
                     },
                 )
-                for row, sop_class_uid, sop_instance_uid, number in columns
-            ]
-    rows = ask(
-        connection, "SELECT series_id, attributes FROM instance WHERE " + of_page.text + " ORDER BY id", of_page.values
-    )
-    return [(row, packed.unpack(attributes)) for row, attributes in rows]
+                for row, series, sop_class_uid, sop_instance_uid, number in columns
+            }
+    rows = ask(connection, "SELECT id, series_id, attributes FROM instance WHERE " + of_page.text, of_page.values)
+    return {row: (series, packed.unpack(attributes)) for row, series, attributes in rows}
+
+
+def words_near(reading: Reading, wanted: str) -> list[str] | None:
+    """Give the words of patients' names that are near to one; None when they are too many."""
+    # A word is near only when it begins with the same letter.
+    with reading.connected() as connection:
+        rows = ask(
+            connection,
+            "SELECT DISTINCT word FROM study_word WHERE word >= ? AND word < ?",
+            (wanted[:1], wanted[:1] + _HIGHEST),
+        )
+        found = [word for (word,) in rows if fuzzy.is_near(word, wanted)]
+    return found if len(found) <= _WORDS else None
 
 
 # --- shared -------------------------------------------------------------------

@@ -13,15 +13,18 @@ from typing import Self
 from leadglass.archive import backroom
 from leadglass.archive.backroom import (
     Arrival,
+    Changes,
     Declared,
     Deleted,
     FsckReport,
     InstanceRecord,
     Kept,
+    Listing,
     Reader,
     Receipt,
     Resolution,
     Selection,
+    Window,
 )
 from leadglass.crypto.database import SealedReaders, open_sealed
 from leadglass.crypto.sealed import SealedReader
@@ -34,7 +37,7 @@ from leadglass.errors import Corrupt, LeadglassError
 from leadglass.policy.action import Action
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
-from leadglass.vault import checking, finding, resolving
+from leadglass.vault import changes, checking, finding, listing, resolving
 from leadglass.vault.committer import Batches, Committer
 from leadglass.vault.filing import Filing
 from leadglass.vault.incoming import Incoming, commit_all
@@ -150,6 +153,21 @@ class Vault:
         """Give the matches of a query, a page at a time, and ``NO_MATCH`` for each row that is none."""
         demand(permit, Action.FIND, Action.EXPORT)
         return finding.find(self._parts.reading, permit, query)
+
+    def search(self, permit: Permit, query: Query, window: Window) -> Listing:
+        """Give a window of a query's matches, newest study first."""
+        demand(permit, Action.FIND)
+        return listing.Listed(self._parts.reading, permit, query, window)
+
+    def changes(self, permit: Permit, since: str, limit: int) -> Changes:
+        """Give what happened after a cursor; raises ``BadInput``."""
+        demand(permit, Action.FIND)
+        return changes.since(self._parts.reading, permit, since, limit)
+
+    def newest_change(self, permit: Permit) -> int:
+        """Give a number that grows with every change."""
+        demand(permit, Action.FIND)
+        return changes.newest(self._parts.reading)
 
     def locate(self, permit: Permit, level: Level, selection: Selection) -> list[InstanceRecord]:
         """Give the selected instances, by study, series and Instance Number."""

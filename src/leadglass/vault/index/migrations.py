@@ -24,12 +24,25 @@ quarantine
     What was kept aside. Numbers are never used twice: an operator may have noted one.
 doomed
     Objects whose rows and keys are gone and whose files are still to be removed.
+
+Since step 2: ``study.newest`` is date and time to sort by, empty where there is
+no date; ``series.series_number`` likewise; ``study_word`` holds the words of
+Patient's Name for fuzzy matching; ``change`` is what happened, numbered in the
+order of commits without a gap, ``facts`` being what the scopes that covered a
+deleted study could look at, as keyed marks (``vault.changes``); ``secret`` is
+what marks and cursors are made with. It is no part of the archive key, so that
+both outlive its exchange.
 """
 
 from typing import Final
 
+import msgspec
+
 from leadglass.crypto.database import driver, translating
+from leadglass.crypto.wrap import new_key
+from leadglass.dicom import tags
 from leadglass.errors import Misconfigured
+from leadglass.vault.index import normal, packed
 
 _FIRST: Final = """
 CREATE TABLE study (
@@ -133,7 +146,43 @@ CREATE TABLE doomed (
 ) WITHOUT ROWID;
 """
 
-STEPS: Final = (_FIRST,)
+_SECOND: Final = """
+ALTER TABLE study ADD COLUMN newest TEXT NOT NULL DEFAULT '';
+UPDATE study SET newest = leadglass_newest(attributes);
+CREATE INDEX study_by_newest ON study (newest DESC, study_uid);
+ALTER TABLE series ADD COLUMN series_number INTEGER;
+UPDATE series SET series_number = leadglass_series_number(attributes);
+CREATE TABLE study_word (
+    word TEXT NOT NULL,
+    study_id INTEGER NOT NULL REFERENCES study (id) ON DELETE CASCADE,
+    PRIMARY KEY (word, study_id)
+) WITHOUT ROWID;
+CREATE INDEX study_word_by_study ON study_word (study_id);
+INSERT INTO study_word SELECT DISTINCT word.value, study.id
+    FROM study, json_each(leadglass_words(study.attributes)) AS word;
+CREATE TABLE change (
+    sequence INTEGER NOT NULL PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    study_uid TEXT NOT NULL,
+    sop_instance_uid TEXT,
+    moment INTEGER NOT NULL,
+    facts BLOB
+);
+CREATE INDEX change_with_facts ON change (study_uid) WHERE facts IS NOT NULL;
+INSERT INTO change (kind, study_uid, moment)
+    SELECT 1, study_uid, CAST(strftime('%s', received) AS INTEGER) FROM study ORDER BY id;
+INSERT INTO change (kind, study_uid, sop_instance_uid, moment)
+    SELECT 2, study.study_uid, instance.sop_instance_uid, CAST(strftime('%s', instance.received) AS INTEGER)
+    FROM instance JOIN series ON series.id = instance.series_id JOIN study ON study.id = series.study_id
+    ORDER BY instance.id;
+CREATE TABLE secret (
+    name TEXT NOT NULL PRIMARY KEY,
+    key BLOB NOT NULL
+) WITHOUT ROWID;
+INSERT INTO secret VALUES ('changes', leadglass_key());
+"""
+
+STEPS: Final = (_FIRST, _SECOND)
 
 
 def migrate(connection: "driver.Connection") -> None:
@@ -149,6 +198,7 @@ def migrate(connection: "driver.Connection") -> None:
             return
         connection.execute("BEGIN IMMEDIATE")
         try:
+            _teach(connection)
             for step in STEPS[_version(connection) :]:
                 for statement in filter(str.strip, step.split(";")):
                     connection.execute(statement)
@@ -158,6 +208,27 @@ def migrate(connection: "driver.Connection") -> None:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+
+def _teach(connection: "driver.Connection") -> None:
+    """Let steps call what fills a new column from what is packed."""
+
+    def newest(attributes: bytes) -> str:
+        return normal.newest(packed.unpack(attributes))
+
+    def series_number(attributes: bytes) -> int | None:
+        return normal.number(packed.unpack(attributes), tags.SeriesNumber)
+
+    def words(attributes: bytes) -> str:
+        return msgspec.json.encode(normal.words(packed.unpack(attributes), tags.PatientName)).decode()
+
+    for name, count, function in (
+        ("leadglass_newest", 1, newest),
+        ("leadglass_series_number", 1, series_number),
+        ("leadglass_words", 1, words),
+        ("leadglass_key", 0, new_key),
+    ):
+        connection.create_function(name, count, function)
 
 
 def _version(connection: "driver.Connection") -> int:

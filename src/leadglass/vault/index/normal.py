@@ -9,9 +9,10 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final, cast
 
-from leadglass.dicom import tags
+from leadglass.dicom import fuzzy, tags
 from leadglass.dicom.keys import tidy_name
 from leadglass.dicom.model import Attributes
+from leadglass.dicom.moments import parse_date, parse_time
 
 PADDING: Final = " \0"
 _FOLDED: Final = 1_024
@@ -57,6 +58,25 @@ def date(attributes: Attributes, tag: int) -> str | None:
         return found
     found = found.replace(".", "")  # ACR-NEMA's way (PS3.5 section 6.2, note on DA)
     return found if len(found) == len("YYYYMMDD") and found.isdecimal() and found.isascii() else None
+
+
+def newest(attributes: Attributes) -> str:
+    """Give when a study was, to sort by: ``YYYYMMDDHHMMSS.FFFFFF``; empty when its date is none or several."""
+    day = date(attributes, tags.StudyDate)
+    if not day or parse_date(day) is None:
+        return ""
+    part = parse_time(plain(attributes, tags.StudyTime) or "")
+    seconds, microsecond = divmod(part[0] if part is not None else 0, 1_000_000)
+    return f"{day}{seconds // 3600:02}{seconds // 60 % 60:02}{seconds % 60:02}.{microsecond:06}"
+
+
+def words(attributes: Attributes, tag: int) -> list[str]:
+    """Give the words of each person name of an attribute, as fuzzy matching compares them."""
+    found: dict[str, None] = {}
+    for each in values(attributes, tag):
+        groups = cast("dict[str, object]", each).values() if isinstance(each, dict) else [each]
+        found |= dict.fromkeys(fuzzy.words(*map(str, groups)))
+    return list(found)
 
 
 def number(attributes: Attributes, tag: int) -> int | None:

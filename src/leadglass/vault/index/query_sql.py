@@ -4,13 +4,26 @@ Rule: what is said here holds for every true match; a key that cannot be said
 so is not said. Values are bound, never text.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from enum import Enum, auto
 from typing import Final, LiteralString
 
 from leadglass.dicom import tags
-from leadglass.dicom.matching import Key, Level, Name, Number, Query, Range, Single, UidList, Wild
+from leadglass.dicom.matching import (
+    Fuzzy,
+    Key,
+    Level,
+    Name,
+    Number,
+    Query,
+    Range,
+    Single,
+    UidList,
+    Wild,
+    asks_nothing,
+)
 from leadglass.vault.index import normal
 from leadglass.vault.index.sql import Sql, all_of, any_of, one_of
 
@@ -18,6 +31,8 @@ _LARGEST: Final = 1 << 63
 _HIGHEST: Final = "\U0010ffff"
 _WILD: Final = "*?"
 _DATE: Final = len("YYYYMMDD")
+_AFTER_DAY: Final = "~"
+"""Sorted after every time of a day."""
 _DAY: Final = 86_400_000_000
 """Microseconds."""
 
@@ -42,6 +57,9 @@ _INSTANCE_UIDS: Final[_Columns] = {
 _PATIENT_NAME: Final = tags.key(tags.PatientName)
 _MODALITIES: Final = tags.key(tags.ModalitiesInStudy)
 _INSTANCE_NUMBER: Final = tags.key(tags.InstanceNumber)
+_STUDY_DATE: Final = tags.key(tags.StudyDate)
+_UNIQUE: Final = (tags.key(tags.SeriesInstanceUID), tags.key(tags.SOPInstanceUID))
+_EXACT_UIDS: Final = frozenset({*_STUDY_UIDS, *_SERIES_UIDS, *_INSTANCE_UIDS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +69,8 @@ class Narrowed:
     study: tuple[Sql, ...]
     series: tuple[Sql, ...]
     instance: tuple[Sql, ...]
+    is_lookup: bool = False
+    """Whether something is looked up in an index that leaves few: a patient, a study, a number; not a span of time."""
 
     @property
     def is_open(self) -> bool:
@@ -58,13 +78,39 @@ class Narrowed:
         return not (self.study or self.series or self.instance)
 
 
-def narrow(query: Query) -> Narrowed:
-    """Give the conditions that every match of a query meets."""
+class Newest(Enum):
+    """Whether the column by which studies are sorted says their dates, so that it can stand for them."""
+
+    EXACT = auto()
+    NOT_SAID = auto()
+    """Some study has several dates, or what is none."""
+
+
+Near = Callable[[str], Collection[str] | None]
+"""Gives the words in the index that are near to one; None when those are too many to say."""
+
+
+def narrow(query: Query, *, newest: Newest = Newest.NOT_SAID, near: Near = lambda _: None) -> Narrowed:
+    """Give the conditions that every match of a query meets.
+
+    Parameters
+    ----------
+    query : Query
+        What is asked.
+    newest : Newest
+        Whether study dates may be said by the column that gives the order.
+    near : callable
+        What fuzzy names are narrowed with.
+    """
     keys = query.keys
-    of_study = [*_uids(keys, _STUDY_UIDS), *_texts(keys, _STUDY_TEXTS), *_dates(query)]
+    of_study = [*_uids(keys, _STUDY_UIDS), *_texts(keys, _STUDY_TEXTS)]
     names = keys.get(_PATIENT_NAME)
     if isinstance(names, Name):
         of_study += _names(names)
+    elif isinstance(names, Fuzzy):
+        of_study += _near_names(names, near)
+    is_lookup = bool(of_study)
+    of_study += _dates(query, newest)
     modalities = keys.get(_MODALITIES)
     if modalities is not None and query.level is not Level.PATIENT:
         # Not the series that a query at a lower level is about.
@@ -82,7 +128,25 @@ def narrow(query: Query) -> Narrowed:
     modality = keys.get(_MODALITY)
     if modality is not None:
         of_series += _code("series.modality", modality)
-    return Narrowed(tuple(of_study), tuple(of_series), tuple(of_instance))
+    is_lookup = is_lookup or any(tag in keys and not asks_nothing(keys[tag]) for tag in _UNIQUE)
+    return Narrowed(tuple(of_study), tuple(of_series), tuple(of_instance), is_lookup)
+
+
+def is_exact(query: Query) -> bool:
+    """Say whether ``narrow`` with ``Newest.EXACT`` says all that a query asks, so that nothing is left to judge."""
+    return not query.combined and all(
+        asks_nothing(key) or (tag in _EXACT_UIDS and isinstance(key, UidList)) or (tag == _STUDY_DATE and _is_days(key))
+        for tag, key in query.keys.items()
+    )
+
+
+def _is_days(key: Key) -> bool:
+    return (
+        isinstance(key, Range)
+        and key.vr == "DA"
+        and bool(key.low or key.high)
+        and all(not each or bool(_date(each)) for each in (key.low, key.high))
+    )
 
 
 def _uids(keys: Mapping[str, Key], columns: _Columns) -> Iterator[Sql]:
@@ -163,23 +227,46 @@ def _beginning_of_name(group: str) -> str:
     return _beginning(group).rstrip("^ ")
 
 
-def _dates(query: Query) -> Iterator[Sql]:
+def _near_names(key: Fuzzy, near: Near) -> Iterator[Sql]:
+    """Say that some word of the name is near to each that is asked for."""
+    alternatives: list[Sql] = []
+    for wanted in key.names:
+        found = [words for words in map(near, wanted) if words is not None]
+        if not found:
+            return
+        alternatives.append(all_of(_has_word(words) for words in found))
+    yield any_of(alternatives)
+
+
+def _has_word(words: Collection[str]) -> Sql:
+    one = one_of("study_word.word", words)
+    return Sql("study.id IN (SELECT study_word.study_id FROM study_word WHERE " + one.text + ")", one.values)
+
+
+def _dates(query: Query, newest: Newest) -> Iterator[Sql]:
     for tag, column in _STUDY_DATES.items():
         key = query.keys.get(tag)
         if isinstance(key, Range) and key.vr == "DA":
-            yield from _between(column, _date(key.low), _date(key.high))
+            yield from _between(tag, column, newest, _date(key.low), _date(key.high))
     for both in query.combined:
         column = _STUDY_DATES.get(both.date_tag)
         if column is not None:
             yield from _between(
+                both.date_tag,
                 column,
+                newest,
                 _day(both.low[0]) if both.low is not None else "",
                 _day(both.high[1]) if both.high is not None else "",
             )
 
 
-def _between(column: LiteralString, low: str, high: str) -> Iterator[Sql]:
-    if low or high:
+def _between(tag: str, column: LiteralString, newest: Newest, low: str, high: str) -> Iterator[Sql]:
+    if newest is Newest.EXACT and tag == _STUDY_DATE:
+        if low or high:
+            yield Sql("study.newest >= ?", (low,)) if low else Sql("study.newest > ''")
+        if high:
+            yield Sql("study.newest < ?", (high + _AFTER_DAY,))
+    elif low or high:
         bounds = [Sql(column + " >= ?", (low,))] if low else [Sql(column + " != ''")]
         if high:
             bounds.append(Sql(column + " <= ?", (high,)))
