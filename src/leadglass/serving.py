@@ -215,7 +215,16 @@ async def _serve(
             listeners,
             certificate,
             lambda: stack.enter_context(
-                closing(Archive(parts.vault, parts.audit, door="dicomweb", window=config.audit.window, braking=braking))
+                closing(
+                    Archive(
+                        parts.vault,
+                        parts.audit,
+                        door="dicomweb",
+                        window=config.audit.window,
+                        braking=braking,
+                        limits=reading_limits(config),
+                    )
+                )
             ),
             threads=threads,
             desk=admission,

@@ -41,6 +41,7 @@ class Doors:
     plain: tuple[str, int]
     pid: int
     process: "subprocess.Popen[bytes]"
+    web: tuple[str, int] | None = None
 
 
 class Leadglass:
@@ -137,7 +138,7 @@ class Leadglass:
                 break
             said = cast("Record", json.loads(line))
             if said.get("ready") == "all":
-                return Doors(found["dicom-tls"], found["dicom"], process.pid, process)
+                return Doors(found["dicom-tls"], found["dicom"], process.pid, process, found.get("https"))
             host, _, port = str(said["address"]).rpartition(":")
             found[str(said["ready"])] = (host.strip("[]"), int(port))
         pytest.fail(f"leadglass serve did not come up: {self.log.read_text(errors='replace')[-3000:]}")
