@@ -79,9 +79,7 @@ class Writer:
         for name in sorted(attributes):
             element = attributes[name]
             vr = element["vr"]
-            value = self._sequence(element) if vr == "SQ" else self._value(name, vr, element)
-            if len(value) % 2:
-                value += b"\0" if vr == "UI" or "InlineBinary" in element else b" "
+            value = self._sequence(element) if vr == "SQ" else self.value(name, element)
             parts.append(self._header(name, vr, len(value)))
             parts.append(value)
         return b"".join(parts)
@@ -111,8 +109,16 @@ class Writer:
             parts.append(written)
         return b"".join(parts)
 
-    def _value(self, name: str, vr: str, element: JsonElement) -> bytes:
+    def value(self, name: str, element: JsonElement) -> bytes:
+        """Give the value of an element that is no sequence, padded to even length; raises as ``write``."""
+        value = self._value(name, element)
+        if len(value) % 2:
+            value += b"\0" if element["vr"] == "UI" or "InlineBinary" in element else b" "
+        return value
+
+    def _value(self, name: str, element: JsonElement) -> bytes:
         values = element.get("Value")
+        vr = element["vr"]
         if values:
             return self._numbers(vr, values) if vr in NUMBERS else self._text(vr, values)
         inline = element.get("InlineBinary")
