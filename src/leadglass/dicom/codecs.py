@@ -88,11 +88,14 @@ class Frame:
         The Photometric Interpretation they are in.
     is_as_stored : bool
         Whether Planar Configuration and chroma subsampling are still those of the data set.
+    says_signed : bool
+        Whether the code stream says that samples are signed, whatever Pixel Representation says.
     """
 
     data: bytes
     photometric: str
     is_as_stored: bool = False
+    says_signed: bool = False
 
 
 def decode(transfer_syntax_uid: str, data: bytes, image: Image) -> Frame:
@@ -111,7 +114,8 @@ def decode(transfer_syntax_uid: str, data: bytes, image: Image) -> Frame:
         if transfer_syntax_uid == uids.ENCAPSULATED_UNCOMPRESSED:
             return Frame(_native(data, image), image.photometric, is_as_stored=True)
         samples, photometric, header = _decode(transfer_syntax_uid, data, image)
-        return Frame(_fitted(samples, image, header).tobytes(), photometric)
+        says_signed = header is not None and header.is_signed
+        return Frame(_fitted(samples, image, header).tobytes(), photometric, says_signed=says_signed)
     except (BadInput, Unsupported, MemoryError):
         raise
     except ImportError:

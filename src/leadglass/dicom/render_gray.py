@@ -92,7 +92,7 @@ def _presented(gray: Gray, wished: Window | None, span: tuple[float, float], sto
     else:
         low, high = span
         width = high - low
-        shown = np.clip((values - low) / width, 0.0, 1.0) if width > 0 else np.full(values.shape, 0.5)
+        shown = np.clip((values - low) / width, 0.0, 1.0) if width > 0 else np.zeros(values.shape)
     if gray.is_inverted:
         shown = 1.0 - shown
     shown = np.nan_to_num(shown, nan=0.0)
@@ -104,7 +104,17 @@ def _presented(gray: Gray, wished: Window | None, span: tuple[float, float], sto
 
 
 def span_of(samples: Samples, gray: Gray) -> tuple[float, float]:
-    """Give the least and greatest value after the Modality LUT, padding and what is no number left out."""
+    """Give the least and greatest value after the Modality LUT, padding and what is no number left out.
+
+    A picture of one value alone is black when that is 0 or less, else white.
+    """
+    if samples.pixels.allocated == 1:
+        return 0.0, 1.0
+    low, high = _span_of(samples, gray)
+    return (min(low, 0.0), high) if low == high else (low, high)
+
+
+def _span_of(samples: Samples, gray: Gray) -> tuple[float, float]:
     stored = samples.values()
     if gray.padding is not None:
         stored = stored[~((stored >= gray.padding[0]) & (stored <= gray.padding[1]))]

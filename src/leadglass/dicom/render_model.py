@@ -45,6 +45,17 @@ class Sort(StrEnum):
     """Double Float Pixel Data (7FE0,0009)."""
 
 
+class Span(StrEnum):
+    """What is black and what white where no window and no table says it."""
+
+    OWN = "own"
+    """The least and the greatest value that is there."""
+    FROM_ZERO = "from zero"
+    """0 and the greatest value that is there."""
+    FULL = "full"
+    """The least and the greatest value that the bits allow."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pixels:
     """What the data set says of its frames (PS3.3 C.7.6.3).
@@ -169,7 +180,7 @@ class FramePart:
     length : int
         Its bytes, which follow the job.
     bit_offset : int
-        Bits to skip in the first of them.
+        Bits to skip, once bytes are in their order.
     gray : Gray
         How it becomes gray.
     """
@@ -245,8 +256,8 @@ class RenderJob:
         For PALETTE COLOR.
     aspect : float
         Height of a pixel divided by its width.
-    is_full_range : bool
-        Whether, without a window, values mean what they are: 0 is black, the greatest possible one white.
+    span : Span
+        What is black and what white without a window.
     icc_profile : bytes
         The data set's own, empty when it has none.
     lines : tuple of str
@@ -260,7 +271,7 @@ class RenderJob:
     wish: Wish
     palette: Palette | None = None
     aspect: float = 1.0
-    is_full_range: bool = False
+    span: Span = Span.OWN
     icc_profile: bytes = b""
     lines: tuple[str, ...] = ()
     delays: tuple[int, ...] = ()

@@ -11,7 +11,7 @@ from typing import Final, cast
 
 from leadglass.dicom import tags, uids
 from leadglass.dicom.model import Attributes, JsonElement, bulk_location
-from leadglass.dicom.render_model import Gray, Lut, Palette, Pixels, Sort, VoiFunction, Window
+from leadglass.dicom.render_model import Gray, Lut, Palette, Pixels, Sort, Span, VoiFunction, Window
 from leadglass.dicom.source import ReadAt
 from leadglass.errors import BadInput
 
@@ -145,11 +145,11 @@ class ImageReader:
     def _whole(self, tag: int, default: int = -1) -> int:
         return integer(self.attributes, tag, default)
 
-    @property
-    def is_full_range(self) -> bool:
-        """Whether stored values without a window mean what they are: pictures of 8 bits that no table changes."""
-        sop_class_uid = next(iter(texts(self.attributes, tags.SOPClassUID)), "")
-        return 1 < self._whole(tags.BitsStored, 16) <= 8 and sop_class_uid not in _SEGMENTATIONS
+    def span(self) -> Span:
+        """Say what is black and what white without a window: pictures of 8 bits mean what they are."""
+        if next(iter(texts(self.attributes, tags.SOPClassUID)), "") in _SEGMENTATIONS:
+            return Span.FROM_ZERO
+        return Span.FULL if self._whole(tags.BitsStored, 16) <= 8 else Span.OWN
 
     def aspect(self) -> float:
         """Give the height of a pixel divided by its width (PS3.3 C.7.6.3.1.7), 1 where nothing sensible is said."""

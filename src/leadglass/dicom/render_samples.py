@@ -3,6 +3,7 @@
 Rule: what is declared is compared with the bytes that are there before memory is taken for it.
 """
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -76,15 +77,18 @@ def samples_of(data: bytes, bit_offset: int, pixels: Pixels) -> Samples:
         order = ">" if pixels.word > 1 else "<"
         return Samples(_shaped(_words(data, order + kind, pixels), pixels), pixels, pixels.photometric, is_whole=True)
     if pixels.allocated == 1:
-        bits = np.unpackbits(np.frombuffer(_turned(data, pixels.word), dtype=np.uint8), bitorder="little")
+        packed = np.frombuffer(_turned(data, 2 if pixels.word > 1 else 1), dtype=np.uint8)
+        bits = np.unpackbits(packed, bitorder="little")
         bits = bits[bit_offset : bit_offset + pixels.frame_samples]
         if bits.size < pixels.frame_samples:
             raise _too_short()
         return Samples(_shaped(bits, pixels), pixels, pixels.photometric, is_whole=True)
     if pixels.photometric in _HALVED and pixels.samples == 3:
-        return Samples(_full(_turned(data, pixels.word), pixels), pixels, pixels.photometric, is_whole=False)
+        return Samples(
+            _full(_turned(data, pixels.word)[bit_offset // 8 :], pixels), pixels, pixels.photometric, is_whole=False
+        )
     if pixels.allocated == 8:
-        words = _words(_turned(data, pixels.word), "u1", pixels)
+        words = _words(_turned(data, pixels.word)[bit_offset // 8 :], "u1", pixels)
     else:
         words = _words(data, f"{'>' if pixels.word > 1 else '<'}u{pixels.allocated // 8}", pixels)
     return Samples(_shaped(words, pixels), pixels, pixels.photometric, is_whole=False)
@@ -113,6 +117,8 @@ def _encapsulated(data: bytes, pixels: Pixels) -> Samples:
         return Samples(_shaped(words, pixels), pixels, frame.photometric, is_whole=False)
     shape = (pixels.rows, pixels.columns) + ((3,) if pixels.samples == 3 else ())
     is_whole = pixels.transfer_syntax_uid != uids.RLE_LOSSLESS
+    if frame.says_signed:  # then the pixels are, and Pixel Representation is wrong
+        pixels = replace(pixels, is_signed=True)
     return Samples(words.reshape(shape), pixels, frame.photometric, is_whole=is_whole)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from leadglass.dicom.render_color import to_rgb
 from leadglass.dicom.render_gray import Bytes8, full_span, needs_span, span_of, to_gray
-from leadglass.dicom.render_model import FramePart, PictureFormat, RenderAnswer, RenderJob
+from leadglass.dicom.render_model import FramePart, PictureFormat, RenderAnswer, RenderJob, Span
 from leadglass.dicom.render_picture import annotated, encoded, framed
 from leadglass.dicom.render_samples import Samples, samples_of
 from leadglass.dicom.worker_pipe import limit, serve
@@ -63,7 +63,14 @@ def _shown(samples: Samples, part: FramePart, job: RenderJob, span: tuple[float,
 def _span(samples: Samples, part: FramePart, job: RenderJob) -> tuple[float, float]:
     if not needs_span(part.gray, job.wish.window):
         return 0.0, 1.0
-    return full_span(samples, part.gray) if job.is_full_range else span_of(samples, part.gray)
+    match job.span:
+        case Span.FULL:
+            return full_span(samples, part.gray)
+        case Span.FROM_ZERO:
+            low, high = span_of(samples, part.gray)
+            return min(low, 0.0), high
+        case Span.OWN:
+            return span_of(samples, part.gray)
 
 
 def _common_span(job: RenderJob, frames: list[bytes]) -> tuple[float, float] | None:

@@ -4,7 +4,7 @@ Rule: no frame is decoded in this process, only the bytes of the frames that are
 shown are read, and what a picture may cost is known before a worker hears of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -154,6 +154,17 @@ class Renderer:
         Busy
             When it took longer than the deadline.
         """
+        job, blocks = self.job(image, frame_indices, wish, lines)
+        head, data = self._pool.run(msgspec.msgpack.encode(job), blocks, who)
+        answer = _answer(head)
+        if answer.fault:
+            raise (Unsupported if answer.fault == Unsupported.kind.value else BadInput)(answer.message)
+        return Picture(data, wish.format.value, answer.width, answer.height)
+
+    def job(
+        self, image: Stored, frame_indices: Sequence[int], wish: Wish, lines: tuple[str, ...] = ()
+    ) -> tuple[RenderJob, Iterator[bytes]]:
+        """Say what a worker has to do, and give the bytes of each frame as they are asked for; raises as ``render``."""
         if not frame_indices or (len(frame_indices) > 1 and wish.format is not PictureFormat.GIF):
             raise BadInput("One picture shows one frame; several frames need image/gif or multipart/related.")
         opened = self._source(image)
@@ -165,7 +176,8 @@ class Renderer:
         if image.frames.layout is Layout.STREAM:
             raise Unsupported("The image is a video: its frames cannot be rendered. Retrieve it as it is.")
         table = image.frames
-        parts = [table.parts(index) for index in frame_indices]
+        places = [_place(table, index, pixels) for index in frame_indices]
+        parts = [place for place, _ in places]
         if sum(length for each in parts for _, length in each) > self.limits.frame_bytes:
             raise Full(f"The frames are larger than {self.limits.frame_bytes >> 20} MiB, the most that is rendered.")
         job = RenderJob(
@@ -173,25 +185,20 @@ class Renderer:
             frames=tuple(
                 FramePart(
                     length=sum(length for _, length in each),
-                    bit_offset=table.bit_offset(index) if table.layout is Layout.NATIVE else 0,
+                    bit_offset=bit_offset,
                     gray=reader.gray(index, pixels),
                 )
-                for index, each in zip(frame_indices, parts, strict=True)
+                for index, (each, bit_offset) in zip(frame_indices, places, strict=True)
             ),
             wish=wish,
             palette=reader.palette(pixels.photometric),
             aspect=reader.aspect(),
-            is_full_range=reader.is_full_range,
+            span=reader.span(),
             icc_profile=reader.icc_profile() if wish.icc.value != "no" else b"",
             lines=lines,
             delays=delays(image.attributes, len(frame_indices)) if len(frame_indices) > 1 else (),
         )
-        blocks = (_read(opened, each) for each in parts)
-        head, data = self._pool.run(msgspec.msgpack.encode(job), blocks, who)
-        answer = _answer(head)
-        if answer.fault:
-            raise (Unsupported if answer.fault == Unsupported.kind.value else BadInput)(answer.message)
-        return Picture(data, wish.format.value, answer.width, answer.height)
+        return job, (_read(opened, each) for each in parts)
 
     def close(self) -> None:
         """End the workers; pictures under way fail with ``Busy`` or ``BadInput``."""
@@ -216,6 +223,18 @@ class Renderer:
             )
         if wish.viewport is not None and max(wish.viewport.width, wish.viewport.height) > limits.side:
             raise BadInput(f"viewport: a side of more than {limits.side} pixels is not rendered.")
+
+
+def _place(table: FrameTable, index: int, pixels: Pixels) -> tuple[list[tuple[int, int]], int]:
+    """Give the parts of a frame, and bits to skip; of bytes in turned words whole words, from the pixel data's start."""
+    if table.layout is not Layout.NATIVE:
+        return table.parts(index), 0
+    ((offset, length),) = table.parts(index)
+    bit_offset = table.bit_offset(index)
+    if pixels.word != 2 or pixels.allocated > 8:
+        return [(offset, length)], bit_offset
+    early = (offset - table.start) % 2
+    return [(offset - early, length + early + (length + early) % 2)], bit_offset + 8 * early
 
 
 def _read(source: ReadAt, parts: list[tuple[int, int]]) -> bytes:
