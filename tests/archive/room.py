@@ -58,6 +58,22 @@ class MemoryReader:
 
 
 @dataclass
+class MemoryDraft:
+    """Bytes that wait for their instance."""
+
+    data: bytearray = field(default_factory=bytearray)
+
+    def write(self, *blocks: bytes) -> None:
+        self.data += b"".join(blocks)
+
+    def finish(self) -> MemoryReader:
+        return MemoryReader(bytes(self.data))
+
+    def abort(self) -> None:
+        self.data.clear()
+
+
+@dataclass
 class MemoryIncoming:
     """An instance on its way in; its data is ``study-uid instance-uid anything``."""
 
@@ -130,6 +146,11 @@ class MemoryRoom:
     def receive(self, permit: Permit, declared: Declared) -> Incoming:
         self.diary.append("receive")
         return MemoryIncoming(self, declared)
+
+    def draft(self, permit: Permit) -> "MemoryDraft":
+        del permit
+        self.diary.append("draft")
+        return MemoryDraft()
 
     def commit(self, arrivals: Sequence[Arrival]) -> list[Receipt | LeadglassError]:
         outcomes: list[Receipt | LeadglassError] = []

@@ -20,6 +20,7 @@ from leadglass.archive.backroom import (
     Changes,
     Declared,
     Deleted,
+    Draft,
     FsckReport,
     Incoming,
     Kept,
@@ -185,6 +186,10 @@ class Archive:
         """
         permit = self._permit(caller, Action.STORE, record=False)
         return Receiving(self, caller, self._room.receive(permit, declared))
+
+    def draft(self, caller: Caller) -> Draft:
+        """Begin to keep bytes that belong to an instance which is still to come; raises ``Denied``, ``Full``."""
+        return self._room.draft(self._permit(caller, Action.STORE, record=False))
 
     def finish(self, caller: Caller, receivings: "Sequence[Receiving]") -> list[Receipt | LeadglassError]:
         """Decide over several instances that came in, and commit them together.

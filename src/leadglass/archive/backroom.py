@@ -192,6 +192,22 @@ class Reader(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
+class Draft(Protocol):
+    """Bytes that wait for the instance they belong to; only who holds this finds them, and no crash leaves them."""
+
+    def write(self, *blocks: bytes) -> None:
+        """Take the next bytes; raises ``Full``."""
+        ...
+
+    def finish(self) -> Reader:
+        """Give what was written, for reading; nothing can be added any more."""
+        ...
+
+    def abort(self) -> None:
+        """Forget it; harmless when ``finish`` gave a reader, which is closed by who has it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """An instance in quarantine.
@@ -364,6 +380,10 @@ class BackRoom(Protocol):
 
     def receive(self, permit: Permit, declared: Declared) -> Incoming:
         """Begin to take in one instance."""
+        ...
+
+    def draft(self, permit: Permit) -> Draft:
+        """Begin to keep bytes until their instance is whole; a permit to store is one for this."""
         ...
 
     def commit(self, arrivals: Sequence[Arrival]) -> list[Receipt | LeadglassError]:

@@ -145,6 +145,18 @@ class Objects:
             raise disk_error(error) from error
         return Place(shelf.name, name), file
 
+    def nameless(self) -> int:
+        """Make an empty file without a name, which is gone when it is closed; gives a descriptor.
+
+        Raises
+        ------
+        Full
+        """
+        try:
+            return os.open(self._folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise disk_error(error) from error
+
     def settle(self, place: Place, *, keep: bool) -> None:
         """Say that an object of this process has its row, or remove it."""
         with self._lock:

@@ -39,6 +39,7 @@ from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
 from leadglass.vault import changes, checking, finding, listing, resolving
 from leadglass.vault.committer import Batches, Committer
+from leadglass.vault.draft import SealedDraft
 from leadglass.vault.filing import Filing
 from leadglass.vault.incoming import Incoming, commit_all
 from leadglass.vault.index.migrations import migrate
@@ -139,6 +140,11 @@ class Vault:
         """Begin to take in one instance; raises ``Full``."""
         demand(permit, Action.STORE)
         return Incoming(self._parts, declared)
+
+    def draft(self, permit: Permit) -> SealedDraft:
+        """Begin to keep bytes until their instance is whole; raises ``Full``."""
+        demand(permit, Action.STORE)
+        return SealedDraft(self._parts)
 
     def commit(self, arrivals: Sequence[Arrival]) -> list[Receipt | LeadglassError]:
         """Put examined instances on stable storage together; gives what became of each, in their order."""
