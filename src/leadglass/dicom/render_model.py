@@ -6,6 +6,16 @@ caller asked for it to be drawn: no other attribute of a patient goes to a worke
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+from leadglass.errors import BadInput
+
+WISH: Final = "wish"
+"""What a worker calls a fault of the wish, not of the image."""
+
+
+class WishFault(BadInput):
+    """What was asked for does not fit this image, or is more than is done; the image is sound."""
 
 
 class PictureFormat(StrEnum):

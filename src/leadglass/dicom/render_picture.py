@@ -12,8 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from leadglass.dicom.render_gray import Bytes8
 from leadglass.dicom.render_icc import managed
-from leadglass.dicom.render_model import PictureFormat, RenderJob, Viewport, Wish
-from leadglass.errors import BadInput
+from leadglass.dicom.render_model import PictureFormat, RenderJob, Viewport, Wish, WishFault
 
 _LONGEST_SIDE: Final = 65_500
 """Pixels: what JPEG and GIF can say."""
@@ -32,7 +31,7 @@ def framed(pixels: Bytes8, job: RenderJob) -> Image.Image:
 
     Raises
     ------
-    BadInput
+    WishFault
         When the region is not within the image.
     """
     image = Image.fromarray(np.ascontiguousarray(pixels))
@@ -56,7 +55,7 @@ def _region(viewport: Viewport, width: int, height: int) -> tuple[float, float, 
     right = viewport.x + abs(viewport.region_width) if viewport.region_width is not None else float(width)
     bottom = viewport.y + abs(viewport.region_height) if viewport.region_height is not None else float(height)
     if not 0 <= viewport.x < right <= width or not 0 <= viewport.y < bottom <= height:
-        raise BadInput(f"viewport: the region is not within the image, which has {width} x {height} pixels.")
+        raise WishFault(f"viewport: the region is not within the image, which has {width} x {height} pixels.")
     return viewport.x, viewport.y, right, bottom
 
 
@@ -71,7 +70,7 @@ def _size(width: float, height: float, job: RenderJob) -> tuple[int, int]:
         width, height = width * scale, height * scale
     size = max(1, round(width)), max(1, round(height))
     if max(size) > _LONGEST_SIDE:
-        raise BadInput(f"viewport: the picture would be larger than {_LONGEST_SIDE} pixels. Ask for a smaller one.")
+        raise WishFault(f"viewport: the picture would be larger than {_LONGEST_SIDE} pixels. Ask for a smaller one.")
     return size
 
 

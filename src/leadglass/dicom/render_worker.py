@@ -13,7 +13,7 @@ from PIL import Image
 
 from leadglass.dicom.render_color import to_rgb
 from leadglass.dicom.render_gray import Bytes8, full_span, needs_span, span_of, to_gray
-from leadglass.dicom.render_model import FramePart, PictureFormat, RenderAnswer, RenderJob, Span
+from leadglass.dicom.render_model import WISH, FramePart, PictureFormat, RenderAnswer, RenderJob, Span, WishFault
 from leadglass.dicom.render_picture import annotated, encoded, framed
 from leadglass.dicom.render_samples import Samples, samples_of
 from leadglass.dicom.worker_pipe import limit, serve
@@ -92,6 +92,8 @@ def answer(header: bytes, stream: BinaryIO) -> tuple[bytes, list[bytes]]:
     try:
         said, data = render(job, frames)
         picture.append(data)
+    except WishFault as error:
+        said = RenderAnswer(fault=WISH, message=error.message)
     except LeadglassError as error:
         said = RenderAnswer(fault=error.kind.value, message=error.message)
     except MemoryError:

@@ -16,7 +16,16 @@ from leadglass.dicom.frames import FrameTable, Layout
 from leadglass.dicom.inflate import plain
 from leadglass.dicom.limits import Limits
 from leadglass.dicom.model import Attributes
-from leadglass.dicom.render_model import FramePart, PictureFormat, Pixels, RenderAnswer, RenderJob, Wish
+from leadglass.dicom.render_model import (
+    WISH,
+    FramePart,
+    PictureFormat,
+    Pixels,
+    RenderAnswer,
+    RenderJob,
+    Wish,
+    WishFault,
+)
 from leadglass.dicom.render_read import ImageReader, number, numbers
 from leadglass.dicom.source import ReadAt
 from leadglass.dicom.worker_pool import WorkerPool
@@ -143,8 +152,10 @@ class Renderer:
 
         Raises
         ------
+        WishFault
+            When the wish does not fit the image, or is more than is done.
         BadInput
-            When it is no image, damaged, or the wish does not fit it.
+            When it is no image, or damaged.
         NotHere
             When there is no such frame.
         Unsupported
@@ -158,7 +169,8 @@ class Renderer:
         head, data = self._pool.run(msgspec.msgpack.encode(job), blocks, who)
         answer = _answer(head)
         if answer.fault:
-            raise (Unsupported if answer.fault == Unsupported.kind.value else BadInput)(answer.message)
+            kinds = {WISH: WishFault, Unsupported.kind.value: Unsupported}
+            raise kinds.get(answer.fault, BadInput)(answer.message)
         return Picture(data, wish.format.value, answer.width, answer.height)
 
     def job(
@@ -166,7 +178,7 @@ class Renderer:
     ) -> tuple[RenderJob, Iterator[bytes]]:
         """Say what a worker has to do, and give the bytes of each frame as they are asked for; raises as ``render``."""
         if not frame_indices or (len(frame_indices) > 1 and wish.format is not PictureFormat.GIF):
-            raise BadInput("One picture shows one frame; several frames need image/gif or multipart/related.")
+            raise WishFault("One picture shows one frame; several frames need image/gif or multipart/related.")
         opened = self._source(image)
         reader = ImageReader(image.attributes, image.transfer_syntax_uid, lambda: opened)
         pixels = reader.pixels()
@@ -217,16 +229,16 @@ class Renderer:
                 f" {limits.samples} that are rendered. Retrieve it as it is."
             )
         if frames > 1 and (frames > limits.cine_frames or frames * pixels.frame_samples > limits.cine_samples):
-            raise Full(
+            raise WishFault(
                 f"A cine has at most {limits.cine_frames} frames and {limits.cine_samples >> 20} Mi samples:"
                 " ask for fewer frames (frames/1,2,3/rendered)."
             )
         if wish.viewport is not None and max(wish.viewport.width, wish.viewport.height) > limits.side:
-            raise BadInput(f"viewport: a side of more than {limits.side} pixels is not rendered.")
+            raise WishFault(f"viewport: a side of more than {limits.side} pixels is not rendered.")
 
 
 def _place(table: FrameTable, index: int, pixels: Pixels) -> tuple[list[tuple[int, int]], int]:
-    """Give the parts of a frame, and bits to skip; of bytes in turned words whole words, from the pixel data's start."""
+    """Give the parts of a frame, and bits to skip; where bytes lie in turned words, whole words."""
     if table.layout is not Layout.NATIVE:
         return table.parts(index), 0
     ((offset, length),) = table.parts(index)
