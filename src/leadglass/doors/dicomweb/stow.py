@@ -17,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from leadglass.archive.archive import Archive
-from leadglass.dicom.uids import parse_uid
 from leadglass.doors.dicomweb.accept import (
     DICOM,
     DICOM_JSON,
@@ -42,6 +41,7 @@ from leadglass.doors.dicomweb.multipart import (
     boundary_of,
     parse_content_type,
 )
+from leadglass.doors.dicomweb.paths import ROOT, STUDY, service_url, uid_of
 from leadglass.doors.dicomweb.stow_intake import Courier, Files, Share, Sink
 from leadglass.doors.dicomweb.stow_response import response_module, status_of
 from leadglass.doors.threads import Threads
@@ -49,7 +49,6 @@ from leadglass.doors.web.problem import HttpFault
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput
 
-ROOT: Final = "/dicom-web"
 MOST_BYTES: Final = 1 << 40
 """Bytes of one request. Each instance has a limit of its own, and the disk has one; this one is for counters."""
 _OFFERS: Final = (
@@ -112,7 +111,7 @@ class Stow:
             except BaseException:
                 await sink.abandon()
                 raise
-        module = response_module(outcomes, f"{str(request.base_url).rstrip('/')}{ROOT}", study_uid)
+        module = response_module(outcomes, service_url(request), study_uid)
         return Response(msgspec.json.encode(module), status_of(outcomes), media_type=offer.media)
 
     async def _pour(self, request: Request, payload: _Payload, sink: Sink) -> None:
@@ -155,13 +154,8 @@ def _broken(error: BadInput, stored: int) -> HttpFault:
 
 def _study_of(request: Request) -> str:
     """Give the study that a request is for; empty when it is for none."""
-    text = request.path_params.get("study")
-    if text is None:
-        return ""
-    try:
-        return parse_uid(str(text))
-    except BadInput as error:
-        raise BadInput(f"The Study Instance UID in the URL is none. {error.message}") from None
+    text: str | None = request.path_params.get("study")
+    return "" if text is None else uid_of(text, "Study")
 
 
 def _offer_of(request: Request) -> Offer:
@@ -214,7 +208,7 @@ def routes(services: Services) -> list[Route]:
             body_bytes=MOST_BYTES,
         ),
         Route(
-            f"{ROOT}/studies/{{study}}",
+            STUDY,
             ("POST",),
             stow.store,
             summary="Store instances of one study (STOW-RS, PS3.18 10.5).",

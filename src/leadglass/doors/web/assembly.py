@@ -6,6 +6,7 @@ Rule: a module is in the one list here, or its routes are not there.
 from collections.abc import Callable
 from typing import Final
 
+from leadglass.doors.dicomweb import stow
 from leadglass.doors.threads import Threads
 from leadglass.doors.web import health
 from leadglass.doors.web.dispatch import WebApp
@@ -14,7 +15,10 @@ from leadglass.doors.web.gate import Gate
 from leadglass.doors.web.routes import Route, Services
 from leadglass.identity.visitors import Visitors
 
-MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (health.routes,)
+MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
+    health.routes,
+    stow.routes,
+)
 """What has routes; one line for each module."""
 
 
