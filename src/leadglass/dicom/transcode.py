@@ -6,18 +6,21 @@ the data set: its other elements are copied here, value by value.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from struct import pack
+from struct import Struct, pack
 from typing import Any, Final
 
 from leadglass.dicom import tags, uids
-from leadglass.dicom.frame_scan import find_frames, first_value
+from leadglass.dicom.frame_scan import find_frames
 from leadglass.dicom.frames import FrameTable
 from leadglass.dicom.limits import Limits
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.reader import read
 from leadglass.dicom.recode import RawDataSet, without_compressed_icons, write_raw
+from leadglass.dicom.shape import Shape, is_by_plane, shape_of
 from leadglass.dicom.source import ReadAt
+from leadglass.dicom.values import swapped
 from leadglass.dicom.vocabulary import encoding_of
 from leadglass.dicom.worker_pool import WorkerPool
 from leadglass.errors import BadInput, Full, Unsupported
@@ -30,26 +33,31 @@ _REMOVED: Final = frozenset(
     }
 )
 """Elements that speak of fragments, of which none are left."""
-_ANSWER: Final = 1 << 16
-"""Bytes that a worker may say beside the pixels."""
+_ANSWER: Final = 16 << 20
+"""Bytes that a worker may say beside the pixels: the length of each frame."""
+_EXPLICIT: Final = uids.EXPLICIT_VR_LITTLE_ENDIAN
+_ITEM: Final = Struct("<HHI").pack
+_PIXEL_HEAD: Final = pack("<HH2sHI", tags.PixelData >> 16, tags.PixelData & 0xFFFF, b"OB", 0, 0xFFFFFFFF)
 _PIXEL_DATA: Final = tags.key(tags.PixelData)
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
-    """``codecs.Image`` on this side of the pipe, where no codec may be imported."""
+class Decoded:
+    """One decoded frame.
 
-    rows: int
-    columns: int
-    samples: int
-    allocated: int
-    stored: int
-    is_signed: bool
+    Parameters
+    ----------
+    data : bytes
+        Samples, Little Endian; color by pixel unless ``is_as_stored``. Of one bit each: packed.
+    photometric : str
+        The Photometric Interpretation they are in.
+    is_as_stored : bool
+        Whether Planar Configuration and chroma subsampling are still those of the data set.
+    """
+
+    data: bytes
     photometric: str
-
-    @property
-    def decoded_bytes(self) -> int:
-        return -(-self.rows * self.columns * self.samples * self.allocated // 8)
+    is_as_stored: bool
 
 
 class _Frames:
@@ -109,6 +117,13 @@ class Transcoder:
         is_from_known = from_ts in uids.UNCOMPRESSED or from_ts in uids.DECODED
         return from_ts == to_ts or (to_ts in uids.UNCOMPRESSED and is_from_known)
 
+    def can_encode(self, from_ts: str, to_ts: str) -> bool:
+        """Say whether images can be compressed, or compressed otherwise, without further loss.
+
+        Apart from ``can``, because it costs much: only who asks for it by name gets it.
+        """
+        return to_ts in uids.ENCODED and (from_ts in uids.UNCOMPRESSED or from_ts in uids.DECODED)
+
     def transcode(self, source: ReadAt, from_ts: str, to_ts: str) -> bytes:
         """Give the data set in another transfer syntax (blocking).
 
@@ -130,7 +145,7 @@ class Transcoder:
         Full
             When the data set is larger than allowed.
         """
-        if not self.can(from_ts, to_ts):
+        if not self.can(from_ts, to_ts) and not self.can_encode(from_ts, to_ts):
             raise Unsupported("There is no way from the stored transfer syntax to the wanted one.")
         if source.size > self._max_bytes:
             raise Full(f"The instance is larger than {self._max_bytes >> 20} MiB, the most that is transcoded.")
@@ -139,6 +154,8 @@ class Transcoder:
         data_set = RawDataSet(source, from_ts, self._limits)
         if data_set.source.size > self._max_bytes:
             raise Full(f"The instance is larger than {self._max_bytes >> 20} MiB once inflated.")
+        if to_ts in uids.ENCODED:
+            return self._compressed(data_set, from_ts, to_ts)
         if from_ts in uids.UNCOMPRESSED:
             return write_raw(data_set, data_set.reading.attributes, to_ts)
         attributes = without_compressed_icons(data_set.reading.attributes)
@@ -150,49 +167,154 @@ class Transcoder:
         """End the workers; jobs under way fail with ``Busy``."""
         self._pool.close()
 
-    def _decompressed(self, data_set: RawDataSet, attributes: Attributes, from_ts: str) -> Attributes:
-        table, shape = self._what_to_decode(data_set, from_ts)
-        frames = _Frames(data_set, table)
-        header = {"transfer_syntax_uid": from_ts, "image": asdict(shape), "frames": frames.lengths}
-        blocks = (frames.read(index) for index in range(frames.count))
-        head, data = self._pool.run(json.dumps(header).encode("ascii"), blocks)
+    # --- frames ---------------------------------------------------------------
+
+    def decode_frame(self, frame: bytes, from_ts: str, shape: Shape, who: str = "") -> Decoded:
+        """Decode one compressed frame (blocking).
+
+        Parameters
+        ----------
+        frame : bytes
+            The frame as stored.
+        from_ts : str
+            One of ``uids.DECODED``.
+        shape : Shape
+            What its data set says of it.
+        who : str
+            On whose behalf, for the turns.
+
+        Raises
+        ------
+        Unsupported, BadInput, Busy, Full
+            As ``transcode``.
+        """
+        self._check_size(shape, 1)
+        job = {"transfer_syntax_uid": from_ts, "image": asdict(shape), "frames": [len(frame)]}
+        answer, data = self._work(job, (frame,), who)
+        return Decoded(data, str(answer["photometric"]), bool(answer["is_as_stored"]))
+
+    def encode_frame(
+        self, frame: bytes, from_ts: str, to_ts: str, shape: Shape, *, is_by_plane: bool = False, who: str = ""
+    ) -> bytes:
+        """Encode one frame without loss (blocking).
+
+        Parameters
+        ----------
+        frame : bytes
+            As stored; of an uncompressed transfer syntax as Little Endian.
+        from_ts, to_ts : str
+            Its transfer syntax, and one of ``uids.ENCODED``.
+        shape : Shape
+            What its data set says of it.
+        is_by_plane : bool
+            Planar Configuration, where the frame is not compressed.
+        who : str
+            On whose behalf, for the turns.
+
+        Raises
+        ------
+        Unsupported, BadInput, Busy, Full
+            As ``transcode``.
+        """
+        self._check_size(shape, 1)
+        job = _encoding(from_ts, to_ts, shape, [len(frame)], is_by_plane=is_by_plane)
+        return self._work(job, (frame,), who)[1]
+
+    def _check_size(self, shape: Shape, frames: int) -> None:
+        if shape.decoded_bytes * frames > self._max_bytes:
+            raise Full(f"The pixel data is larger than {self._max_bytes >> 20} MiB once decoded.")
+
+    def _work(self, job: dict[str, Any], blocks: Iterable[bytes], who: str = "") -> tuple[dict[str, Any], bytes]:
+        """Have a job done; raises what a worker found wrong."""
+        head, data = self._pool.run(json.dumps(job).encode("ascii"), blocks, who)
         answer: dict[str, Any] = json.loads(head)
         if "fault" in answer:
             kind = Unsupported if answer["fault"] == Unsupported.kind.value else BadInput
             raise kind(str(answer["message"]))
+        return answer, data
+
+    # --- data sets ------------------------------------------------------------
+
+    def _decompressed(self, data_set: RawDataSet, attributes: Attributes, from_ts: str) -> Attributes:
+        frames, shape, _ = self._what_to_decode(data_set, from_ts)
+        job = {"transfer_syntax_uid": from_ts, "image": asdict(shape), "frames": frames.lengths}
+        answer, data = self._work(job, (frames.read(index) for index in range(frames.count)))
         changed = {name: element for name, element in attributes.items() if name not in _REMOVED}
         changed[_PIXEL_DATA] = JsonElement(vr="OB" if shape.allocated <= 8 else "OW", Value=[data])
-        if not answer["is_as_stored"]:
-            photometric = str(answer["photometric"]).encode("ascii", "replace")
-            changed[tags.key(tags.PhotometricInterpretation)] = JsonElement(vr="CS", Value=[photometric])
-            if shape.samples > 1:
-                changed[tags.key(tags.PlanarConfiguration)] = JsonElement(vr="US", Value=[pack("<H", 0)])
-        return changed
+        return changed if answer["is_as_stored"] else changed | _said_of(answer, shape)
 
-    def _what_to_decode(self, data_set: RawDataSet, from_ts: str) -> tuple[FrameTable, _Shape]:
+    def _compressed(self, data_set: RawDataSet, from_ts: str, to_ts: str) -> bytes:
+        if data_set.reading.pixels is None or data_set.reading.pixels.tag != tags.PixelData:
+            raise Unsupported("Without pixel data there is nothing to encode in this transfer syntax.")
+        frames, shape, is_by_plane = self._what_to_decode(data_set, from_ts)
+        if shape.allocated not in (8, 16, 32):
+            raise Unsupported("Samples of so many bits are not encoded here: ask for an uncompressed transfer syntax.")
+        job = _encoding(from_ts, to_ts, shape, frames.lengths, is_by_plane=is_by_plane)
+        blocks = (_little(frames.read(index), from_ts, shape) for index in range(frames.count))
+        answer, data = self._work(job, blocks)
+        attributes = without_compressed_icons(data_set.reading.attributes)
+        kept = {name: each for name, each in attributes.items() if name not in _REMOVED}
+        kept |= {name: _raw(each, data_set) for name, each in _said_of(answer, shape).items()}
+        # Explicit VR Little Endian around it, and it between what comes before and after it.
+        before = write_raw(data_set, {name: kept[name] for name in kept if name < _PIXEL_DATA}, _EXPLICIT)
+        after = write_raw(data_set, {name: kept[name] for name in kept if name > _PIXEL_DATA}, _EXPLICIT)
+        return b"".join((before, *_encapsulated(answer["lengths"], data), after))
+
+    def _what_to_decode(self, data_set: RawDataSet, from_ts: str) -> tuple[_Frames, Shape, bool]:
         reading = read(data_set.source, encoding_of(from_ts), self._limits)
         table = find_frames(data_set.source, reading, from_ts, self._limits)
         if table is None:
             raise BadInput("The frames of the pixel data cannot be told apart: it cannot be decoded.")
+        shape = shape_of(reading.attributes)
+        self._check_size(shape, table.number_of_frames)
+        return _Frames(data_set, table), shape, is_by_plane(reading.attributes)
 
-        def number(tag: int, default: int = 0) -> int:
-            value = first_value(reading.attributes, tag)
-            return value if isinstance(value, int) else default
 
-        allocated = number(tags.BitsAllocated)
-        shape = _Shape(
-            rows=number(tags.Rows),
-            columns=number(tags.Columns),
-            samples=number(tags.SamplesPerPixel, 1),
-            allocated=allocated,
-            stored=number(tags.BitsStored, allocated),
-            is_signed=number(tags.PixelRepresentation) == 1,
-            photometric=str(first_value(reading.attributes, tags.PhotometricInterpretation) or ""),
-        )
-        if shape.rows < 1 or shape.columns < 1 or shape.samples < 1 or shape.allocated not in (1, 8, 16, 32, 64):
-            raise BadInput("Rows, Columns or Bits Allocated are missing or impossible: the image cannot be decoded.")
-        if not 1 <= shape.stored <= shape.allocated:
-            raise BadInput("Bits Stored does not fit into Bits Allocated: the image cannot be decoded.")
-        if shape.decoded_bytes * table.number_of_frames > self._max_bytes:
-            raise Full(f"The pixel data is larger than {self._max_bytes >> 20} MiB once decoded.")
-        return table, shape
+def _encoding(from_ts: str, to_ts: str, shape: Shape, lengths: list[int], *, is_by_plane: bool) -> dict[str, Any]:
+    """Give the job of encoding frames."""
+    return {
+        # Native frames are what this transfer syntax holds, too.
+        "transfer_syntax_uid": uids.ENCAPSULATED_UNCOMPRESSED if from_ts in uids.UNCOMPRESSED else from_ts,
+        "encode": to_ts,
+        "is_by_plane": is_by_plane,
+        "image": asdict(shape),
+        "frames": lengths,
+    }
+
+
+def _little(frame: bytes, from_ts: str, shape: Shape) -> bytes:
+    """Give a frame with its words as Little Endian."""
+    if from_ts != uids.EXPLICIT_VR_BIG_ENDIAN or shape.allocated <= 8:
+        return frame
+    return swapped(frame, shape.allocated // 8)
+
+
+def _said_of(answer: dict[str, Any], shape: Shape) -> Attributes:
+    """Give the attributes that are other than before, as bytes."""
+    photometric = str(answer["photometric"]).encode("ascii", "replace")
+    said: Attributes = {tags.key(tags.PhotometricInterpretation): JsonElement(vr="CS", Value=[photometric])}
+    if shape.samples > 1:
+        said[tags.key(tags.PlanarConfiguration)] = JsonElement(vr="US", Value=[pack("<H", 0)])
+    return said
+
+
+def _raw(element: JsonElement, data_set: RawDataSet) -> JsonElement:
+    """Give an element in the byte order of the data set it is written with."""
+    if not data_set.is_big_endian or element["vr"] != "US":
+        return element
+    return JsonElement(vr="US", Value=[pack(">H", 0)])
+
+
+def _encapsulated(lengths: list[int], data: bytes) -> list[bytes]:
+    """Give Pixel Data as fragments, one for each frame, with a Basic Offset Table (PS3.5 section A.4)."""
+    places, place = [0], 0
+    for length in lengths[:-1]:
+        place += 8 + length
+        places.append(place)
+    table = b"".join(place.to_bytes(4, "little") for place in places) if places[-1] < 1 << 32 else b""
+    parts = [_PIXEL_HEAD, _ITEM(0xFFFE, 0xE000, len(table)), table]
+    start = 0
+    for length in lengths:
+        parts += (_ITEM(0xFFFE, 0xE000, length), data[start : start + length])
+        start += length
+    return [*parts, _ITEM(0xFFFE, 0xE0DD, 0)]

@@ -84,6 +84,9 @@ DECODED: Final = (
 )
 """Transfer syntaxes of encapsulated pixel data that this program can decode."""
 
+ENCODED: Final = frozenset({RLE_LOSSLESS, JPEG_LS_LOSSLESS, JPEG_2000_LOSSLESS, HTJ2K_LOSSLESS})
+"""Transfer syntaxes of encapsulated pixel data that this program can encode, all without loss."""
+
 IMPLEMENTATION_CLASS_UID: Final = UID("2.25.104558810232681489379544044640554636717")
 IMPLEMENTATION_VERSION_NAME: Final = "LEADGLASS_0_1"
 

@@ -6,7 +6,7 @@ Rule: a module is in the one list here, or its routes are not there.
 from collections.abc import Callable
 from typing import Final
 
-from leadglass.doors.dicomweb import stow
+from leadglass.doors.dicomweb import frames, metadata, stow, wado
 from leadglass.doors.threads import Threads
 from leadglass.doors.web import health
 from leadglass.doors.web.dispatch import WebApp
@@ -18,6 +18,9 @@ from leadglass.identity.visitors import Visitors
 MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     health.routes,
     stow.routes,
+    metadata.routes,
+    wado.routes,
+    frames.routes,
 )
 """What has routes; one line for each module."""
 

@@ -1,0 +1,114 @@
+"""Encoders: one frame of samples to a compressed one, without loss. Runs in a worker process and nowhere else.
+
+Rule: what was encoded is decoded again and compared before it is given; what
+does not come back bit by bit is refused.
+"""
+
+from typing import Any, Final
+
+import imagecodecs
+import numpy as np
+
+from leadglass.dicom import uids
+from leadglass.dicom.codecs import Image, Samples, decode
+from leadglass.errors import Unsupported
+
+_RLE_MOST: Final = 15
+"""Segments of an RLE frame (PS3.5 section G.5)."""
+
+
+def encode(transfer_syntax_uid: str, data: bytes, image: Image) -> bytes:
+    """Encode one frame; padded to an even length (PS3.5 section A.4).
+
+    Parameters
+    ----------
+    transfer_syntax_uid : str
+        One of ``uids.ENCODED``.
+    data : bytes
+        Samples, Little Endian, color by pixel.
+    image : Image
+        What they are.
+
+    Raises
+    ------
+    Unsupported
+        When there is no encoder for such samples.
+    """
+    if image.allocated not in (8, 16, 32) or image.samples not in (1, 3) or len(data) != 8 * image.frame_bytes // 8:
+        raise Unsupported("Frames of this kind are not encoded here: ask for an uncompressed transfer syntax.")
+    if image.frame_samples * image.allocated // 8 != len(data):
+        raise Unsupported("Frames with subsampled chroma are not encoded here.")
+    if image.allocated == 32 and transfer_syntax_uid != uids.RLE_LOSSLESS:
+        raise Unsupported("Samples of 32 bits are encoded as RLE only.")
+    samples = np.frombuffer(data, dtype=image.dtype).reshape(
+        (image.rows, image.columns) if image.samples == 1 else (image.rows, image.columns, image.samples)
+    )
+    try:
+        encoded = _encoded(transfer_syntax_uid, samples, image)
+        same = decode(transfer_syntax_uid, encoded, image).data == data
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - an encoder's own error, of whatever type
+        raise Unsupported(f"A frame cannot be encoded ({type(error).__name__}).") from None
+    if not same:
+        raise Unsupported("A frame cannot be encoded without loss in this transfer syntax.")
+    return encoded + b"\0" if len(encoded) % 2 else encoded
+
+
+def _encoded(transfer_syntax_uid: str, samples: Samples, image: Image) -> bytes:
+    match transfer_syntax_uid:
+        case uids.RLE_LOSSLESS:
+            return _rle(samples, image)
+        case uids.JPEG_LS_LOSSLESS:
+            # The bits as they are: JPEG-LS knows no sign, and the data set says whether there is one.
+            return bytes(imagecodecs.jpegls_encode(samples))
+        case uids.JPEG_2000_LOSSLESS:
+            signed = _signed(samples, image)
+            bits = _bits(signed, image)
+            made = imagecodecs.jpeg2k_encode(
+                signed,
+                level=0,
+                codecformat="j2k",
+                reversible=True,
+                mct=False,  # so that Photometric Interpretation stays what it is
+                bitspersample=bits,
+                numthreads=1,
+            )
+            return bytes(made)
+        case uids.HTJ2K_LOSSLESS:
+            return bytes(imagecodecs.htj2k_encode(_signed(samples, image), reversible=True, rgb=False))
+        case _:
+            raise Unsupported("There is no encoder for this transfer syntax.")
+
+
+def _signed(samples: Samples, image: Image) -> Samples:
+    return samples.view(f"<i{image.allocated // 8}") if image.is_signed else samples
+
+
+def _bits(samples: Samples, image: Image) -> int:
+    """Give the bits of a sample as the data set says them, where all samples keep to that."""
+    low, high = int(samples.min(initial=0)), int(samples.max(initial=0))
+    bits = image.stored - (1 if image.is_signed else 0)
+    return image.stored if -(1 << bits) <= low and high < 1 << bits else image.allocated
+
+
+def _rle(samples: Samples, image: Image) -> bytes:
+    """Encode RLE: byte planes, most significant first, sample by sample, each row by itself (PS3.5 Annex G)."""
+    width = image.allocated // 8
+    if width * image.samples > _RLE_MOST:
+        raise Unsupported("Samples of so many bytes are not encoded as RLE.")
+    planes = samples.reshape(image.rows, image.columns, image.samples).view(np.uint8)
+    planes = planes.reshape(image.rows, image.columns, image.samples, width)
+    segments: list[bytes] = []
+    for sample in range(image.samples):
+        for byte in reversed(range(width)):
+            plane = np.ascontiguousarray(planes[:, :, sample, byte])
+            packed: Any = b"".join(bytes(imagecodecs.packbits_encode(row.tobytes())) for row in plane)
+            segments.append(packed + b"\0" if len(packed) % 2 else packed)
+    places: list[int] = []
+    place = 64
+    for segment in segments:
+        places.append(place)
+        place += len(segment)
+    head = [len(segments), *places, *[0] * (_RLE_MOST - len(places))]
+    return b"".join((*(number.to_bytes(4, "little") for number in head), *segments))

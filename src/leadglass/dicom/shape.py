@@ -1,0 +1,79 @@
+"""Shape: what a data set says of its frames, checked, as a codec worker is told it.
+
+Rule: nothing is decoded of which this says that it is impossible or too large.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from leadglass.dicom import tags
+from leadglass.dicom.frame_scan import first_value
+from leadglass.dicom.model import Attributes
+from leadglass.errors import BadInput
+
+_ALLOCATED: Final = (1, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """``codecs.Image`` on this side of the pipe, where no codec may be imported.
+
+    Parameters
+    ----------
+    rows, columns, samples : int
+        Of one frame.
+    allocated, stored : int
+        Bits of a sample.
+    is_signed : bool
+        Pixel Representation 1.
+    photometric : str
+        Photometric Interpretation as stored.
+    """
+
+    rows: int
+    columns: int
+    samples: int
+    allocated: int
+    stored: int
+    is_signed: bool
+    photometric: str
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes of one frame, decoded."""
+        return -(-self.rows * self.columns * self.samples * self.allocated // 8)
+
+
+def shape_of(attributes: Attributes) -> Shape:
+    """Give the shape of a data set's frames (PS3.3 C.7.6.3).
+
+    Raises
+    ------
+    BadInput
+        When it is missing or impossible.
+    """
+
+    def number(tag: int, default: int = 0) -> int:
+        value = first_value(attributes, tag)
+        return value if isinstance(value, int) else default
+
+    allocated = number(tags.BitsAllocated)
+    shape = Shape(
+        rows=number(tags.Rows),
+        columns=number(tags.Columns),
+        samples=number(tags.SamplesPerPixel, 1),
+        allocated=allocated,
+        stored=number(tags.BitsStored, allocated),
+        is_signed=number(tags.PixelRepresentation) == 1,
+        photometric=str(first_value(attributes, tags.PhotometricInterpretation) or ""),
+    )
+    if shape.rows < 1 or shape.columns < 1 or shape.samples < 1 or shape.allocated not in _ALLOCATED:
+        raise BadInput("Rows, Columns or Bits Allocated are missing or impossible: the image cannot be decoded.")
+    if not 1 <= shape.stored <= shape.allocated:
+        raise BadInput("Bits Stored does not fit into Bits Allocated: the image cannot be decoded.")
+    return shape
+
+
+def is_by_plane(attributes: Attributes) -> bool:
+    """Say whether Planar Configuration is 1: samples lie plane by plane (PS3.3 C.7.6.3.1.3)."""
+    return first_value(attributes, tags.PlanarConfiguration) == 1

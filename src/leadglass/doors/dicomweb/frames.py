@@ -1,0 +1,394 @@
+"""Frames: single frames of an instance (PS3.18 section 10.4.1.1.6), as stored or decoded.
+
+Rule 1. Of an instance only the frames that are asked for are read: where they
+are stands in the index. Rule 2. A frame is decoded by itself, in a worker. Rule 3.
+Every answer says the transfer syntax of what it holds.
+
+What was compressed in color leaves decoded as RGB or in its own color space,
+by pixel; what was not compressed leaves as it is, its words as Little Endian.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from threading import Lock
+from typing import Final
+
+from starlette.responses import Response
+
+from leadglass.archive.backroom import InstanceRecord, Reader
+from leadglass.archive.retrieving import Retrieval
+from leadglass.dicom import tags, uids
+from leadglass.dicom.frames import FrameTable, Layout
+from leadglass.dicom.inflate import plain
+from leadglass.dicom.limits import Limits
+from leadglass.dicom.shape import Shape, is_by_plane, shape_of
+from leadglass.dicom.source import ReadAt
+from leadglass.dicom.transcode import Transcoder
+from leadglass.dicom.values import swapped
+from leadglass.doors.dicomweb.accept import OCTETS, Offer, Wanted, accept_of, choose
+from leadglass.doors.dicomweb.multipart import MultipartWriter
+from leadglass.doors.dicomweb.paths import INSTANCE, Target, instance_path, service_url, target_of
+from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, respond
+from leadglass.doors.web.problem import HttpFault
+from leadglass.doors.web.routes import Asked, Route, Services
+from leadglass.errors import BadInput, Full, LeadglassError, NotHere
+from leadglass.policy.action import Action
+
+_EXPLICIT: Final = uids.EXPLICIT_VR_LITTLE_ENDIAN
+_MOST: Final = 10_000
+"""Frames in one request. A whole-slide viewer asks for one to some dozens at a time."""
+_DIGITS: Final = 10
+_PIECE: Final = 1 << 20
+"""Bytes of a long frame (a video) that are read at once."""
+_MOST_KNOWN: Final = 64
+"""Instances whose frame table is kept in memory."""
+_MOST_SPANS: Final = 2_000_000
+"""Fragments in those tables together; some 200 MB."""
+
+_MPEG2: Final = frozenset(
+    f"1.2.840.10008.1.2.4.{last}" for last in ("100", "100.1", "101", "101.1")
+)  # PS3.18 table 8.7.3-4
+
+
+def media_type_of(transfer_syntax_uid: str) -> str:
+    """Give the media type of a frame in a transfer syntax (PS3.18 tables 8.7.3-2 and 8.7.3-4)."""
+    match transfer_syntax_uid:
+        case uids.RLE_LOSSLESS:
+            return "image/dicom-rle"
+        case _ if transfer_syntax_uid in uids.JPEG_FAMILY:
+            return "image/jpeg"
+        case _ if transfer_syntax_uid in uids.JPEG_LS_FAMILY:
+            return "image/jls"
+        case uids.JPEG_2000_LOSSLESS | uids.JPEG_2000:
+            return "image/jp2"
+        case uids.JPEG_2000_MC_LOSSLESS | uids.JPEG_2000_MC:
+            return "image/jpx"
+        case _ if transfer_syntax_uid in uids.HTJ2K_FAMILY:
+            return "image/jphc"
+        case _ if transfer_syntax_uid in uids.JPEG_XL_FAMILY:
+            return "image/jxl"
+        case _ if transfer_syntax_uid in _MPEG2:
+            return "video/mpeg"
+        case _ if transfer_syntax_uid in uids.VIDEO:
+            return "video/mp4"
+        case _:
+            return OCTETS
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What has to be known of an instance to give its frames; nothing of a patient.
+
+    Parameters
+    ----------
+    table : FrameTable or None
+        Where they are.
+    shape : Shape or None
+        What they are; None when that is missing or impossible.
+    is_by_plane : bool
+        Planar Configuration.
+    is_in_words : bool
+        Whether bytes lie in words (VR OW).
+    """
+
+    table: FrameTable | None
+    shape: Shape | None
+    is_by_plane: bool = False
+    is_in_words: bool = False
+
+    @property
+    def weight(self) -> int:
+        """What it costs to keep, in fragments."""
+        return 100 + (len(self.table.spans) + len(self.table.firsts) // 4 if self.table else 0)
+
+
+class Knowing:
+    """What is known of the instances whose frames were asked for lately. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._known: OrderedDict[tuple[int, bytes], Known] = OrderedDict()
+        self._weight = 0
+
+    def known(self, retrieval: Retrieval, record: InstanceRecord) -> Known:
+        """Give it, from memory or the index. What the caller may see was decided before."""
+        key = (record.row, record.digest)
+        with self._lock:
+            found = self._known.get(key)
+            if found is not None:
+                self._known.move_to_end(key)
+                return found
+        made = _look(retrieval, record)
+        with self._lock:
+            if key not in self._known:
+                self._known[key] = made
+                self._weight += made.weight
+            while len(self._known) > _MOST_KNOWN or (self._weight > _MOST_SPANS and len(self._known) > 1):
+                self._weight -= self._known.popitem(last=False)[1].weight
+        return made
+
+
+def _look(retrieval: Retrieval, record: InstanceRecord) -> Known:
+    table = retrieval.frames(record)
+    if table is None:
+        return Known(None, None)
+    attributes = retrieval.metadata(record)
+    try:
+        shape = shape_of(attributes)
+    except BadInput:
+        shape = None
+    is_in_words = attributes.get(tags.key(tags.PixelData), {"vr": ""})["vr"] == "OW"
+    return Known(table, shape, is_by_plane(attributes), is_in_words)
+
+
+def parse_frames(text: str) -> list[int]:
+    """Read a frame list: numbers from 1, each once, in any order (PS3.18 table 10.4.1-1).
+
+    Raises
+    ------
+    BadInput
+        When it is none.
+    """
+    if len(text) > _MOST * (_DIGITS + 1):
+        raise BadInput(f"More than {_MOST:,} frames are asked for. Ask for them in several requests.")
+    numbers: list[int] = []
+    for each in text.split(","):
+        if not each.isascii() or not each.isdecimal() or len(each) > _DIGITS or each.startswith("0"):
+            raise BadInput("The frame list is not one: frame numbers from 1, parted by commas.")
+        numbers.append(int(each))
+    if len(numbers) > _MOST:
+        raise BadInput(f"More than {_MOST:,} frames are asked for. Ask for them in several requests.")
+    if len(set(numbers)) < len(numbers):
+        raise BadInput("The frame list names a frame twice.")
+    return numbers
+
+
+def frame_offers(transcoder: Transcoder, stored: str, known: Known, *, may_single: bool) -> list[Offer]:
+    """Give the ways in which frames can be given.
+
+    Parameters
+    ----------
+    transcoder : Transcoder
+        Knows what can be made of what.
+    stored : str
+        The transfer syntax of the instance.
+    known : Known
+        What they are.
+    may_single : bool
+        Whether one may be given alone, not as multipart.
+    """
+    offers: list[Offer] = []
+    is_native = stored in uids.NATIVE and known.table is not None and known.table.layout is Layout.NATIVE
+    for is_related in (True, False) if may_single else (True,):
+        can_decode = is_native or (stored in uids.DECODED and known.shape is not None)
+        if can_decode:
+            offers.append(Offer(OCTETS, is_related, _EXPLICIT, is_stored=is_native))
+        if not is_native:
+            media = media_type_of(stored)
+            offers.append(
+                Offer(media, is_related, stored, is_default=media != OCTETS or not can_decode, is_stored=True)
+            )
+            if media != OCTETS:  # for who takes octets in any transfer syntax
+                offers.append(Offer(OCTETS, is_related, stored, is_default=False, is_stored=True))
+        if can_decode and known.shape is not None:
+            offers += [
+                Offer(media_type_of(syntax), is_related, syntax)
+                for syntax in sorted(uids.ENCODED)
+                if syntax != stored and transcoder.can_encode(stored, syntax)
+            ]
+    return offers
+
+
+class Frames:
+    """The resource of frames.
+
+    Parameters
+    ----------
+    services : Services
+        What handlers work with.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._knowing = Knowing()
+        self._limits = Limits()
+
+    async def answer(self, asked: Asked) -> Response:
+        """Give some frames of an instance."""
+        request = asked.request
+        target = target_of(request)
+        numbers = parse_frames(request.path_params["frames"])
+        wanted = accept_of(request.headers.get("accept"), request.query_params.getlist("accept"))
+        base = service_url(request)
+        return await respond(self._services.threads, lambda: self.prepare(asked, target, numbers, wanted, base))
+
+    def prepare(
+        self, asked: Asked, target: Target, numbers: list[int], wanted: Sequence[Wanted], base: str
+    ) -> Prepared:
+        """Decide what is sent and how (blocking)."""
+        retrieval = self._services.archive.retrieve(
+            asked.caller, Action.GET, target.level, target.selection, is_whole=False
+        )
+        if not retrieval.records:
+            raise NotHere("There is nothing of that name here.")
+        record = retrieval.records[0]
+        known = self._knowing.known(retrieval, record)
+        table = known.table
+        if table is None:
+            raise HttpFault(HTTPStatus.NOT_FOUND, "The instance has no frames, or none that can be told apart.")
+        count = 1 if table.layout is Layout.STREAM else table.number_of_frames
+        missing = next((number for number in numbers if number > count), None)
+        if missing is not None:
+            raise HttpFault(HTTPStatus.NOT_FOUND, f"There is no frame {missing}; the instance has {count}.")
+        offers = frame_offers(
+            self._services.transcoder, record.transfer_syntax_uid, known, may_single=len(numbers) == 1
+        )
+        offer = choose(wanted, offers)
+        cutter = Cutter(self._services.transcoder, record, known, offer.transfer_syntax, str(asked.caller))
+        headers = {"Vary": "Accept"}
+        if not offer.is_related:
+            return Prepared(offer.content_type, self._single(retrieval, cutter, numbers[0]), headers=headers)
+        writer = MultipartWriter(offer.media, {"transfer-syntax": offer.transfer_syntax})
+        location = f"{base}{instance_path(record)}/frames/"
+        blocks = self._related(retrieval, cutter, numbers, writer, offer, location)
+        return Prepared(writer.content_type, blocks, headers=headers)
+
+    def _single(self, retrieval: Retrieval, cutter: "Cutter", number: int) -> Blocks:
+        with retrieval.open(cutter.record) as reader:
+            source = self._source(reader, cutter.record)
+            for block in cutter.cut(source, number - 1):
+                retrieval.read((cutter.record,), len(block))
+                yield Pause(retrieval.take_delay())
+                yield block
+
+    def _related(
+        self,
+        retrieval: Retrieval,
+        cutter: "Cutter",
+        numbers: list[int],
+        writer: MultipartWriter,
+        offer: Offer,
+        location: str,
+    ) -> Blocks:
+        with retrieval.open(cutter.record) as reader:
+            source = self._source(reader, cutter.record)
+            for number in numbers:
+                head = writer.part({"Content-Type": offer.content_type, "Content-Location": f"{location}{number}"})
+                for block in cutter.cut(source, number - 1):
+                    retrieval.read((cutter.record,), len(block))
+                    yield Pause(retrieval.take_delay())
+                    if head:
+                        yield head
+                        head = b""
+                    yield block
+        yield writer.end()
+
+    def _source(self, reader: Reader, record: InstanceRecord) -> ReadAt:
+        return plain(reader, record.transfer_syntax_uid, self._limits)
+
+
+class Cutter:
+    """Cuts frames out of one instance, in one transfer syntax.
+
+    Parameters
+    ----------
+    transcoder : Transcoder
+        Decodes and encodes.
+    record : InstanceRecord
+        The instance.
+    known : Known
+        What is known of it; with a table.
+    transfer_syntax_uid : str
+        What frames are given in.
+    who : str
+        On whose behalf, for the workers' turns.
+    """
+
+    __slots__ = ("_known", "_syntax", "_transcoder", "_who", "record")
+
+    def __init__(
+        self, transcoder: Transcoder, record: InstanceRecord, known: Known, transfer_syntax_uid: str, who: str
+    ) -> None:
+        self._transcoder = transcoder
+        self.record = record
+        self._known = known
+        self._syntax = transfer_syntax_uid
+        self._who = who
+
+    def cut(self, source: ReadAt, index: int) -> Iterable[bytes]:
+        """Give the bytes of a frame, counted from 0, in one or several blocks."""
+        table, stored = self._known.table, self.record.transfer_syntax_uid
+        if table is None:
+            raise NotHere("The instance has no frames.")
+        parts = table.parts(index)
+        if self._syntax == stored and table.layout is not Layout.NATIVE:
+            return _pieces(source, parts)
+        frame = b"".join([_exactly(source, *part) for part in parts])
+        if table.layout is Layout.NATIVE:
+            frame = self._native(frame, index)
+            if self._syntax not in uids.ENCODED:
+                return (frame,)
+        shape = self._known.shape
+        if shape is None:
+            raise BadInput("Rows, Columns or Bits Allocated are missing or impossible: the image cannot be decoded.")
+        try:
+            if self._syntax in uids.ENCODED:
+                plane = self._known.is_by_plane
+                from_ts = _EXPLICIT if table.layout is Layout.NATIVE else stored
+                encoded = self._transcoder.encode_frame(
+                    frame, from_ts, self._syntax, shape, is_by_plane=plane, who=self._who
+                )
+                return (encoded,)
+            return (self._transcoder.decode_frame(frame, stored, shape, self._who).data,)
+        except Full as error:
+            raise _too_large(error) from None
+
+    def _native(self, frame: bytes, index: int) -> bytes:
+        """Give a native frame from its first bit, words as Little Endian."""
+        table, shape = self._known.table, self._known.shape
+        assert table is not None  # noqa: S101 - the caller looked
+        if self.record.transfer_syntax_uid == uids.EXPLICIT_VR_BIG_ENDIAN:
+            width = shape.allocated // 8 if shape is not None and shape.allocated > 8 else 2 * self._known.is_in_words
+            frame = swapped(frame, width or 1)
+        skip, bits = table.bit_offset(index), table.frame_bits
+        if not skip and not bits % 8:
+            return frame
+        shifted = int.from_bytes(frame, "little") >> skip & (1 << bits) - 1
+        return shifted.to_bytes(-(-bits // 8), "little")
+
+
+def _pieces(source: ReadAt, parts: list[tuple[int, int]]) -> Iterator[bytes]:
+    """Give fragments piece by piece, so that a video is not held in memory."""
+    if sum(length for _, length in parts) <= _PIECE:
+        yield b"".join([_exactly(source, *part) for part in parts])
+        return
+    for offset, length in parts:
+        for start in range(offset, offset + length, _PIECE):
+            yield _exactly(source, start, min(_PIECE, offset + length - start))
+
+
+def _exactly(source: ReadAt, offset: int, length: int) -> bytes:
+    data = source.read_at(offset, length)
+    if len(data) < length:
+        raise BadInput("The pixel data is shorter than its frames: damaged.")
+    return data
+
+
+def _too_large(error: LeadglassError) -> LeadglassError:
+    """Give the error of what is too large to decode for good: a fault of what was asked, not of the disk."""
+    return HttpFault(HTTPStatus.NOT_ACCEPTABLE, f"{error.message} Ask for transfer-syntax=*.")
+
+
+def routes(services: Services) -> list[Route]:
+    """Give the routes of frames."""
+    frames = Frames(services)
+    return [
+        Route(
+            f"{INSTANCE}/frames/{{frames}}",
+            ("GET",),
+            frames.answer,
+            summary="Frames of an instance, uncompressed or as stored.",
+        )
+    ]

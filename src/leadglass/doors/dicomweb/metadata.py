@@ -1,0 +1,170 @@
+"""Metadata: the attributes of instances without their bulk data (PS3.18 section 10.4.1.1.2), as JSON or XML.
+
+Rule 1. JSON is sent as the index keeps it: where the client takes it deflated,
+not even inflated; only what BulkDataURIs begin with is put in. Rule 2. An entity
+tag is made of the digests of what was stored and of everything else that makes
+the bytes: it is strong, and costs no look at the metadata.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from starlette.responses import Response
+
+from leadglass import __version__
+from leadglass.archive.backroom import InstanceRecord
+from leadglass.archive.retrieving import Retrieval
+from leadglass.dicom.json_text import Deflated, JsonText, stored
+from leadglass.dicom.native_xml import write_native
+from leadglass.doors.dicomweb.accept import DICOM_JSON, DICOM_XML, JSON, Offer, accept_of, choose
+from leadglass.doors.dicomweb.multipart import MultipartWriter
+from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, instance_path, service_url, target_of
+from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, respond
+from leadglass.doors.web.routes import Asked, Route, Services
+from leadglass.errors import NotHere
+from leadglass.policy.action import Action
+
+_BATCH: Final = 256
+"""Instances whose metadata is read from the index at once; some 1.5 MB of JSON."""
+_OFFERS: Final = (
+    Offer(DICOM_JSON, is_related=False),
+    Offer(JSON, is_related=False),
+    Offer(DICOM_XML, is_related=True),
+)
+_OPEN, _COMMA, _CLOSE = stored(b"["), stored(b","), stored(b"]")
+
+
+class Metadata:
+    """The metadata resources.
+
+    Parameters
+    ----------
+    services : Services
+        What handlers work with.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def answer(self, asked: Asked) -> Response:
+        """Give the metadata of a study, a series or an instance."""
+        request = asked.request
+        target = target_of(request)
+        offer = choose(accept_of(request.headers.get("accept"), request.query_params.getlist("accept")), _OFFERS)
+        is_deflated = offer.media != DICOM_XML and takes_deflated(request.headers.get("accept-encoding", ""))
+        base = service_url(request)
+        tags = request.headers.get("if-none-match", "")
+
+        def prepare() -> Prepared:
+            return self._prepare(asked, target, offer, base, tags, is_deflated=is_deflated)
+
+        return await respond(self._services.threads, prepare)
+
+    def _prepare(
+        self, asked: Asked, target: Target, offer: Offer, base: str, tags: str, *, is_deflated: bool
+    ) -> Prepared:
+        retrieval = self._services.archive.retrieve(
+            asked.caller, Action.GET, target.level, target.selection, is_whole=False
+        )
+        if not retrieval.records:
+            raise NotHere("There is nothing of that name here.")
+        tag = _tag(retrieval, f"{offer} {base} {is_deflated}")
+        headers = {"ETag": tag, "Vary": "Accept, Accept-Encoding", "Cache-Control": "private, no-cache"}
+        if is_listed(tag, tags):
+            return Prepared(offer.media, _nothing(), status=304, headers=headers)
+        if offer.media == DICOM_XML:
+            writer = MultipartWriter(DICOM_XML)
+            return Prepared(writer.content_type, _xml(retrieval, base, writer), headers=headers)
+        if is_deflated:
+            headers["Content-Encoding"] = "deflate"
+            return Prepared(offer.media, _deflated(retrieval, base), headers=headers)
+        return Prepared(offer.media, _plain(retrieval, base), headers=headers)
+
+
+def routes(services: Services) -> list[Route]:
+    """Give the routes of metadata."""
+    metadata = Metadata(services)
+    return [
+        Route(f"{path}/metadata", ("GET",), metadata.answer, summary=f"The metadata of {what}, JSON or XML.")
+        for path, what in ((STUDY, "a study"), (SERIES, "a series"), (INSTANCE, "an instance"))
+    ]
+
+
+def takes_deflated(accept_encoding: str) -> bool:
+    """Say whether ``deflate`` is acceptable (RFC 9110 section 12.5.3)."""
+    for entry in accept_encoding.lower().split(","):
+        name, _, parameters = entry.partition(";")
+        if name.strip() == "deflate":
+            weight = parameters.partition("=")[2].strip()
+            return not weight or bool(weight.strip("0."))
+    return False
+
+
+def is_listed(tag: str, listed: str) -> bool:
+    """Say whether an entity tag is in an If-None-Match (weak comparison, RFC 9110 section 13.1.2)."""
+    return listed.strip() == "*" or tag in (each.strip().removeprefix("W/") for each in listed.split(","))
+
+
+def bulk_base(base: str, record: InstanceRecord) -> str:
+    """Give what the BulkDataURIs of an instance begin with."""
+    return f"{base}{instance_path(record)}/bulkdata/"
+
+
+def _tag(retrieval: Retrieval, variant: str) -> str:
+    digest = hashlib.sha256(f"{__version__} {variant} ".encode())
+    digest.update(retrieval.fingerprint())
+    return f'"{digest.hexdigest()[:40]}"'
+
+
+def _nothing() -> Blocks:
+    yield from ()
+
+
+def _batches(retrieval: Retrieval, base: str, make: Callable[[bool, JsonText, bytes], list[bytes]]) -> Blocks:
+    """Give the blocks that ``make`` makes of each instance's text, counted study by study before they are given."""
+    records = retrieval.records
+    is_first = True
+    for start in range(0, len(records), _BATCH):
+        batch = records[start : start + _BATCH]
+        blocks: list[bytes] = []
+        for text, record in zip(retrieval.json_texts(batch), batch, strict=True):
+            blocks += make(is_first, text, bulk_base(base, record).encode())
+            is_first = False
+        block = b"".join(blocks)
+        _count(retrieval, batch, len(block))
+        yield Pause(retrieval.take_delay())
+        yield block
+
+
+def _count(retrieval: Retrieval, batch: Sequence[InstanceRecord], octets: int) -> None:
+    """Count a batch of one study; a path names one."""
+    retrieval.read(batch, octets)
+
+
+def _plain(retrieval: Retrieval, base: str) -> Blocks:
+    def make(is_first: bool, text: JsonText, start: bytes) -> list[bytes]:  # noqa: FBT001 - a callback
+        return [b"[" if is_first else b",", text.plain(start)]
+
+    yield from _batches(retrieval, base, make)
+    yield b"]"
+
+
+def _deflated(retrieval: Retrieval, base: str) -> Blocks:
+    stream = Deflated()
+
+    def make(is_first: bool, text: JsonText, start: bytes) -> list[bytes]:  # noqa: FBT001 - a callback
+        stream.add((_OPEN if is_first else _COMMA, *text.deflated(start)))
+        return [stream.take()]
+
+    yield from _batches(retrieval, base, make)
+    stream.add((_CLOSE,))
+    yield stream.take(last=True)
+
+
+def _xml(retrieval: Retrieval, base: str, writer: MultipartWriter) -> Blocks:
+    def make(_is_first: bool, text: JsonText, start: bytes) -> list[bytes]:  # noqa: FBT001 - a callback
+        return [writer.part({"Content-Type": DICOM_XML}), write_native(text.attributes(), start.decode())]
+
+    yield from _batches(retrieval, base, make)
+    yield writer.end()

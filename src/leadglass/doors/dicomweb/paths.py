@@ -1,0 +1,84 @@
+"""Paths: which instances a URL of the Studies Service is about (PS3.18 section 10.1), and the URLs of what is here.
+
+Rule: a UID of a path is checked before anybody is asked about it, and a
+message says which was wrong, never what it was.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+
+from leadglass.archive.backroom import InstanceRecord, Selection
+from leadglass.dicom.matching import Level
+from leadglass.dicom.uids import UID, parse_uid
+from leadglass.errors import BadInput
+
+ROOT: Final = "/dicom-web"
+STUDY: Final = f"{ROOT}/studies/{{study}}"
+SERIES: Final = f"{STUDY}/series/{{series}}"
+INSTANCE: Final = f"{SERIES}/instances/{{instance}}"
+
+_NAMES: Final = {"study": "Study", "series": "Series", "instance": "SOP"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a path names: a study, a series of it, or an instance of that.
+
+    Parameters
+    ----------
+    study, series, instance : str
+        UIDs; series and instance may be empty.
+    """
+
+    study: UID
+    series: UID | None = None
+    instance: UID | None = None
+
+    @property
+    def level(self) -> Level:
+        """The level it is of."""
+        return Level.IMAGE if self.instance else Level.SERIES if self.series else Level.STUDY
+
+    @property
+    def selection(self) -> Selection:
+        """The unique keys."""
+        return Selection(
+            study_uids=(self.study,),
+            series_uids=(self.series,) if self.series else (),
+            sop_instance_uids=(self.instance,) if self.instance else (),
+        )
+
+
+def uid_of(text: str, what: str) -> UID:
+    """Read a UID of a request; raises ``BadInput`` that says which it was."""
+    try:
+        return parse_uid(text)
+    except BadInput as error:
+        raise BadInput(f"The {what} Instance UID is not one. {error.message}") from None
+
+
+def target_of(request: Request) -> Target:
+    """Give what the path of a request names.
+
+    Raises
+    ------
+    BadInput
+        When a UID of it is none (PS3.5 section 9.1).
+    """
+    found: dict[str, str] = request.path_params
+    study, series, instance = (uid_of(found[name], said) if name in found else None for name, said in _NAMES.items())
+    if study is None:
+        raise BadInput("The path names no study.")
+    return Target(study, series, instance)
+
+
+def service_url(request: Request) -> str:
+    """Give the absolute URL of the service, as the client calls it; the gate has checked the host."""
+    return f"{request.url.scheme}://{request.url.netloc}{ROOT}"
+
+
+def instance_path(record: InstanceRecord) -> str:
+    """Give the path of one instance below the service's URL."""
+    return f"/studies/{record.study_uid}/series/{record.series_uid}/instances/{record.sop_instance_uid}"

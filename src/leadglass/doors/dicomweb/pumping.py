@@ -1,0 +1,139 @@
+"""Pumping: a body made block by block in threads, sent as it is made.
+
+Rule 1. The first blocks are there before the answer begins: what goes wrong with
+them is still told by a status. What goes wrong later breaks the connection off:
+a body that ends as it should is whole. Rule 2. A thread is held while bytes are
+made, never while they are sent or waited for; the next are made meanwhile.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.responses import Response, StreamingResponse
+
+from leadglass.doors.threads import Threads
+
+STEP: Final = 2 << 20
+"""Bytes that are made in one go: a hop to a thread costs as much as copying some hundred KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Seconds to wait before the next block, as the brakes want it."""
+
+    seconds: float
+
+
+Blocks = Generator[bytes | Pause]
+"""Bytes of a body; made in threads, one call at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An answer that is ready to be sent.
+
+    Parameters
+    ----------
+    media_type : str
+        Content-Type.
+    blocks : generator of bytes and Pause
+        The body.
+    length : int, optional
+        Its bytes, where that is known before.
+    status : int
+        The status code.
+    headers : mapping of str to str
+        Further headers.
+    """
+
+    media_type: str
+    blocks: Blocks
+    length: int | None = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one call made."""
+
+    blocks: list[bytes]
+    pause: float
+    is_last: bool
+
+
+def _step(blocks: Blocks) -> _Step:
+    made: list[bytes] = []
+    size = 0
+    for block in blocks:
+        if isinstance(block, Pause):
+            if block.seconds > 0:
+                return _Step(made, block.seconds, is_last=False)
+            continue
+        made.append(block)
+        size += len(block)
+        if size >= STEP:
+            return _Step(made, 0.0, is_last=False)
+    return _Step(made, 0.0, is_last=True)
+
+
+def _begin(prepare: Callable[[], Prepared]) -> tuple[Prepared, _Step]:
+    prepared = prepare()
+    try:
+        return prepared, _step(prepared.blocks)
+    except BaseException:
+        prepared.blocks.close()
+        raise
+
+
+async def respond(threads: Threads, prepare: Callable[[], Prepared]) -> Response:
+    """Prepare an answer in a thread and give it: whole when it is short, else as a stream.
+
+    Parameters
+    ----------
+    threads : Threads
+        Where ``prepare`` and the blocks run.
+    prepare : callable
+        Blocking; decides, and gives what is to be sent.
+
+    Raises
+    ------
+    LeadglassError
+        What ``prepare`` or the first blocks raise.
+    """
+    prepared, first = await threads.run(_begin, prepare)
+    headers = {**prepared.headers, "Content-Type": prepared.media_type}
+    if first.is_last:
+        body = first.blocks[0] if len(first.blocks) == 1 else b"".join(first.blocks)
+        return Response(body, prepared.status, headers)
+    if prepared.length is not None:
+        headers["Content-Length"] = str(prepared.length)
+    return StreamingResponse(_pump(threads, prepared.blocks, first), prepared.status, headers)
+
+
+async def _pump(threads: Threads, blocks: Blocks, first: _Step) -> AsyncIterator[bytes]:
+    step = first
+    following: asyncio.Task[_Step] | None = None
+    try:
+        while True:
+            if not step.is_last:
+                following = asyncio.create_task(_after(threads, blocks, step.pause))
+            for block in step.blocks:
+                yield block
+            if following is None:
+                return
+            step = await following
+            following = None
+    finally:
+        if following is not None:
+            following.cancel()
+            await asyncio.wait([following])
+        await threads.run(blocks.close)
+
+
+async def _after(threads: Threads, blocks: Blocks, pause: float) -> _Step:
+    if pause:
+        await asyncio.sleep(pause)
+    return await threads.run(_step, blocks)

@@ -1,0 +1,175 @@
+"""WADO-RS: instances as DICOM files (PS3.18 section 10.4.1.1.1), as stored or in another transfer syntax.
+
+Rule 1. What each instance will be sent as is decided before the first byte is;
+where one of them cannot be sent as the client wants it, none is. Rule 2. As
+stored is bit-exact. Rule 3. Nothing is compressed with loss here.
+
+Who names no transfer syntax gets Explicit VR Little Endian (PS3.18 section
+8.7.3.5.1), or what is stored where that cannot be decoded: video, private ones.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.responses import Response
+
+from leadglass.archive.backroom import InstanceRecord
+from leadglass.archive.retrieving import Retrieval
+from leadglass.dicom import uids
+from leadglass.dicom.part10 import file_meta
+from leadglass.dicom.transcode import Transcoder
+from leadglass.doors.dicomweb.accept import DICOM, Offer, Wanted, accept_of, choose
+from leadglass.doors.dicomweb.multipart import MultipartWriter
+from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, target_of
+from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, respond
+from leadglass.doors.web.routes import Asked, Route, Services
+from leadglass.errors import NotHere
+from leadglass.policy.action import Action
+
+BLOCK: Final = 1 << 20
+"""Bytes read from an instance at once: 16 sealed chunks, one system call."""
+_TARGETS: Final = (*sorted(uids.UNCOMPRESSED), *sorted(uids.ENCODED))
+
+
+class Instances:
+    """The resources that are DICOM files.
+
+    Parameters
+    ----------
+    services : Services
+        What handlers work with.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def answer(self, asked: Asked) -> Response:
+        """Give a study, a series or an instance as DICOM files."""
+        request = asked.request
+        target = target_of(request)
+        wanted = accept_of(request.headers.get("accept"), request.query_params.getlist("accept"))
+        return await respond(self._services.threads, lambda: self.prepare(asked, target, wanted))
+
+    def prepare(self, asked: Asked, target: Target, wanted: Sequence[Wanted]) -> Prepared:
+        """Decide what is sent and how (blocking)."""
+        retrieval = self._services.archive.retrieve(asked.caller, Action.GET, target.level, target.selection)
+        if not retrieval.records:
+            raise NotHere("There is nothing of that name here.")
+        transcoder = self._services.transcoder
+        if target.instance:
+            record = retrieval.records[0]
+            offer = choose(wanted, dicom_offers(transcoder, record.transfer_syntax_uid, _has_frames(retrieval, record)))
+            if not offer.is_related:
+                return single(retrieval, record, offer, transcoder)
+            syntaxes = [offer.transfer_syntax]
+        else:
+            syntaxes = _chosen(transcoder, retrieval, wanted)
+        writer = MultipartWriter(DICOM)
+        headers = {"Vary": "Accept"}
+        return Prepared(writer.content_type, _related(retrieval, syntaxes, writer, transcoder), headers=headers)
+
+
+def routes(services: Services) -> list[Route]:
+    """Give the routes of instances as DICOM files."""
+    instances = Instances(services)
+    return [
+        Route(path, ("GET",), instances.answer, summary=f"{what} as DICOM files.")
+        for path, what in ((STUDY, "A study"), (SERIES, "A series"), (INSTANCE, "An instance"))
+    ]
+
+
+def dicom_offers(transcoder: Transcoder, stored: str, has_frames: bool, *, may_single: bool = True) -> list[Offer]:  # noqa: FBT001 - a fact, not a switch
+    """Give the ways in which an instance can be given as a DICOM file, as stored first.
+
+    Parameters
+    ----------
+    transcoder : Transcoder
+        Knows what can be made of what.
+    stored : str
+        Its transfer syntax.
+    has_frames : bool
+        Whether it has frames that can be told apart, without which there is nothing to encode.
+    may_single : bool
+        Whether it may be given alone, not as multipart.
+    """
+    default = uids.EXPLICIT_VR_LITTLE_ENDIAN if transcoder.can(stored, uids.EXPLICIT_VR_LITTLE_ENDIAN) else stored
+    made = [
+        syntax
+        for syntax in _TARGETS
+        if syntax != stored
+        and (transcoder.can(stored, syntax) if syntax in uids.UNCOMPRESSED else has_frames)
+        and (syntax in uids.UNCOMPRESSED or transcoder.can_encode(stored, syntax))
+    ]
+    return [
+        Offer(DICOM, is_related, syntax, is_default=syntax == default, is_stored=syntax == stored)
+        for is_related in ((True, False) if may_single else (True,))
+        for syntax in (stored, *made)
+    ]
+
+
+def single(retrieval: Retrieval, record: InstanceRecord, offer: Offer, transcoder: Transcoder) -> Prepared:
+    """Give one instance as one DICOM file."""
+    meta = file_meta(record.sop_class_uid, record.sop_instance_uid, offer.transfer_syntax)
+    is_stored = offer.transfer_syntax == record.transfer_syntax_uid and retrieval.is_as_stored(record)
+    return Prepared(
+        offer.content_type,
+        file_blocks(retrieval, record, offer.transfer_syntax, transcoder),
+        length=len(meta) + record.size if is_stored else None,
+        headers={"Vary": "Accept"},
+    )
+
+
+def file_blocks(
+    retrieval: Retrieval, record: InstanceRecord, syntax: str, transcoder: Transcoder, before: bytes = b""
+) -> Blocks:
+    """Give the bytes of an instance as a DICOM file (PS3.10), and say what became of it."""
+    try:
+        with retrieval.open(record) as reader:
+            yield Pause(retrieval.take_delay())
+            if syntax == record.transfer_syntax_uid:
+                yield before + file_meta(record.sop_class_uid, record.sop_instance_uid, syntax)
+                offset = 0
+                while block := reader.read_at(offset, BLOCK):
+                    yield block
+                    offset += len(block)
+            else:
+                made = transcoder.transcode(reader, record.transfer_syntax_uid, syntax)
+                yield before + file_meta(record.sop_class_uid, record.sop_instance_uid, syntax)
+                yield made
+    except BaseException:
+        retrieval.failed(record)
+        raise
+    retrieval.sent(record)
+
+
+def _chosen(transcoder: Transcoder, retrieval: Retrieval, wanted: Sequence[Wanted]) -> list[str]:
+    """Give the transfer syntax that each instance is to be sent in.
+
+    Raises
+    ------
+    NotAcceptable
+        When one of them cannot be sent as the client takes it.
+    """
+    chosen: dict[tuple[str, bool], str] = {}
+    syntaxes: list[str] = []
+    is_encoding = any(each.transfer_syntax in uids.ENCODED for each in wanted)
+    for record in retrieval.records:
+        kind = (record.transfer_syntax_uid, is_encoding and _has_frames(retrieval, record))
+        if kind not in chosen:
+            chosen[kind] = choose(wanted, dicom_offers(transcoder, *kind, may_single=False)).transfer_syntax
+        syntaxes.append(chosen[kind])
+    return syntaxes
+
+
+def _has_frames(retrieval: Retrieval, record: InstanceRecord) -> bool:
+    return retrieval.frames(record) is not None
+
+
+def _related(retrieval: Retrieval, syntaxes: list[str], writer: MultipartWriter, transcoder: Transcoder) -> Blocks:
+    given = [each for each in zip(retrieval.records, syntaxes, strict=True) if not retrieval.withheld(each[0])]
+    if not given:
+        retrieval.open(retrieval.records[0]).close()  # says why nothing of it is given
+    for record, syntax in given:
+        head = writer.part({"Content-Type": f"{DICOM}; transfer-syntax={syntax}"})
+        yield from file_blocks(retrieval, record, syntax, transcoder, head)
+    yield writer.end()

@@ -1,0 +1,138 @@
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from leadglass.dicom import uids
+from leadglass.dicom.shape import Shape
+from leadglass.dicom.source import Bytes
+from leadglass.dicom.transcode import Transcoder
+from leadglass.errors import Full, LeadglassError, Unsupported
+from tests.corpus import CorpusFile
+from tests.dicom.sets import as_pydicom, stored
+
+EXPLICIT = uids.EXPLICIT_VR_LITTLE_ENDIAN
+ENCODED = sorted(uids.ENCODED)
+FILES = (
+    "pydicom/CT_small.dcm",
+    "pydicom/MR_small_bigendian.dcm",
+    "pydicom/SC_rgb_small_odd.dcm",
+    "pydicom/MR_small_RLE.dcm",
+    "pydicom/SC_rgb_dcmtk_+eb+cr.dcm",
+    "pydicom-data/SC_rgb_expb_16bit.dcm",
+    "synthetic/transfer_syntaxes/J2KR_rgb_3frames.dcm",
+    "pydicom/SC_rgb_rle_16bit_2frame.dcm",
+    "cornerstone3D/TestPattern_RGB.dcm",
+)
+
+
+@pytest.fixture(scope="module")
+def transcoder() -> Iterator[Transcoder]:
+    made = Transcoder(deadline=60)
+    yield made
+    made.close()
+
+
+def _rows(manifest: tuple[CorpusFile, ...]) -> list[CorpusFile]:
+    rows = [row for row in manifest if row.name in FILES]
+    assert len(rows) >= 8
+    return rows
+
+
+@pytest.mark.parametrize("syntax", ENCODED)
+def test_what_is_compressed_comes_back_bit_by_bit_and_as_pydicom_reads_it(
+    syntax: str, manifest: tuple[CorpusFile, ...], transcoder: Transcoder
+) -> None:
+    for row in _rows(manifest):
+        file = stored(row)
+        made = transcoder.transcode(file.source, file.syntax, syntax)
+        plain = transcoder.transcode(file.source, file.syntax, EXPLICIT)
+        again = transcoder.transcode(Bytes(made), syntax, EXPLICIT)
+        expected, found = as_pydicom(plain, EXPLICIT), as_pydicom(again, EXPLICIT)
+        assert np.array_equal(found.pixel_array, expected.pixel_array), row.name
+        if syntax != uids.HTJ2K_LOSSLESS and "16bit" not in row.name:  # pydicom has no decoder for those
+            strange = as_pydicom(made, syntax)
+            assert np.array_equal(strange.pixel_array, expected.pixel_array), row.name
+        for name in ("PixelData", "PlanarConfiguration"):
+            if name in expected:
+                del expected[name]
+            if name in found:
+                del found[name]
+        assert found.to_json_dict() == expected.to_json_dict(), row.name
+
+
+shapes = st.builds(
+    Shape,
+    rows=st.integers(1, 40),
+    columns=st.integers(1, 40),
+    samples=st.sampled_from([1, 3]),
+    allocated=st.sampled_from([8, 16]),
+    stored=st.integers(1, 16),
+    is_signed=st.booleans(),
+    photometric=st.just("MONOCHROME2"),
+).map(
+    lambda shape: Shape(
+        shape.rows,
+        shape.columns,
+        shape.samples,
+        shape.allocated,
+        min(shape.stored, shape.allocated),
+        shape.is_signed,
+        "RGB" if shape.samples == 3 else "MONOCHROME2",
+    )
+)
+
+
+@given(shapes, st.sampled_from(ENCODED), st.randoms(use_true_random=False), st.booleans())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_frame_is_encoded_without_loss_or_refused(
+    transcoder: Transcoder, shape: Shape, syntax: str, random: "np.random.Generator", is_flat: bool
+) -> None:
+    length = shape.decoded_bytes
+    frame = bytes(length) if is_flat else bytes(random.getrandbits(8) for _ in range(length))  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
+    try:
+        encoded = transcoder.encode_frame(frame, EXPLICIT, syntax, shape)
+    except Unsupported:
+        return
+    assert len(encoded) % 2 == 0
+    assert transcoder.decode_frame(encoded, syntax, shape).data == frame
+
+
+@pytest.mark.parametrize("syntax", ENCODED)
+def test_a_common_frame_is_not_refused(transcoder: Transcoder, syntax: str) -> None:
+    frame = np.arange(64 * 64, dtype="<u2").tobytes()
+    shape = Shape(64, 64, 1, 16, 12, is_signed=False, photometric="MONOCHROME2")
+    assert transcoder.encode_frame(frame, EXPLICIT, syntax, shape)
+    signed = np.arange(-2048, 2048, dtype="<i2").tobytes()
+    assert transcoder.encode_frame(
+        signed, EXPLICIT, syntax, Shape(64, 64, 1, 16, 12, is_signed=True, photometric="MONOCHROME2")
+    )
+
+
+def test_color_by_plane_is_turned_into_color_by_pixel(transcoder: Transcoder) -> None:
+    shape = Shape(2, 2, 3, 8, 8, is_signed=False, photometric="RGB")
+    encoded = transcoder.encode_frame(b"rrrrggggbbbb", EXPLICIT, uids.RLE_LOSSLESS, shape, is_by_plane=True)
+    assert transcoder.decode_frame(encoded, uids.RLE_LOSSLESS, shape).data == b"rgb" * 4
+
+
+def test_a_frame_larger_than_the_limit_is_refused_before_a_worker_hears_of_it(transcoder: Transcoder) -> None:
+    shape = Shape(100_000, 100_000, 1, 16, 16, is_signed=False, photometric="MONOCHROME2")
+    with pytest.raises(Full):
+        transcoder.decode_frame(b"\xff\xd8", uids.JPEG_BASELINE, shape)
+    with pytest.raises(Full):
+        transcoder.encode_frame(b"\xff\xd8", uids.JPEG_BASELINE, uids.RLE_LOSSLESS, shape)
+
+
+@pytest.mark.parametrize("syntax", ENCODED)
+def test_what_there_is_nothing_to_encode_of_is_refused(
+    syntax: str, manifest: tuple[CorpusFile, ...], transcoder: Transcoder
+) -> None:
+    row = next(
+        row for row in manifest if row.sop_class_uid.startswith("1.2.840.10008.5.1.4.1.1.88") and row.kind == "real"
+    )
+    file = stored(row)
+    assert transcoder.can_encode(file.syntax, syntax)
+    with pytest.raises(LeadglassError):
+        transcoder.transcode(file.source, file.syntax, syntax)
