@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,12 @@ from pathlib import Path
 import pytest
 
 from leadglass.app import App
+from leadglass.archive.archive import Archive, Receiving
+from leadglass.archive.backroom import Receipt
 from leadglass.doors.cli.importing import Fate, Tally, import_sources
-from leadglass.doors.cli.sources import Found, Stream, Unlooked, walk
-from leadglass.errors import BadInput
+from leadglass.doors.cli.sources import Found, Source, Stream, Unlooked, walk
+from leadglass.errors import BadInput, LeadglassError
+from leadglass.policy.caller import Caller
 from tests.doors.cli.clihouse import Cli, cli_on, file_of, image, write_study
 
 PATIENCE = 60.0
@@ -49,7 +52,7 @@ def test_the_same_is_said_in_the_same_order_by_any_number_of_threads(
 ) -> None:
     folder = _mixed_folder(tmp_path / "in")
     said: list[tuple[int, object, str]] = []
-    for threads in ("1", "3", "64"):
+    for threads in ("1", "3", "16"):
         shutil.copytree(initialised, tmp_path / threads / "data")
         cli = cli_on(tmp_path / threads / "data", capsys)
         first = cli("import", "--json", "--threads", threads, folder, folder / "missing")
@@ -80,13 +83,13 @@ class _Opener:
         yield
 
 
-def _imported(cli: Cli, sources: list[Found | Unlooked], threads: int, done: Callable[[int], None]) -> Tally:
+def _imported(cli: Cli, sources: Sequence[Source | Unlooked], threads: int, done: Callable[[int], None]) -> Tally:
     with App().open(cli.data) as opened:
         return import_sources(opened.archive, opened.caller, sources, threads=threads, done=done)
 
 
-def test_large_files_are_read_sixteen_at_a_time_whatever_the_number_of_threads(cli: Cli) -> None:
-    lock, together = threading.Lock(), threading.Barrier(16, timeout=PATIENCE)
+def test_as_many_files_are_read_at_one_time_as_there_are_threads(cli: Cli) -> None:
+    lock, together = threading.Lock(), threading.Barrier(12, timeout=PATIENCE)
     under_way = 0
     most = 0
 
@@ -100,16 +103,28 @@ def test_large_files_are_read_sixteen_at_a_time_whatever_the_number_of_threads(c
             under_way -= 1
 
     sources: list[Found | Unlooked] = [Found(str(n), 4 << 30, _Opener(opening)) for n in range(48)]
-    tally = _imported(cli, sources, 48, lambda _: None)
+    tally = _imported(cli, sources, 12, lambda _: None)
     assert tally.reasons == {(Fate.REFUSED, "There is nothing in it."): 48}
-    assert most == 16
+    assert most == 12
 
 
-def test_small_files_are_as_many_as_there_are_threads(cli: Cli) -> None:
-    together = threading.Barrier(40, timeout=PATIENCE)
-    sources: list[Found | Unlooked] = [Found(str(n), 12_000, _Opener(together.wait)) for n in range(40)]
-    tally = _imported(cli, sources, 40, lambda _: None)
-    assert tally.reasons == {(Fate.REFUSED, "There is nothing in it."): 40}
+@pytest.mark.parametrize(("octets", "count", "together"), [(1_000, 96, 64), (1 << 20, 24, 11)])
+def test_files_are_committed_together_within_a_bound_on_memory(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, octets: int, count: int, together: int
+) -> None:
+    finish, finished = Archive.finish, list[int]()
+
+    def watched(archive: Archive, caller: Caller, receivings: Sequence[Receiving]) -> list[Receipt | LeadglassError]:
+        finished.append(len(receivings))
+        return finish(archive, caller, receivings)
+
+    monkeypatch.setattr(Archive, "finish", watched)
+    write_study(tmp_path / "in", series=1, instances=count, PixelData=bytes(octets))
+    tally = _imported(cli, list(walk([tmp_path / "in"])), 1, lambda _: None)
+    assert tally.counts == {Fate.STORED: count}
+    assert sum(finished) == count
+    assert max(finished) <= together
+    assert len(finished) <= count // together + 1
 
 
 def test_the_members_of_one_zip_are_shared_among_the_threads(cli: Cli, tmp_path: Path) -> None:

@@ -1,35 +1,41 @@
-"""Importing: many files into the archive at once, and what became of each.
+"""Importing: many files into the archive, and what became of each.
 
 Rule 1. A bad file is counted with its reason and never stops the others.
-Rule 2. Files are streamed block by block; many threads store at a time, so that
-they wait for the disk together and share commits, as many as a bound on memory
-lets them. Rule 3. What is said afterwards is in the order of the files, however
-many threads there were. Rule 4. File names may hold patients' names: they are
-for the user who asked, and go into no log.
+Rule 2. Files are streamed block by block by a few threads, and one thread puts
+many at a time on stable storage, so that they wait for the disk together; as
+many as a bound on memory lets them. Rule 3. What is said afterwards is in the
+order of the files, however many threads there were. Rule 4. File names may hold
+patients' names: they are for the user who asked, and go into no log.
+
+More threads than processors are no help: each call of the system lets another
+thread run first, and with dozens of them handing over takes longer than storing
+a small file.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from queue import Queue
 from threading import Condition, Event, Lock, Thread
 from typing import Final
 
-from leadglass.archive.archive import Archive
+from leadglass.archive.archive import Archive, Receiving
 from leadglass.archive.backroom import Declared, Receipt, Stored
-from leadglass.dicom.part10 import read_file
+from leadglass.dicom.part10 import Part10, read_file
 from leadglass.dicom.sop_classes import MEDIA_STORAGE_DIRECTORY
 from leadglass.doors.cli.sources import Found, Skip, Skipped, Source, Stream, Unlooked, Unreadable, look
 from leadglass.errors import BadInput, Conflict, LeadglassError
 from leadglass.policy.caller import Caller
 
-THREADS: Final = 64
-"""Files stored at one time, unless told otherwise: as many as one commit takes.
-Each waits for the disk twice, and most of them wait most of the time."""
+THREADS: Final = 4
+"""Files read and sealed at one time, unless told otherwise and where there are as many processors."""
+
+_TOGETHER: Final = 64
+"""Files put on stable storage together at most; more gain nothing (measured)."""
 
 _IN_FLIGHT: Final = 32 * 1024 * 1024
-"""Bytes of files that are in memory at one time: of small files any number, of large ones sixteen."""
+"""Bytes of files that are in memory at one time, about, with few threads."""
 
 _HELD: Final = 2 * 1024 * 1024
 """Bytes of one file in memory at most: its beginning, and what is being sealed."""
@@ -102,27 +108,21 @@ class Tally:
         self.warnings = Counter(dict(sorted(self.warnings.items())))
 
 
-class _Room:
-    """Memory for what is under way: those who find none wait, one alone never does."""
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A file that the archive has read, and not committed yet."""
 
-    def __init__(self, octets: int) -> None:
-        self._most = octets
-        self._taken = 0
-        self._change = Condition(Lock())
+    number: _Number
+    source: Found
+    part10: Part10
+    receiving: Receiving
 
-    @contextmanager
-    def held(self, octets: int) -> Generator[None]:
-        """Have room for so many bytes."""
-        octets = min(octets, _HELD)
-        with self._change:
-            self._change.wait_for(lambda: not self._taken or self._taken + octets <= self._most)
-            self._taken += octets
-        try:
-            yield
-        finally:
-            with self._change:
-                self._taken -= octets
-                self._change.notify_all()
+    def receipt(self, given: Receipt) -> Receipt:
+        """Give what the archive said, and what is to be said of the file."""
+        meta = self.part10.meta
+        said = (meta.sop_class_uid or given.sop_class_uid, meta.sop_instance_uid or given.sop_instance_uid)
+        flags = () if said == (given.sop_class_uid, given.sop_instance_uid) else (_OTHER_UID,)
+        return replace(given, warnings=(*self.part10.warnings, *given.warnings, *flags))
 
 
 @dataclass(slots=True)
@@ -134,7 +134,7 @@ class _Work:
     done: Callable[[int], None]
     counting: Lock = field(default_factory=Lock)
     stop: Event = field(default_factory=Event)
-    room: _Room = field(default_factory=lambda: _Room(_IN_FLIGHT))
+    loaded: "Queue[list[_Loaded] | None]" = field(default_factory=lambda: Queue(1))
     _finding: Condition = field(default_factory=lambda: Condition(Lock()))
     _number: int = 0
     _looking: int = 0
@@ -143,10 +143,19 @@ class _Work:
         default_factory=deque[tuple[int, Iterator[tuple[int, Source]]]]
     )
 
+    def count(self, number: _Number, source: Source, became: Receipt | tuple[Fate, str]) -> None:
+        """Count what became of a source."""
+        with self.counting:
+            if isinstance(became, Receipt):
+                self.tally.count(became)
+            else:
+                self.tally.note(NotTaken(source.name, *became, number))
+        if isinstance(source, Found):
+            self.done(source.size)
+
     def next(self) -> tuple[_Number, Source] | None:
         """Give the next source and its number; None when there are no more."""
-        # Nobody opens a file while others wait for the lock: each call of the system lets another
-        # thread run first, and with dozens of them that takes longer than storing a small file.
+        # Nobody opens a file while others wait for the lock.
         while (taken := self._take()) is not None:
             number, source = taken
             if not isinstance(source, Unlooked):
@@ -201,7 +210,7 @@ def import_sources(
     sources : iterable of Source or Unlooked
         What to store; taken one at a time.
     threads : int
-        How many are stored at one time.
+        How many are read at one time.
     done : callable
         Told the bytes of each source when it is dealt with, from any thread.
 
@@ -211,77 +220,106 @@ def import_sources(
         When the caller may not store.
     """
     work = _Work(iter(sources), Tally(), done)
-    workers = [Thread(target=_run, args=(archive, caller, work), name=f"import-{n}") for n in range(threads)]
+    octets = max(_HELD, _IN_FLIGHT // (threads + 2))
+    readers = [Thread(target=_read, args=(archive, caller, work, octets), name=f"import-{n}") for n in range(threads)]
+    committer = Thread(target=_commit, args=(archive, caller, work), name="import-commit")
     try:
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+        for thread in (committer, *readers):
+            thread.start()
+        for thread in readers:
+            thread.join()
     except KeyboardInterrupt:
         # What is being stored is finished, so that the table afterwards is true.
         work.stop.set()
         work.tally.interrupted = True
-        for worker in workers:
-            if worker.ident is not None:  # one that begins only now finds that there is nothing to do
-                worker.join()
+        for thread in readers:
+            if thread.ident is not None:  # one that begins only now finds that there is nothing to do
+                thread.join()
+    finally:
+        if committer.ident is not None:
+            work.loaded.put(None)
+            committer.join()
     work.tally.arrange()
     archive.end(caller)
     return work.tally
 
 
-def _run(archive: Archive, caller: Caller, work: _Work) -> None:
-    """Store one source after the other until there are none."""
+def _read(archive: Archive, caller: Caller, work: _Work, most: int) -> None:
+    """Hand one source after the other to the archive until there are none, and pass them on to be committed."""
+    loaded: list[_Loaded] = []
+    octets = 0
     while (found := work.next()) is not None:
         number, source = found
+        became: _Loaded | tuple[Fate, str]
         match source:
-            case Found(name, size):
-                with work.room.held(size):
-                    became = _store(archive, caller, source)
-                work.done(size)
-            case Skipped(name, why):
+            case Found():
+                became = _load(archive, caller, number, source)
+            case Skipped(_, why):
                 became = (Fate.SKIPPED, why)
-            case Unreadable(name, reason):
+            case Unreadable(_, reason):
                 became = (Fate.REFUSED, reason)
-        with work.counting:
-            if isinstance(became, Receipt):
-                work.tally.count(became)
-            else:
-                work.tally.note(NotTaken(name, *became, number))
+        if not isinstance(became, _Loaded):
+            work.count(number, source, became)
+            continue
+        loaded.append(became)
+        octets += min(became.source.size, _HELD)
+        if len(loaded) >= _TOGETHER or octets >= most:
+            work.loaded.put(loaded)
+            loaded, octets = [], 0
+    if loaded:
+        work.loaded.put(loaded)
 
 
-def _take(archive: Archive, caller: Caller, stream: Stream) -> Receipt | Skip:
-    """Hand one opened file to the archive."""
+def _load(archive: Archive, caller: Caller, number: _Number, source: Found) -> _Loaded | tuple[Fate, str]:
+    """Hand one file to the archive, whatever is in it; gives what became of it when it goes no further."""
+    try:
+        with source.open() as stream:
+            loaded = _hand_over(archive, caller, stream)
+    except Exception as error:  # noqa: BLE001 - the border: one file nobody foresaw must not stop a million others
+        return _refused(error)
+    return (Fate.SKIPPED, loaded) if isinstance(loaded, Skip) else _Loaded(number, source, *loaded)
+
+
+def _hand_over(archive: Archive, caller: Caller, stream: Stream) -> tuple[Part10, Receiving] | Skip:
+    """Hand the data set of one opened file to the archive."""
     if stream.size == 0:
         raise BadInput("It is empty.")
     part10 = read_file(stream)
     if part10.meta.sop_class_uid == MEDIA_STORAGE_DIRECTORY:
         return Skip.MEDIA_DIRECTORY
-    meta = part10.meta
     # Only the transfer syntax: files that name other UIDs than their data set are found in real
     # archives, and the data set is what counts.
-    receiving = archive.receive(caller, Declared(meta.transfer_syntax_uid, origin=caller.name))
+    receiving = archive.receive(caller, Declared(part10.meta.transfer_syntax_uid, origin=caller.name))
     try:
         for block in stream.blocks(part10.dataset_offset):
             receiving.write(block)
-        receipt = receiving.finish()
-    finally:
+    except BaseException:
         receiving.abort()
-    said = (meta.sop_class_uid or receipt.sop_class_uid, meta.sop_instance_uid or receipt.sop_instance_uid)
-    flags = () if said == (receipt.sop_class_uid, receipt.sop_instance_uid) else (_OTHER_UID,)
-    return replace(receipt, warnings=(*part10.warnings, *receipt.warnings, *flags))
+        raise
+    return part10, receiving
 
 
-def _store(archive: Archive, caller: Caller, source: Found) -> Receipt | tuple[Fate, str]:
-    """Store one file, whatever is in it; gives what became of it."""
-    try:
-        with source.open() as stream:
-            taken = _take(archive, caller, stream)
-    except Conflict as error:
-        return Fate.IN_CONFLICT, error.message
-    except LeadglassError as error:
-        return Fate.REFUSED, error.message
-    except OSError as error:
-        return Fate.REFUSED, f"cannot be read ({error.strerror})"
-    except Exception as error:  # noqa: BLE001 - the border: one file nobody foresaw must not stop a million others
-        return Fate.REFUSED, f"a defect of Leadglass ({type(error).__name__}); report it"
-    return (Fate.SKIPPED, taken) if isinstance(taken, Skip) else taken
+def _commit(archive: Archive, caller: Caller, work: _Work) -> None:
+    """Commit what was read until there is no more."""
+    while (loaded := work.loaded.get()) is not None:
+        outcomes: Sequence[Receipt | Exception]
+        try:
+            outcomes = archive.finish(caller, [each.receiving for each in loaded])
+        except Exception as error:  # noqa: BLE001 - the border, likewise
+            outcomes = [error] * len(loaded)
+        for each, outcome in zip(loaded, outcomes, strict=True):
+            became = each.receipt(outcome) if isinstance(outcome, Receipt) else _refused(outcome)
+            work.count(each.number, each.source, became)
+
+
+def _refused(error: Exception) -> tuple[Fate, str]:
+    """Say why a file was not taken."""
+    match error:
+        case Conflict():
+            return Fate.IN_CONFLICT, error.message
+        case LeadglassError():
+            return Fate.REFUSED, error.message
+        case OSError():
+            return Fate.REFUSED, f"cannot be read ({error.strerror})"
+        case _:
+            return Fate.REFUSED, f"a defect of Leadglass ({type(error).__name__}); report it"

@@ -4,6 +4,7 @@ Rule: each says at the end what became of what it was given.
 """
 
 import errno
+import os
 import re
 import sys
 from collections.abc import Generator, Iterator
@@ -45,10 +46,10 @@ _DATES: Final = re.compile(r"[0-9]{8}|[0-9]{8}-|-[0-9]{8}|[0-9]{8}-[0-9]{8}")
 @click.option("--verbose", is_flag=True, help="Name every file that was not taken in.")
 @click.option(
     "--threads",
-    type=click.IntRange(1, 64),
-    default=THREADS,
-    show_default=True,
-    help="Files stored at one time, large ones fewer; they share their commits.",
+    type=click.IntRange(1, 16),
+    default=min(THREADS, os.cpu_count() or 1),
+    show_default="as many as processors, 4 at most",
+    help="Files read at one time.",
 )
 @data_option
 @json_option
