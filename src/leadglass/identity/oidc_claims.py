@@ -21,8 +21,8 @@ from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 
 from leadglass.errors import Denied
 
-ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Signatures that count."""
+ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519")
+"""Signatures that count. ``EdDSA`` is not among them: RFC 9864 deprecates it for ``Ed25519``."""
 
 SKEW: Final = 60.0
 """Seconds by which the provider's clock and ours may differ."""
@@ -119,7 +119,7 @@ def _part(token: str, at: int) -> Mapping[str, object]:
 
 def _fitting(keys: Sequence[Mapping[str, object]], kid: object, algorithm: str) -> list[Mapping[str, object]]:
     """Give the keys that may have signed: of the name, if one is said; for signatures; of the algorithm's kind."""
-    kind = _KTY.get(algorithm[0], "OKP") if algorithm != "EdDSA" else "OKP"
+    kind = "OKP" if algorithm == "Ed25519" else _KTY[algorithm[0]]
     return [
         key
         for key in keys
@@ -131,22 +131,22 @@ def _fitting(keys: Sequence[Mapping[str, object]], kid: object, algorithm: str) 
 
 
 def _is_signed(token: str, key: Mapping[str, object], algorithm: str) -> bool:
+    modulus = key.get("n")
+    if key.get("kty") == "RSA" and (not isinstance(modulus, str) or len(modulus) * 6 < _LEAST_RSA):
+        return False
     try:
         public = JWKRegistry.import_key({name: value for name, value in key.items() if isinstance(value, str)})
-        if isinstance(public, RSAKey):
-            if public.public_key.key_size < _LEAST_RSA:
-                return False
-        elif not isinstance(public, (ECKey, OKPKey)):
+        if not isinstance(public, (RSAKey, ECKey, OKPKey)):
             return False
-        jws.deserialize_compact(token, public, [algorithm], _registry())
+        jws.deserialize_compact(token, public, registry=_registry(algorithm))
     except (JoseError, ValueError, TypeError, KeyError):
         return False
     return True
 
 
-def _registry() -> jws.JWSRegistry:
+def _registry(algorithm: str) -> jws.JWSRegistry:
     """Give the library's limits: providers put fields of their own into the header, and long key names."""
-    registry = jws.JWSRegistry(strict_check_header=False)
+    registry = jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False)
     registry.max_header_length = 4_096
     return registry
 

@@ -14,7 +14,7 @@ from typing import Final
 from leadglass.errors import BadInput, Misconfigured
 from leadglass.policy.roles import NEEDS_NO_IMAGES, Role, own_scope, parse_role
 from leadglass.policy.scope import Scope
-from leadglass.policy.scope_words import parse_scope
+from leadglass.policy.scope_words import parse_scope, write_scope
 
 ARROW: Final = "->"
 
@@ -64,7 +64,7 @@ class Mapping:
         united = Scope.nothing()
         for scope in scopes:
             united |= own_scope(role) if scope is None else scope
-        return Standing(role, united)
+        return Standing(role, parse_scope(write_scope(united)))  # as it is kept, so that it compares as equal
 
 
 def _line(number: int, text: str) -> Line:
