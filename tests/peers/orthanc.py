@@ -16,6 +16,11 @@ from tests.peers.running import Credentials, find_program, free_port, is_listeni
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
+DICOMWEB_PLUGIN = (
+    Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so"),
+    Path("/usr/local/share/orthanc/plugins/libOrthancDicomWeb.so"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Orthanc:
@@ -97,8 +102,14 @@ def orthanc(
     ae_title: str = "ORTHANC",
     dicom_port: int = 0,
     credentials: Credentials | None = None,
+    dicomweb: Mapping[str, Json] | None = None,
+    more: Mapping[str, Json] | None = None,
 ) -> Generator[Orthanc]:
-    """Run an Orthanc with its own storage; with ``credentials`` its DICOM side speaks TLS only."""
+    """Run an Orthanc with its own storage; with ``credentials`` its DICOM side speaks TLS only.
+
+    With ``dicomweb``, even empty, its DICOMweb plugin is loaded with these
+    settings; ``more`` adds to the configuration.
+    """
     program = find_program("Orthanc", "orthanc")
     if program is None:
         pytest.skip("Orthanc is not installed (Debian: apt-get install orthanc).")
@@ -131,6 +142,12 @@ def orthanc(
             for name, one in modalities.items()
         },
     }
+    if dicomweb is not None:
+        plugin = next((path for path in DICOMWEB_PLUGIN if path.is_file()), None)
+        if plugin is None:
+            pytest.skip("Orthanc's DICOMweb plugin is not installed (Debian: apt-get install orthanc-dicomweb).")
+        configuration |= {"Plugins": [str(plugin)], "DicomWeb": {"Enable": True, "Root": "/dicom-web/", **dicomweb}}
+    configuration |= more or {}
     if credentials is not None:
         configuration |= {
             "DicomTlsEnabled": True,
