@@ -75,6 +75,16 @@ def vr(tag: int) -> str:
     return found[0] if found is not None and found[0] != "NONE" else "UN"
 
 
+@cache
+def _tags() -> dict[str, int]:
+    return {entry[4]: tag for tag, entry in elements().items() if entry[4]}
+
+
+def tag_of(keyword: str) -> int | None:
+    """Give the tag of a keyword; None when nothing has it. Repeating groups have no tag of their own."""
+    return _tags().get(keyword)
+
+
 def keyword(tag: int) -> str:
     """Give the keyword of a tag; eight hexadecimal digits when it has none."""
     found = entry(tag)

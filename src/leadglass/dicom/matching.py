@@ -120,6 +120,10 @@ class Query:
     ignored : frozenset of str
         Keys of a level below, which is where anything unknown stands, or of a VR
         that cannot be matched: not looked at, not returned.
+    whole : frozenset of str
+        Sequences whose items are answered whole, whatever was asked of them.
+    is_all : bool
+        Whether an answer holds everything that is known at the level and above.
     """
 
     level: Level
@@ -128,6 +132,8 @@ class Query:
     vrs: dict[str, str] = field(default_factory=dict[str, str])
     combined: tuple[DateTimeRange, ...] = ()
     ignored: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
+    is_all: bool = False
 
     def matches(self, attributes: Attributes) -> bool:
         """Say whether attributes (those of the level and of all above) answer the question.
@@ -141,7 +147,12 @@ class Query:
 
     def project(self, attributes: Attributes) -> Attributes:
         """Give what an answer holds: unique keys of the level and above, and what was asked (empty when absent)."""
-        return _project(self.keys, self.vrs, attributes)
+        answer = _project(self.keys, self.vrs, attributes)
+        if self.is_all:
+            answer |= {tag: each for tag, each in attributes.items() if "BulkDataURI" not in each}
+        for tag in self.whole & attributes.keys():
+            answer[tag] = attributes[tag]
+        return answer
 
     def describe_keys(self) -> str:
         """Give the keywords that were asked, without values, for the audit log: those that narrow first."""
@@ -295,6 +306,8 @@ def _key(tag: int, element: JsonElement, reading: _Reading) -> Key | None:
         return Universal() if "InlineBinary" not in element and "BulkDataURI" not in element else None
     if vr in BINARY:
         return None
+    if reading.empty_value and values == [_EMPTY_VALUE]:
+        return Empty()
     if len(values) > _MOST_VALUES:
         raise BadInput(f"{dictionary.keyword(tag)} has more than {_MOST_VALUES:,} values.")
     if vr == "PN":

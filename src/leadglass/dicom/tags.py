@@ -242,6 +242,7 @@ def key(tag: int) -> str:
     return f"{tag:08X}"
 
 
+FILE_META_GROUP: Final = 0x0002
 ITEM_GROUP: Final = 0xFFFE
 """Group of items and delimiters."""
 

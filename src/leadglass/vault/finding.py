@@ -158,7 +158,7 @@ def instance_page(
 ) -> dict[int, Attributes]:
     """Give what a query needs of some instances and all above them; of those that the permit covers."""
     # Without its attributes a row is some hundred bytes instead of several thousand.
-    needs_own = any(not _is_above(key) for key in query.keys)
+    needs_own = query.is_all or any(not _is_above(key) for key in query.keys)
     rows = _instance_rows(connection, page, needs_own=needs_own)
     above = _series_attributes(connection, permit, {series for series, _ in rows.values()}, query)
     return {row: own | above[series] for row, (series, own) in rows.items() if series in above}

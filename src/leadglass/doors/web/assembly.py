@@ -6,7 +6,7 @@ Rule: a module is in the one list here, or its routes are not there.
 from collections.abc import Callable
 from typing import Final
 
-from leadglass.doors.dicomweb import frames, metadata, stow, wado
+from leadglass.doors.dicomweb import frames, metadata, qido, stow, wado
 from leadglass.doors.threads import Threads
 from leadglass.doors.web import health
 from leadglass.doors.web.dispatch import WebApp
@@ -21,6 +21,7 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     metadata.routes,
     wado.routes,
     frames.routes,
+    qido.routes,
 )
 """What has routes; one line for each module."""
 
