@@ -182,6 +182,18 @@ class Work:
     decoder_memory_bytes: int = _limit(4096 * MIB, 256 * MIB, 1024 * 1024 * MIB)
     """Bytes of address space of one worker."""
 
+    renderers: int = _limit(2, 1, 64)
+    """Worker processes that make pictures (rendered, thumbnail). 2: one for each core
+    of the smallest machine; more help only where there are more cores."""
+
+    renderer_seconds: float = _seconds(30.0, 1, 3_600)
+    """Seconds for one picture before its worker is killed. 30: a thousand times what
+    a CT slice takes."""
+
+    rendered_samples: int = _limit(128 * MIB, MIB, 4096 * MIB)
+    """Rows x Columns x Samples per Pixel of the largest frame that is rendered.
+    128 Mi: three times a large mammogram; slides are stored in tiles."""
+
 
 @dataclass(frozen=True, slots=True)
 class AuditCollector:

@@ -31,6 +31,7 @@ from leadglass.audit.refusals import Refusals
 from leadglass.audit.syslog import Format, Sender
 from leadglass.config import Config
 from leadglass.crypto import tls
+from leadglass.dicom.renderer import Renderer, RenderLimits
 from leadglass.dicom.transcode import Transcoder
 from leadglass.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from leadglass.doors.cli.application import Ready, Wanted
@@ -159,6 +160,7 @@ async def _serve(
         clerk = Pool(_CLERK, "clerk")
         stack.callback(clerk.close, 1.0)
         transcoder = stack.enter_context(closing(_transcoder(config)))
+        renderer = stack.enter_context(closing(_renderer(config)))
         refusals = stack.enter_context(closing(Refusals(parts.audit)))
         threads = Threads(core)
         admission = Threads(desk)
@@ -230,6 +232,7 @@ async def _serve(
             desk=admission,
             clerk=refusing,
             transcoder=transcoder,
+            renderer=renderer,
             refusals=refusals,
         )
         said = {listener.door.value: str(listener.endpoint) for listener in listeners}
@@ -348,6 +351,7 @@ class _Web:
         desk: Threads,
         clerk: Threads,
         transcoder: Transcoder,
+        renderer: Renderer,
         refusals: Refusals,
     ) -> "_Web | None":
         """Make it, or None when no listener is for it."""
@@ -363,6 +367,7 @@ class _Web:
             desk=desk,
             clerk=clerk,
             transcoder=transcoder,
+            renderer=renderer,
             visitors=Visitors(refusals, allowed_networks=parts.config.network.allowed_public_networks),
             hosts=frozenset(name.lower() for name in _names(listeners) if name not in {"0.0.0.0", "::"}),  # noqa: S104
         )
@@ -477,6 +482,17 @@ def _wire_limits(config: Config) -> WireLimits:
         idle=wire.idle,
         write_stall=wire.write_stall,
         response=wire.response,
+    )
+
+
+def _renderer(config: Config) -> Renderer:
+    work = config.work
+    return Renderer(
+        workers=work.renderers,
+        deadline=work.renderer_seconds,
+        memory_bytes=work.decoder_memory_bytes,
+        limits=RenderLimits(samples=work.rendered_samples),
+        reading=reading_limits(config),
     )
 
 

@@ -4,12 +4,15 @@ Rule: it is loaded only when the web door is opened, so that nobody else waits f
 Starlette and uvicorn.
 """
 
+import re
 import ssl
 from pathlib import Path
+from typing import Final
 
 from leadglass.archive.archive import Archive
 from leadglass.config import Config
 from leadglass.crypto import tls
+from leadglass.dicom.renderer import Renderer
 from leadglass.dicom.transcode import Transcoder
 from leadglass.doors.threads import Threads
 from leadglass.doors.web.assembly import assemble
@@ -17,7 +20,7 @@ from leadglass.doors.web.evidence import Basic, Bearer, Evidence
 from leadglass.doors.web.routes import Services
 from leadglass.doors.web.server import HttpsServer
 from leadglass.doors.web.settings import WebLimits, WebSettings
-from leadglass.errors import LeadglassError
+from leadglass.errors import LeadglassError, Misconfigured
 from leadglass.identity.peers import IpAddress
 from leadglass.identity.tokens import Tokens
 from leadglass.identity.visitors import Visitors
@@ -52,7 +55,8 @@ def identities(parts: Parts) -> int:
     """Count who could be let in by the web: people, tokens, providers of sign-in."""
     tokens = parts.open_tokens()
     now = tokens.now
-    return sum(token.counts(now) for token in tokens.list())
+    people = parts.open_people("web").people
+    return sum(token.counts(now) for token in tokens.list()) + sum(not person.is_locked for person in people.list())
 
 
 def make(
@@ -63,6 +67,7 @@ def make(
     desk: Threads,
     clerk: Threads,
     transcoder: Transcoder,
+    renderer: Renderer,
     visitors: Visitors,
     hosts: frozenset[str],
 ) -> HttpsServer:
@@ -78,13 +83,15 @@ def make(
         For work, for finding out who asks, for putting on record who was turned away.
     transcoder : Transcoder
         Shared with the other doors.
+    renderer : Renderer
+        Makes pictures.
     visitors : Visitors
         Who may speak.
     hosts : frozenset of str
         Names and addresses that the door listens on.
     """
     settings = _settings(parts.config, hosts)
-    services = Services(archive=archive, threads=threads, transcoder=transcoder, settings=settings)
+    services = Services(archive=archive, threads=threads, transcoder=transcoder, renderer=renderer, settings=settings)
     gate = assemble(services, _evidence(parts, settings, desk), visitors, clerk)
     return HttpsServer(gate, _Reception(visitors, clerk), settings.limits, settings.trusted_proxies)
 
@@ -124,8 +131,22 @@ def _password(parts: Parts) -> bytes | None:
     return None if parts.config.web.certificate else parts.authority.password
 
 
+_ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+_NAME: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.(?!-)[a-z0-9_-]{1,63})*\.?|\[?[0-9a-f:.]{2,45}\]?", re.IGNORECASE)
+
+
 def _settings(config: Config, hosts: frozenset[str]) -> WebSettings:
+    """Read the settings of the web door; raises ``Misconfigured``."""
     web = config.web
+    for origin in web.allowed_origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise Misconfigured(
+                f"[web] allowed_origins holds {origin!r}, which is no web origin. Write scheme, host and port in lower "
+                "case without a path, like https://viewer.example.org; there is none for everybody."
+            )
+    for name in web.names:
+        if not _NAME.fullmatch(name):
+            raise Misconfigured(f"[web] names holds {name!r}. Write host names or addresses, without scheme and port.")
     return WebSettings(
         hosts=hosts | {name.lower().strip("[]").removesuffix(".") for name in web.names},
         trusted_proxies=web.trusted_proxies,

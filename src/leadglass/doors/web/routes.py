@@ -20,6 +20,7 @@ from leadglass.policy.caller import Caller
 
 if TYPE_CHECKING:
     from leadglass.archive.archive import Archive
+    from leadglass.dicom.renderer import Renderer
     from leadglass.dicom.transcode import Transcoder
     from leadglass.doors.threads import Threads
     from leadglass.doors.web.settings import WebSettings
@@ -101,6 +102,8 @@ class Services:
         Where blocking calls are made.
     transcoder : Transcoder
         Decodes and encodes pixels in killable workers.
+    renderer : Renderer
+        Makes pictures in killable workers.
     settings : WebSettings
         What the operator set.
     """
@@ -108,6 +111,7 @@ class Services:
     archive: "Archive"
     threads: "Threads"
     transcoder: "Transcoder"
+    renderer: "Renderer"
     settings: "WebSettings"
 
 
