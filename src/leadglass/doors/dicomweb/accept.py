@@ -6,10 +6,12 @@ is refused, never guessed; the choice hangs on nothing but its two arguments.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from leadglass.dicom import uids
 from leadglass.dicom.uids import is_transfer_syntax
+from leadglass.doors.web.problem import HttpFault
 from leadglass.errors import BadInput
 
 RELATED: Final = "multipart/related"
@@ -27,8 +29,11 @@ _MOST: Final = 100
 _TOKEN: Final = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ/")
 
 
-class NotAcceptable(BadInput):
-    """Nothing that the client takes can be given; the message says what could be (406)."""
+class NotAcceptable(HttpFault):
+    """Nothing that the client takes can be given; the message says what could be."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(HTTPStatus.NOT_ACCEPTABLE, message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from leadglass.dicom.native_xml import write_native
 from leadglass.doors.dicomweb.accept import DICOM_JSON, DICOM_XML, JSON, Offer, accept_of, choose
 from leadglass.doors.dicomweb.multipart import MultipartWriter
 from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, instance_path, service_url, target_of
-from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, respond
+from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, nothing, respond
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import NotHere
 from leadglass.policy.action import Action
@@ -72,7 +72,7 @@ class Metadata:
         tag = _tag(retrieval, f"{offer} {base} {is_deflated}")
         headers = {"ETag": tag, "Vary": "Accept, Accept-Encoding", "Cache-Control": "private, no-cache"}
         if is_listed(tag, tags):
-            return Prepared(offer.media, _nothing(), status=304, headers=headers)
+            return Prepared(offer.media, nothing(), status=304, headers=headers)
         if offer.media == DICOM_XML:
             writer = MultipartWriter(DICOM_XML)
             return Prepared(writer.content_type, _xml(retrieval, base, writer), headers=headers)
@@ -115,10 +115,6 @@ def _tag(retrieval: Retrieval, variant: str) -> str:
     digest = hashlib.sha256(f"{__version__} {variant} ".encode())
     digest.update(retrieval.fingerprint())
     return f'"{digest.hexdigest()[:40]}"'
-
-
-def _nothing() -> Blocks:
-    yield from ()
 
 
 def _batches(retrieval: Retrieval, base: str, make: Callable[[bool, JsonText, bytes], list[bytes]]) -> Blocks:

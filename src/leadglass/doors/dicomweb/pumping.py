@@ -30,6 +30,11 @@ Blocks = Generator[bytes | Pause]
 """Bytes of a body; made in threads, one call at a time."""
 
 
+def nothing() -> Blocks:
+    """Give the body of an answer that has none."""
+    yield from ()
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """An answer that is ready to be sent.

@@ -6,12 +6,13 @@ Rule: a module is in the one list here, or its routes are not there.
 from collections.abc import Callable
 from typing import Final
 
-from leadglass.doors.dicomweb import frames, metadata, qido, stow, wado
+from leadglass.doors.dicomweb import bulk, deleting, frames, metadata, qido, stow, wado, wado_uri
 from leadglass.doors.threads import Threads
 from leadglass.doors.web import health
 from leadglass.doors.web.dispatch import WebApp
 from leadglass.doors.web.evidence import AnyOf, Evidence
 from leadglass.doors.web.gate import Gate
+from leadglass.doors.web.people import account, emergency, home, signing_in, statics
 from leadglass.doors.web.routes import Route, Services
 from leadglass.identity.visitors import Visitors
 
@@ -21,7 +22,15 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     metadata.routes,
     wado.routes,
     frames.routes,
+    bulk.routes,
+    wado_uri.routes,
+    deleting.routes,
     qido.routes,
+    home.routes,
+    signing_in.routes,
+    account.routes,
+    emergency.routes,
+    statics.routes,
 )
 """What has routes; one line for each module."""
 
@@ -46,5 +55,12 @@ def assemble(services: Services, evidence: tuple[Evidence, ...], visitors: Visit
         Where they are put on record.
     """
     settings = services.settings
-    app = WebApp(routes_of(services), AnyOf(*evidence), visitors, clerk, body_bytes=settings.limits.body_bytes)
+    app = WebApp(
+        routes_of(services),
+        AnyOf(*evidence),
+        visitors,
+        clerk,
+        body_bytes=settings.limits.body_bytes,
+        welcome=signing_in.welcome(services.people),
+    )
     return Gate(app, visitors, clerk, settings)

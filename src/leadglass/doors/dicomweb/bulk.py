@@ -1,0 +1,280 @@
+"""Bulk data: what metadata names by a BulkDataURI (PS3.18 section 10.4.1.1.5), whole or a range of its bytes.
+
+Rule 1. A place is given only where the metadata that the caller may see names
+it: numbers that were made up, or are masked, are not here. Rule 2. Values of
+words leave as Little Endian, whatever they are stored as.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from starlette.responses import Response
+
+from leadglass.archive.backroom import InstanceRecord
+from leadglass.archive.retrieving import Retrieval
+from leadglass.dicom import uids
+from leadglass.dicom.inflate import plain
+from leadglass.dicom.limits import Limits
+from leadglass.dicom.model import bulk_location, is_encapsulated_bulk
+from leadglass.dicom.recode import word_size
+from leadglass.dicom.source import ReadAt
+from leadglass.dicom.values import swapped
+from leadglass.doors.dicomweb.accept import OCTETS, Offer, Wanted, accept_of, choose
+from leadglass.doors.dicomweb.metadata import bulk_base, is_listed
+from leadglass.doors.dicomweb.multipart import MultipartWriter
+from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, service_url, target_of
+from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, nothing, respond
+from leadglass.doors.web.problem import HttpFault
+from leadglass.doors.web.routes import Asked, Route, Services
+from leadglass.errors import NotHere
+from leadglass.policy.action import Action
+
+_BLOCK: Final = 1 << 20
+_SINGLE, _RELATED = Offer(OCTETS, is_related=False), Offer(OCTETS, is_related=True)
+_PLACE: Final = re.compile(r"(?:bulk|fragments):[0-9]{1,15},[0-9]{1,15}", re.ASCII)
+_NAMED: Final = re.compile(rb'"vr":"([A-Z]{2})","BulkDataURI":"((?:bulk|fragments):[0-9]+,[0-9]+)"')
+_RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value that was left in the data set.
+
+    Parameters
+    ----------
+    vr : str
+        Its value representation.
+    place : str
+        How metadata names it.
+    """
+
+    vr: str
+    place: str
+
+    @property
+    def is_encapsulated(self) -> bool:
+        """Whether it is items of fragments."""
+        return is_encapsulated_bulk(self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What the header of a request says beside Accept.
+
+    Parameters
+    ----------
+    range, if_range, if_none_match : str
+        The fields of that name; empty when they are not there.
+    """
+
+    range: str
+    if_range: str
+    if_none_match: str
+
+
+class _Words:
+    """A value of a Big Endian data set, its words turned."""
+
+    __slots__ = ("_source", "_start", "_word", "size")
+
+    def __init__(self, source: ReadAt, start: int, size: int, word: int) -> None:
+        self._source = source
+        self._start = start
+        self._word = word
+        self.size = size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        first = offset - offset % self._word
+        last = min(self.size, -(-(offset + length) // self._word) * self._word)
+        turned = swapped(self._source.read_at(self._start + first, last - first), self._word)
+        return turned[offset - first : offset - first + length]
+
+
+def range_of(text: str, size: int) -> tuple[int, int] | None:
+    """Give first and last byte that a Range asks for (RFC 9110 section 14.2); None when all is to be given.
+
+    What is no single range of bytes is passed over, as the RFC lets a server do.
+
+    Raises
+    ------
+    HttpFault
+        416, when nothing of it is there.
+    """
+    found = _RANGE.fullmatch(text.strip())
+    if found is None or not any(found.groups()):
+        return None
+    first, last = found.groups()
+    if not first:
+        start, end = max(0, size - int(last)), size - 1
+    else:
+        start, end = int(first), min(int(last), size - 1) if last else size - 1
+        if last and int(last) < start:
+            return None  # not a valid range
+    if start >= size or end < start:
+        raise HttpFault(
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+            "The value has no such bytes.",
+            {"Content-Range": f"bytes */{size}"},
+        )
+    return start, end
+
+
+class Bulk:
+    """The bulk data resources.
+
+    Parameters
+    ----------
+    services : Services
+        What handlers work with.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._limits = Limits()
+
+    async def one(self, asked: Asked) -> Response:
+        """Give one value."""
+        request = asked.request
+        target = target_of(request)
+        place: str = request.path_params["place"]
+        fields = request.headers
+        conditions = Conditions(fields.get("range", ""), fields.get("if-range", ""), fields.get("if-none-match", ""))
+        wanted = accept_of(fields.get("accept"), request.query_params.getlist("accept"))
+        base = service_url(request)
+        return await respond(
+            self._services.threads, lambda: self._prepare_one(asked, target, place, conditions, wanted, base)
+        )
+
+    async def all(self, asked: Asked) -> Response:
+        """Give all values of a study, a series or an instance."""
+        request = asked.request
+        target = target_of(request)
+        offer = choose(accept_of(request.headers.get("accept"), request.query_params.getlist("accept")), (_RELATED,))
+        base = service_url(request)
+
+        def prepare() -> Prepared:
+            retrieval = self._retrieve(asked, target)
+            writer = MultipartWriter(offer.media)
+            return Prepared(writer.content_type, self._every(retrieval, writer, base), headers={"Vary": "Accept"})
+
+        return await respond(self._services.threads, prepare)
+
+    def _retrieve(self, asked: Asked, target: Target) -> Retrieval:
+        retrieval = self._services.archive.retrieve(
+            asked.caller, Action.GET, target.level, target.selection, is_whole=False
+        )
+        if not retrieval.records:
+            raise NotHere("There is nothing of that name here.")
+        return retrieval
+
+    def _prepare_one(
+        self,
+        asked: Asked,
+        target: Target,
+        place: str,
+        conditions: Conditions,
+        wanted: Sequence[Wanted],
+        base: str,
+    ) -> Prepared:
+        if _PLACE.fullmatch(place) is None:
+            raise NotHere("There is no such bulk data here.")
+        retrieval = self._retrieve(asked, target)
+        record = retrieval.records[0]
+        [text] = retrieval.json_texts((record,))
+        value = next((each for each in _values(text.plain(b"")) if each.place == place), None)
+        if value is None:
+            raise NotHere("There is no such bulk data here.")
+        offer = choose(wanted, (_SINGLE, _RELATED) if conditions.range else (_RELATED, _SINGLE))
+        _, size = _located(value)
+        tag = f'"{hashlib.sha256(retrieval.fingerprint() + place.encode()).hexdigest()[:40]}"'
+        headers = {"ETag": tag, "Accept-Ranges": "bytes", "Vary": "Accept, Range", "Cache-Control": "private, no-cache"}
+        if is_listed(tag, conditions.if_none_match):
+            return Prepared(offer.media, nothing(), status=304, headers=headers)
+        if offer.is_related:
+            writer = MultipartWriter(offer.media)
+            del headers["Accept-Ranges"]
+            blocks = self._parts(retrieval, record, [value], writer, bulk_base(base, record))
+            return Prepared(writer.content_type, _ended(blocks, writer), headers=headers)
+        asked_range = None
+        if conditions.range and conditions.if_range in ("", tag):
+            asked_range = range_of(conditions.range, size)
+        if asked_range is None:
+            return Prepared(OCTETS, self._bytes(retrieval, record, value, 0, size), length=size, headers=headers)
+        first, last = asked_range
+        headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+        length = last - first + 1
+        return Prepared(
+            OCTETS, self._bytes(retrieval, record, value, first, length), length=length, status=206, headers=headers
+        )
+
+    def _bytes(self, retrieval: Retrieval, record: InstanceRecord, value: Value, start: int, length: int) -> Blocks:
+        with retrieval.open(record) as reader:
+            source = self._value(plain(reader, record.transfer_syntax_uid, self._limits), record, value)
+            end = start + length
+            while start < end:
+                block = source.read_at(start, min(_BLOCK, end - start))
+                if not block:
+                    raise NotHere("There is no such bulk data here.")
+                retrieval.read((record,), len(block))
+                yield Pause(retrieval.take_delay())
+                yield block
+                start += len(block)
+
+    def _value(self, source: ReadAt, record: InstanceRecord, value: Value) -> "_Words":
+        start, size = _located(value)
+        is_turned = record.transfer_syntax_uid == uids.EXPLICIT_VR_BIG_ENDIAN and not value.is_encapsulated
+        return _Words(source, start, size, word_size(value.vr) if is_turned else 1)
+
+    def _every(self, retrieval: Retrieval, writer: MultipartWriter, base: str) -> Blocks:
+        for record in retrieval.records:
+            if retrieval.withheld(record):
+                continue
+            [text] = retrieval.json_texts((record,))
+            values = list(_values(text.plain(b"")))
+            if values:
+                yield from self._parts(retrieval, record, values, writer, bulk_base(base, record))
+        yield writer.end()
+
+    def _parts(
+        self, retrieval: Retrieval, record: InstanceRecord, values: Sequence[Value], writer: MultipartWriter, base: str
+    ) -> Blocks:
+        for value in values:
+            said = {"Content-Type": OCTETS, "Content-Location": base + value.place}
+            if value.is_encapsulated:
+                said["Content-Type"] = f"{OCTETS}; transfer-syntax={record.transfer_syntax_uid}"
+            yield writer.part(said)
+            yield from self._bytes(retrieval, record, value, 0, _located(value)[1])
+
+
+def _ended(blocks: Blocks, writer: MultipartWriter) -> Blocks:
+    yield from blocks
+    yield writer.end()
+
+
+def _values(text: bytes) -> Iterator[Value]:
+    """Give the values that JSON metadata names by BulkDataURI, those in sequences too."""
+    for vr, place in _NAMED.findall(text):
+        yield Value(vr.decode(), place.decode())
+
+
+def _located(value: Value) -> tuple[int, int]:
+    location = bulk_location(value.place)
+    if location is None:
+        raise NotHere("There is no such bulk data here.")
+    return location
+
+
+def routes(services: Services) -> list[Route]:
+    """Give the routes of bulk data."""
+    bulk = Bulk(services)
+    return [
+        Route(f"{INSTANCE}/bulkdata/{{place}}", ("GET",), bulk.one, summary="One value that metadata names by URI."),
+        *(
+            Route(f"{path}/bulkdata", ("GET",), bulk.all, summary=f"All bulk data of {what}.")
+            for path, what in ((STUDY, "a study"), (SERIES, "a series"), (INSTANCE, "an instance"))
+        ),
+    ]
