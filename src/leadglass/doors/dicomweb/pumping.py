@@ -9,11 +9,12 @@ made, never while they are sent or waited for; the next are made meanwhile.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 from starlette.responses import Response, StreamingResponse
 
-from leadglass.doors.threads import Threads
+P = ParamSpec("P")
+T = TypeVar("T")
 
 STEP: Final = 2 << 20
 """Bytes that are made in one go: a hop to a thread costs as much as copying some hundred KiB."""
@@ -33,6 +34,14 @@ Blocks = Generator[bytes | Pause]
 def nothing() -> Blocks:
     """Give the body of an answer that has none."""
     yield from ()
+
+
+class Runs(Protocol):
+    """Where blocking calls are made: ``Threads``, or turns at them."""
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call ``function`` in a thread and give what it gives."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +102,12 @@ def _begin(prepare: Callable[[], Prepared]) -> tuple[Prepared, _Step]:
         raise
 
 
-async def respond(threads: Threads, prepare: Callable[[], Prepared]) -> Response:
+async def respond(threads: Runs, prepare: Callable[[], Prepared]) -> Response:
     """Prepare an answer in a thread and give it: whole when it is short, else as a stream.
 
     Parameters
     ----------
-    threads : Threads
+    threads : Runs
         Where ``prepare`` and the blocks run.
     prepare : callable
         Blocking; decides, and gives what is to be sent.
@@ -118,7 +127,7 @@ async def respond(threads: Threads, prepare: Callable[[], Prepared]) -> Response
     return StreamingResponse(_pump(threads, prepared.blocks, first), prepared.status, headers)
 
 
-async def _pump(threads: Threads, blocks: Blocks, first: _Step) -> AsyncIterator[bytes]:
+async def _pump(threads: Runs, blocks: Blocks, first: _Step) -> AsyncIterator[bytes]:
     step = first
     following: asyncio.Task[_Step] | None = None
     try:
@@ -138,7 +147,7 @@ async def _pump(threads: Threads, blocks: Blocks, first: _Step) -> AsyncIterator
         await threads.run(blocks.close)
 
 
-async def _after(threads: Threads, blocks: Blocks, pause: float) -> _Step:
+async def _after(threads: Runs, blocks: Blocks, pause: float) -> _Step:
     if pause:
         await asyncio.sleep(pause)
     return await threads.run(_step, blocks)
