@@ -98,6 +98,13 @@ def _mode(name: str, mode: int) -> Prepare:
     return lambda data: (data / name).chmod(mode)
 
 
+def _web_key_of_all(data: Path) -> None:
+    key = data / "web.pem"
+    key.write_bytes(b"?")
+    key.chmod(0o644)
+    (data / "leadglass.toml").write_text(f"[web]\ncertificate = '{key}'\n")
+
+
 def _enrol(data: Path) -> None:
     with App().open(data) as opened:
         opened.devices.add(opened.caller, Device.parse("CT1", ["127.0.0.1"]))
@@ -226,7 +233,19 @@ MATRIX: dict[str, Case] = {
     "no door at all by the settings": (_settings("[listen]\ndicom_tls = ''"), (), 1, "No door"),
     "a host that nobody knows": (_nothing, ("--dicom-tls", "no-such-host.invalid:0"), 1, "not a name"),
     "an address of another machine": (_enrol, ("--dicom-tls", OFF_LOOPBACK), 1, "not an address of this machine"),
-    "the web door": (_nothing, ("--http", "127.0.0.1:0"), 2, "not built yet"),
+    "the web on every address, nobody enrolled": (_nothing, ("--http", "0.0.0.0:0"), 1, "leadglass token create"),
+    "the web off loopback, devices enrolled only": (_enrol, ("--http", OFF_LOOPBACK), 1, "leadglass user add"),
+    "the web on a public address": (_nothing, ("--http", "8.8.8.8:0"), 1, "unsafe_listen_on_public_address"),
+    "the web on a port that DICOM has": (
+        _settings("[listen]\nhttps = '127.0.0.1:1104'\ndicom = '127.0.0.1:1104'"), (), 1, "share"),
+    "a web certificate that is not there": (
+        _settings("[web]\ncertificate = '/nowhere.pem'"), ("--http", "127.0.0.1:0"), 1, "nowhere.pem"),
+    "a web certificate's key that others may read": (
+        _web_key_of_all, ("--http", "127.0.0.1:0"), 1, "chmod 0600"),
+    "every proxy trusted": (
+        _settings("[web]\ntrusted_proxies = ['0.0.0.0/0']"), ("--http", "127.0.0.1:0"), 1, "everybody"),
+    "every origin allowed": (_settings("[web]\nallowed_origins = ['*']"), ("--http", "127.0.0.1:0"), 1, "origin"),
+    "a web name that is none": (_settings("[web]\nnames = ['*']"), ("--http", "127.0.0.1:0"), 1, "[web] names"),
     # keys and files
     "a key that others may read": (_mode("keys/archive.key", 0o640), (), 1, "chmod 0600"),
     "an authority's key that others may read": (_mode("keys/ca.pem", 0o604), (), 1, "chmod 0600"),

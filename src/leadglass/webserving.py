@@ -14,18 +14,23 @@ from leadglass.config import Config
 from leadglass.crypto import tls
 from leadglass.dicom.renderer import Renderer
 from leadglass.dicom.transcode import Transcoder
-from leadglass.doors.threads import Threads
+from leadglass.doors.threads import Pool, Threads
 from leadglass.doors.web.assembly import assemble
 from leadglass.doors.web.evidence import Basic, Bearer, Evidence
+from leadglass.doors.web.people.cookie import SessionCookie
+from leadglass.doors.web.people.desk import PeopleDesk
 from leadglass.doors.web.routes import Services
 from leadglass.doors.web.server import HttpsServer
 from leadglass.doors.web.settings import WebLimits, WebSettings
 from leadglass.errors import LeadglassError, Misconfigured
 from leadglass.identity.peers import IpAddress
 from leadglass.identity.tokens import Tokens
-from leadglass.identity.visitors import Visitors
+from leadglass.identity.visitors import Visitors, Why
 from leadglass.parts import Parts
 from leadglass.policy.roles import Role
+
+_SIGNING_IN: Final = 24
+"""Threads in which passwords are hashed, two at a time; the others wait, and take no thread from who is in."""
 
 
 class _Reception:
@@ -91,15 +96,31 @@ def make(
         Names and addresses that the door listens on.
     """
     settings = _settings(parts.config, hosts)
-    services = Services(archive=archive, threads=threads, transcoder=transcoder, renderer=renderer, settings=settings)
-    gate = assemble(services, _evidence(parts, settings, desk), visitors, clerk)
+    services = Services(
+        archive=archive,
+        threads=threads,
+        transcoder=transcoder,
+        renderer=renderer,
+        settings=settings,
+        people=_people(parts, visitors),
+    )
+    gate = assemble(services, _evidence(parts, settings, desk, visitors), visitors, clerk)
     return HttpsServer(gate, _Reception(visitors, clerk), settings.limits, settings.trusted_proxies)
 
 
-def _evidence(parts: Parts, settings: WebSettings, desk: Threads) -> tuple[Evidence, ...]:
+def _people(parts: Parts, visitors: Visitors) -> PeopleDesk:
+    """Make what the pages of people work with."""
+    accounts = parts.open_people("web")
+    threads = Threads(Pool(_SIGNING_IN, "sign-in"))
+    return PeopleDesk(accounts, accounts.sign_in(visitors.refusals), threads)
+
+
+def _evidence(parts: Parts, settings: WebSettings, desk: Threads, visitors: Visitors) -> tuple[Evidence, ...]:
     """Give every kind of evidence, in the order in which they are asked."""
     tokens = parts.open_tokens()
-    kinds: list[Evidence] = [Bearer(tokens, desk)]
+    sessions = parts.open_people("web").sessions
+    cookie = SessionCookie(sessions, desk, lambda peer, reason: visitors.refuse(peer, Why.NOBODY, reason))
+    kinds: list[Evidence] = [Bearer(tokens, desk), cookie]
     if settings.basic_auth_accounts:
         kinds.append(Basic(tokens, desk, settings.basic_auth_accounts, lambda name: _is_service(tokens, name)))
     return tuple(kinds)

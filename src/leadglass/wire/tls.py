@@ -108,6 +108,10 @@ class TlsTransport(asyncio.Transport):
         self._tls.goodbye()
         self._raw.close()
 
+    def write_eof(self) -> None:
+        """Say goodbye, send what waits, and listen to nothing more; the peer closes, or whoever waits for it."""
+        self._tls.hang_up()
+
     def abort(self) -> None:
         """Drop the connection."""
         self._raw.abort()
@@ -250,6 +254,17 @@ class Tls(asyncio.BufferedProtocol):
             with suppress(ssl.SSLError):  # it would like to read the peer's close_notify
                 self._secured.unwrap()
             self._flush()
+
+    def hang_up(self) -> None:
+        """Send close_notify and the end of the stream; what still comes is thrown away.
+
+        Closing while the peer's bytes are still coming would reset the connection and destroy what was sent last.
+        """
+        self.goodbye()
+        if self._error is None:
+            self._error = ConnectionAbortedError()
+        if self._raw is not None and not self._raw.is_closing():
+            self._raw.write_eof()
 
     def abort(self) -> None:
         """Drop the connection, whatever state it is in."""

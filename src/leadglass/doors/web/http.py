@@ -279,6 +279,7 @@ class Http(HttpToolsProtocol):
             b"HTTP/1.1 %d %s\r\ncontent-length: 0\r\nconnection: close\r\ncache-control: no-store\r\n"
             b"x-content-type-options: nosniff\r\n\r\n" % (status, status.phrase.encode())
         )
+        self.transport.write_eof()
 
     def pause_writing(self) -> None:
         """Note that the peer does not take what is sent."""
