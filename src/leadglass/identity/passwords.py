@@ -36,10 +36,10 @@ COST: Final = Cost(memory_kib=64 * 1024, passes=3, lanes=4)
 AT_A_TIME: Final = 2
 """Guesses worked on at a time: 128 MiB and two processors."""
 
-WAITING: Final = 32
+WAITING: Final = 20
 """Guesses that wait, at most."""
 
-OF_ONE_NETWORK: Final = 4
+OF_ONE_NETWORK: Final = 8
 """Guesses of one network that are worked on or wait."""
 
 _PATIENCE: Final = 20.0

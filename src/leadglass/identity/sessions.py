@@ -190,6 +190,18 @@ class Sessions:
             self._forget_old(connection)
         return OpenedSession(session, secret)
 
+    def known(self, secret: str, peer: str) -> Caller | None:
+        """Give the caller of a session from memory, as of now; None does not mean no: ask ``caller``."""
+        now = self._store.now
+        version = self._store.changes
+        with self._lock:
+            known = self._known.get(digest(secret)) if version == self._version else None
+            if known is None or now >= known.fresh_until or not self._is_alive(known.session, now):
+                return None
+            if now - self._last_written(known.session) >= _NOTE_EVERY:
+                return None
+            return known.callers.get(peer)
+
     def caller(self, secret: str, peer: str) -> Caller:
         """Give the caller that a session's secret proves, with the rights of now.
 
@@ -261,6 +273,18 @@ class Sessions:
         with self._store.writing() as connection:
             connection.execute("DELETE FROM session WHERE id = ?", (id,))
 
+    def end_own(self, caller: Caller, id: str) -> None:  # noqa: A002 - what it is
+        """End one of the caller's own sessions.
+
+        Raises
+        ------
+        NotHere
+            When the caller has none of this id.
+        """
+        if all(each.id != id for each in self.list(caller.name)):
+            raise NotHere("There is no such session.")
+        self.end(caller, id)
+
     def end_all(self, caller: Caller, name: str, *, but: str = "") -> int:
         """End the sessions of an account: the caller's own, or anybody's for who manages; gives how many.
 
@@ -320,15 +344,16 @@ class Sessions:
         return _Known(session, person, session.until if ends is None else min(session.until, from_stored(ends)))
 
     def _is_alive(self, session: Session, now: datetime) -> bool:
-        seen = max(session.seen, self._seen.get(session.id, session.seen))
-        return now < session.until and now - seen < self._idle
+        return now < session.until and now - self._last_written(session) < self._idle
+
+    def _last_written(self, session: Session) -> datetime:
+        return max(session.seen, self._seen.get(session.id, session.seen))
 
     def _note(self, session: Session) -> None:
         """Note that a session is used; now and then on stable storage."""
         now = self._store.now
         with self._lock:
-            written = max(session.seen, self._seen.get(session.id, session.seen))
-            if now - written < _NOTE_EVERY:
+            if now - self._last_written(session) < _NOTE_EVERY:
                 return
             self._seen[session.id] = now
         with self._store.writing() as connection:

@@ -43,6 +43,11 @@ class Visitors:
         self._refusals = refusals
         self._allowed = tuple(allowed_networks)
 
+    @property
+    def refusals(self) -> Refusals:
+        """Where that is recorded."""
+        return self._refusals
+
     def may_speak(self, address: IpAddress | str) -> bool:
         """Say whether a peer may speak; nothing is recorded."""
         return refuse_peer(address, self._allowed) is None

@@ -17,8 +17,7 @@ DEFAULT_ADDRESS: Final = "127.0.0.1:8443"
 
 def address_of(config: "Config") -> str:
     """Give ``HOST:PORT`` of the web door, as the settings have it."""
-    said: object = getattr(config.listen, "http", "")
-    return said if isinstance(said, str) and said else DEFAULT_ADDRESS
+    return config.listen.https or DEFAULT_ADDRESS
 
 
 def tell_of_link(terminal: Terminal, config: "Config", link: "Link", *, address: str | None = None) -> None:

@@ -6,7 +6,7 @@ is bounded before it is read, and while it is.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from re import Pattern
@@ -57,6 +57,9 @@ class WebApp:
         Where that is done.
     body_bytes : int
         Most bytes of a body, where a route says nothing else.
+    welcome : callable, optional
+        Gives the page that a browser is shown, with 401, where nobody is
+        identified; None: a problem document, as for a program.
 
     Raises
     ------
@@ -65,13 +68,21 @@ class WebApp:
     """
 
     def __init__(
-        self, routes: Iterable[Route], evidence: Evidence, visitors: Visitors, clerk: Threads, *, body_bytes: int
+        self,
+        routes: Iterable[Route],
+        evidence: Evidence,
+        visitors: Visitors,
+        clerk: Threads,
+        *,
+        body_bytes: int,
+        welcome: Callable[[Request], Response | None] = lambda _: None,
     ) -> None:
         self.routes = tuple(routes)
         self._evidence = evidence
         self._visitors = visitors
         self._clerk = clerk
         self._body_bytes = body_bytes
+        self._welcome = welcome
         seen: set[tuple[str, str]] = set()
         for route in self.routes:
             for method in route.methods:
@@ -126,7 +137,7 @@ class WebApp:
     ) -> Response:
         caller = await self._identify(request)
         if caller is None:
-            return plain(UNIDENTIFIED, CHALLENGE).response()
+            return self._welcome(request) or plain(UNIDENTIFIED, CHALLENGE).response()
         if not cast("_Connection", request.scope["leadglass.connection"]).identified():
             raise Busy("There are too many connections at one time. Ask again later.")
         request.scope["leadglass.caller"] = str(caller)

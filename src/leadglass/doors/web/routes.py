@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from leadglass.dicom.renderer import Renderer
     from leadglass.dicom.transcode import Transcoder
     from leadglass.doors.threads import Threads
+    from leadglass.doors.web.people.desk import PeopleDesk
     from leadglass.doors.web.settings import WebSettings
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
@@ -106,6 +107,8 @@ class Services:
         Makes pictures in killable workers.
     settings : WebSettings
         What the operator set.
+    people : PeopleDesk, optional
+        What the pages of people work with; without it there are none.
     """
 
     archive: "Archive"
@@ -113,6 +116,7 @@ class Services:
     transcoder: "Transcoder"
     renderer: "Renderer"
     settings: "WebSettings"
+    people: "PeopleDesk | None" = None
 
 
 _PARAMETER: Final = re.compile(r"\{([a-z_]+)(:path)?\}")

@@ -1,0 +1,1 @@
+"""People at a browser: signing in, their own account, break-glass."""

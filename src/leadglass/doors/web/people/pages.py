@@ -1,0 +1,134 @@
+"""Pages: templates become answers, under a policy that lets nothing run or load but our own files.
+
+Rule 1. Every value is escaped; no template has a script, a style or an event
+inside. Rule 2. Every page works without scripts. Rule 3. A page is kept by no
+cache: the next person at the machine sees nothing of it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
+from http import HTTPStatus
+from importlib.resources import files
+from typing import Final, Protocol, TypeVar
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from leadglass.doors.web.people.cookie import csrf_token
+from leadglass.doors.web.people.forms import wants_page
+from leadglass.doors.web.problem import problem_of
+from leadglass.errors import Kind, LeadglassError
+from leadglass.policy.caller import Caller
+
+PAGE_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+
+_PACKAGE: Final = "leadglass.doors.web.people"
+
+FIELDS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": PAGE_POLICY,
+    # Not no-referrer: with it a browser says "Origin: null" of our own forms.
+    "Referrer-Policy": "same-origin",
+}
+
+
+class WhoAsks(Protocol):
+    """A request with its caller (``routes.Asked``)."""
+
+    @property
+    def request(self) -> Request: ...  # noqa: D102
+    @property
+    def caller(self) -> Caller: ...  # noqa: D102
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader(_PACKAGE, "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def page(
+    request: Request,
+    template: str,
+    *,
+    caller: Caller | None = None,
+    status: int = HTTPStatus.OK,
+    headers: Mapping[str, str] | None = None,
+    **values: object,
+) -> Response:
+    """Give a page.
+
+    Parameters
+    ----------
+    request : Request
+        What is answered.
+    template : str
+        Its template.
+    caller : Caller, optional
+        Who is signed in.
+    status : int
+        The status code.
+    headers : mapping of str to str, optional
+        More fields.
+    **values
+        What the template shows.
+    """
+    csrf = csrf_token(request) if caller is not None else ""
+    text = _environment().get_template(template).render(caller=caller, csrf=csrf, **values)
+    return Response(text, status, {**FIELDS, **(headers or {})}, "text/html")
+
+
+def see_other(path: str) -> Response:
+    """Send a browser on after a form, so that loading again sends nothing again."""
+    return RedirectResponse(path, HTTPStatus.SEE_OTHER)
+
+
+_TITLES: Final = {
+    Kind.DENIED: "That is not permitted",
+    Kind.NOT_HERE: "There is nothing here",
+    Kind.BUSY: "Not at this moment",
+    Kind.THROTTLED: "Please wait",
+}
+
+TAsked = TypeVar("TAsked", bound=WhoAsks)
+
+
+def shown(handler: Callable[[TAsked], Awaitable[Response]]) -> Callable[[TAsked], Awaitable[Response]]:
+    """Have what goes wrong in a handler shown as a page, where a browser asks."""
+
+    async def answer(asked: TAsked) -> Response:
+        try:
+            return await handler(asked)
+        except LeadglassError as error:
+            if not wants_page(asked.request):
+                raise
+            return fault_page(asked.request, error, asked.caller)
+
+    return answer
+
+
+def fault_page(request: Request, error: LeadglassError, caller: Caller | None = None) -> Response:
+    """Give the page of what went wrong, with what may be said of it."""
+    problem = problem_of(error)
+    return page(
+        request,
+        "fault.html",
+        caller=caller,
+        status=problem.status,
+        headers=problem.headers,
+        title=_TITLES.get(error.kind, "That did not work"),
+        detail=problem.detail,
+    )
+
+
+def static_file(name: str) -> bytes:
+    """Read one of our own files; the name is one of the program's, never a request's."""
+    return files(_PACKAGE).joinpath("static", name).read_bytes()
