@@ -7,6 +7,7 @@ anything of it is read, where the header already tells, and else at the first by
 that is wrong, with what was wrong and where.
 """
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,6 +18,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from leadglass.archive.archive import Archive
+from leadglass.dicom.json_reader import ModelLimits
+from leadglass.dicom.native_xml import write_native
 from leadglass.doors.dicomweb.accept import (
     DICOM,
     DICOM_JSON,
@@ -29,7 +32,6 @@ from leadglass.doors.dicomweb.accept import (
     choose,
 )
 from leadglass.doors.dicomweb.multipart import (
-    ContentType,
     Malformed,
     MultipartLimits,
     MultipartReader,
@@ -43,11 +45,13 @@ from leadglass.doors.dicomweb.multipart import (
 )
 from leadglass.doors.dicomweb.paths import ROOT, STUDY, service_url, uid_of
 from leadglass.doors.dicomweb.stow_intake import Courier, Files, Share, Sink
+from leadglass.doors.dicomweb.stow_models import Models
 from leadglass.doors.dicomweb.stow_response import response_module, status_of
 from leadglass.doors.threads import Threads
 from leadglass.doors.web.problem import HttpFault
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput
+from leadglass.policy.caller import Caller
 
 MOST_BYTES: Final = 1 << 40
 """Bytes of one request. Each instance has a limit of its own, and the disk has one; this one is for counters."""
@@ -56,6 +60,8 @@ _OFFERS: Final = (
     Offer(DICOM_XML, is_related=False),
     Offer(JSON, is_related=False),
 )
+_READINGS: Final = 2
+"""Requests whose metadata is taken apart at one time: each may take some 300 MB for it, real ones some MB."""
 _TYPES: Final = frozenset({DICOM, DICOM_JSON, DICOM_XML})
 _WANTED: Final = (
     f'Send {RELATED}; type="{DICOM}"; boundary=…, or with type "{DICOM_JSON}" or "{DICOM_XML}" (PS3.18 section 10.5.1).'
@@ -70,8 +76,6 @@ class _Payload:
     """Of the parts; of the whole where it is one part."""
     boundary: str
     """Empty where it is one part."""
-    start: str
-    """Content-ID of the root part (RFC 2387), without brackets; empty where the first is it."""
 
 
 class Stow:
@@ -92,6 +96,7 @@ class Stow:
         self._threads = threads
         self._limits = limits or MultipartLimits()
         self._share = Share()
+        self._reading = asyncio.Semaphore(_READINGS)
 
     async def store(self, asked: Asked) -> Response:
         """Store the instances of one request."""
@@ -100,8 +105,7 @@ class Stow:
         offer = _offer_of(request)
         payload = _payload_of(request)
         with self._share as share:
-            courier = Courier(self._archive, asked.caller, study_uid)
-            sink: Sink = Files(courier, self._threads, share, payload.media_type)
+            sink = self._sink(asked.caller, study_uid, payload.media_type, share)
             try:
                 await self._pour(request, payload, sink)
                 outcomes = await sink.close()
@@ -112,7 +116,14 @@ class Stow:
                 await sink.abandon()
                 raise
         module = response_module(outcomes, service_url(request), study_uid)
-        return Response(msgspec.json.encode(module), status_of(outcomes), media_type=offer.media)
+        written = write_native(module) if offer.media == DICOM_XML else msgspec.json.encode(module)
+        return Response(written, status_of(outcomes), media_type=offer.media)
+
+    def _sink(self, caller: Caller, study_uid: str, media_type: str, share: Share) -> Sink:
+        courier = Courier(self._archive, caller, study_uid)
+        if media_type == DICOM:
+            return Files(courier, self._threads, share, media_type)
+        return Models(self._archive, caller, courier, self._threads, share, media_type, self._reading, ModelLimits())
 
     async def _pour(self, request: Request, payload: _Payload, sink: Sink) -> None:
         """Read the body into the sink."""
@@ -185,15 +196,11 @@ def _payload_of(request: Request) -> _Payload:
         raise HttpFault(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The request needs one Content-Type. {_WANTED}")
     said = parse_content_type(headers["content-type"])
     if said.name in _TYPES:
-        return _Payload(said.name, "", "")
+        return _Payload(said.name, "")
     media_type = said.parameters.get("type", DICOM).strip().lower()
     if said.name != RELATED or media_type not in _TYPES:
         raise HttpFault(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The body's media type is not taken. {_WANTED}")
-    return _Payload(media_type, boundary_of(said), _start_of(said))
-
-
-def _start_of(said: ContentType) -> str:
-    return said.parameters.get("start", "").strip().removeprefix("<").removesuffix(">")
+    return _Payload(media_type, boundary_of(said))
 
 
 def routes(services: Services) -> list[Route]:
