@@ -18,9 +18,12 @@ from leadglass.dicom.source import Bytes
 from leadglass.doors.cli.application import Application, Opened
 from leadglass.doors.cli.samples import Sample, samples, to_send
 from leadglass.identity.device import Device
+from leadglass.identity.onetime import Purpose
+from leadglass.policy.roles import Role
 
 TLS_DEVICE: Final = "DEMO"
 PLAIN_DEVICE: Final = "DEMOPLAIN"
+PERSON: Final = "demo"
 
 _ALLOWED: Final = ("echo", "store", "find", "get", "move", "commit")
 
@@ -41,6 +44,8 @@ class Made:
         How many instances are in it.
     tls_port, plain_port : int
         Where the two devices receive what they move.
+    sign_in : str
+        Path of the link that signs a browser in, once.
     """
 
     folder: Path
@@ -49,6 +54,7 @@ class Made:
     instances: int
     tls_port: int
     plain_port: int
+    sign_in: str
 
     def study(self, modality: str) -> str:
         """Give the Study Instance UID of the study of a modality."""
@@ -63,12 +69,15 @@ def prepare(application: Application, folder: Path, data: Path) -> Made:
         _enrol(opened, folder, tls_port, plain_port)
         kept = [_store(opened, sample) for sample in samples()]
         opened.archive.end(opened.caller)
+        accounts = opened.open_people()
+        person = accounts.people.add(opened.caller, PERSON, Role.RADIOLOGIST)
+        sign_in = accounts.links.make(opened.caller, person, Purpose.SIGN_IN).path
     new = to_send()
     (folder / "new.dcm").write_bytes(new.file)
     for name in ("got", "got-plain"):
         (folder / name).mkdir()
     studies = {sample.study_uid: sample for sample in kept}
-    return Made(folder, data, tuple(studies.values()), len(kept), tls_port, plain_port)
+    return Made(folder, data, tuple(studies.values()), len(kept), tls_port, plain_port, sign_in)
 
 
 def _enrol(opened: Opened, folder: Path, tls_port: int, plain_port: int) -> None:
@@ -210,6 +219,9 @@ def what_to_try(made: Made, doors: dict[str, str]) -> str:
     """Give the text that the demo prints."""
     lines = ["", f"{made.instances} instances in {len(made.studies)} studies, all of phantoms:"]
     lines += [f"  {sample.modality}  {sample.description:<26} {sample.patient}" for sample in made.studies]
+    if "https" in doors:
+        lines += ["", "Sign in with a browser, once (it has to trust demo/ca.pem, or be told to go on):"]
+        lines += [f"https://{doors['https']}{made.sign_in}"]
     lines += ["", "Try, in another terminal (DCMTK, pynetdicom):", "", f"cd {shlex.quote(str(made.folder))}"]
     for trial in trials(made, doors):
         lines += ["", f"# {trial.title}", trial.command]

@@ -9,10 +9,14 @@ from leadglass.doors.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from leadglass.config import Config
+    from leadglass.doors.cli.application import Opened
     from leadglass.identity.onetime import Link
 
 DEFAULT_ADDRESS: Final = "127.0.0.1:8443"
 """Where the web door is when nothing is said."""
+
+FIRST: Final = "admin"
+"""What the first administrator is called. Nothing opens this account but the link that its maker was shown."""
 
 
 def address_of(config: "Config") -> str:
@@ -20,10 +24,32 @@ def address_of(config: "Config") -> str:
     return config.listen.https or DEFAULT_ADDRESS
 
 
-def tell_of_link(terminal: Terminal, config: "Config", link: "Link", *, address: str | None = None) -> None:
+def url_of(config: "Config", link: "Link") -> str:
+    """Give a link as it is opened."""
+    return f"https://{address_of(config)}{link.path}"
+
+
+def until(link: "Link") -> str:
+    """Say until when a link counts."""
+    return f"{link.until:%Y-%m-%d %H:%M} UTC"
+
+
+def first_link(opened: "Opened") -> "Link | None":
+    """Make the first administrator of a new archive and the link that sets it up; None where there are people."""
+    from leadglass.identity.onetime import Purpose
+    from leadglass.policy.roles import Role
+
+    accounts = opened.open_people()
+    if accounts.people.list():
+        return None
+    person = accounts.people.add(opened.caller, FIRST, Role.ADMIN)
+    return accounts.links.make(opened.caller, person, Purpose.SET_UP)
+
+
+def tell_of_link(terminal: Terminal, config: "Config", link: "Link") -> None:
     """Print a link alone on stdout, and on stderr what it is good for."""
-    terminal.say(f"https://{address or address_of(config)}{link.path}")
+    terminal.say(url_of(config, link))
     terminal.tell(
         f"Whoever opens this link first is {link.name}: give it to them and nobody else. It counts once, until "
-        f"{link.until:%Y-%m-%d %H:%M} UTC, and is kept nowhere."
+        f"{until(link)}, and is kept nowhere."
     )

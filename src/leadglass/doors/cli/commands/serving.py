@@ -18,6 +18,7 @@ from leadglass.doors.cli.application import Ready, Wanted
 from leadglass.doors.cli.keyoptions import target_of, target_options
 from leadglass.doors.cli.options import ae_title, application_of, data_option, examples, json_option, named_data
 from leadglass.doors.cli.terminal import Terminal
+from leadglass.doors.cli.weblinks import first_link, until, url_of
 from leadglass.errors import BadInput
 from leadglass.startup import Endpoint, parse_endpoint
 
@@ -86,7 +87,8 @@ def init_command(
 ) -> None:
     """Make keys, certificate authority and databases in an empty or new folder.
 
-    Keep a copy of DIR/keys elsewhere, and a recovery copy (leadglass key
+    It prints the one-time link by which the first administrator chooses a
+    password. Keep a copy of DIR/keys elsewhere, and a recovery copy (leadglass key
     export): without the archive key nothing that is stored can ever be read.
     """
     terminal = Terminal()
@@ -94,16 +96,23 @@ def init_command(
     made = application.initialise(data, target_of(source, file, new_passphrase_file))
     with application.open(data) as opened:
         folder = opened.folder
+        link = first_link(opened) if made else None
+        set_up = None if link is None else url_of(opened.config, link)
     if as_json:
-        terminal.json({"data": str(folder), "ca": str(folder / "ca.pem"), "initialised": made}, indent=None)
+        said = {"data": str(folder), "ca": str(folder / "ca.pem"), "initialised": made, "set_up": set_up}
+        terminal.json(said, indent=None)
         return
     terminal.say(f"{folder} is initialised." if made else f"{folder} was initialised already; nothing was changed.")
+    if link is not None and set_up is not None:
+        terminal.say(set_up)
+        terminal.tell(f"That link sets up the first administrator, {link.name}. It counts once, until {until(link)}; ")
+        terminal.tell(f"open it when the archive runs. Another one: leadglass user reset {link.name}")
     if made:
         terminal.tell(f"Keep a copy of {folder / 'keys'} in a safe place: without it nothing stored can be read.")
         terminal.tell("Next: leadglass key export --out FILE  # a recovery copy, to be kept elsewhere")
         terminal.tell("      leadglass device add AE --address CIDR --allow echo,store")
         terminal.tell("      leadglass device enroll AE --out DIR")
-        terminal.tell("      leadglass serve")
+        terminal.tell("      leadglass serve --http HOST:PORT")
 
 
 # --- serve ----------------------------------------------------------------------
