@@ -14,7 +14,7 @@ _ROW: Final = bytes(14_000)
 """What one instance of a known series adds to the index's log: 28 kB in all, half of it later, in the database."""
 
 
-class _Log:
+class Log:
     """A log that several append to; who waits for a sync shares it with all who wrote before it began."""
 
     def __init__(self, path: Path) -> None:
@@ -58,7 +58,7 @@ def disk(load: Load, folder: Path, *, writers: int = 1, is_archive: bool = False
         which is the pattern in which Leadglass writes.
     """
     out = Path(tempfile.mkdtemp(dir=folder))
-    log = _Log(out / "log") if is_archive else None
+    log = Log(out / "log") if is_archive else None
     names = os.open(out, os.O_RDONLY)
     shares = [[path.read_bytes() for path in part] for part in load.shares(writers)]
     begin = Barrier(writers + 1)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.report import SINK
+from benchmarks.report import KEEPER, SINK
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.leadglass import Leadglass
 from tests.peers.orthanc import Modality, orthanc
@@ -134,10 +134,21 @@ def _sink(folder: Path, dest_port: int) -> Generator[Running]:
         yield Running(port, "SINK", dest_port)
 
 
+@contextmanager
+def _keeper(folder: Path, dest_port: int) -> Generator[Running]:
+    port = free_port()
+    kept = folder / "kept"
+    kept.mkdir()
+    with running([sys.executable, "-m", "benchmarks.sink", str(port), kept], log=folder / "keeper.log"):
+        wait_until(lambda: is_listening(port), "the server that only digests and syncs listens")
+        yield Running(port, "SINK", dest_port)
+
+
 PEERS = (
     Peer("leadglass", "Leadglass, plaintext", _leadglass_plain),
     Peer("leadglass-tls", "Leadglass, mutual TLS", _leadglass_tls),
     Peer("sink", SINK, _sink, retrieves=False),
+    Peer("keeper", KEEPER, _keeper, retrieves=False),
     Peer("orthanc", "Orthanc (Debian)", _orthanc),
     Peer("storescp", "DCMTK storescp", _storescp, retrieves=False),
     Peer("dcmqrscp", "DCMTK dcmqrscp", _dcmqrscp),

@@ -15,6 +15,7 @@ ORTHANC: Final = "Orthanc (Debian)"
 DISK: Final = "the disk itself"
 PATTERN: Final = "the disk: object, folder and log synced"
 SINK: Final = "our wire, keeping nothing"
+KEEPER: Final = "our wire, only digesting and syncing"
 IMPORT: Final = "leadglass import"
 UPLOAD: Final = "Orthanc, HTTP upload, one connection"
 
@@ -67,6 +68,7 @@ CLAIMS: Final = (
     Claim("C-STORE, four associations, 526 kB: at least 0.5 x the disk", "C-STORE x 4 526 kB", PATTERN, PLAIN, 0.5),
     Claim("The same beside a disk that only syncs the objects", "C-STORE x 4 526 kB", DISK, PLAIN, 0.5),
     Claim("The same beside our wire that keeps nothing", "C-STORE x 4 526 kB", SINK, PLAIN, 0.5),
+    Claim("The same beside our wire that only digests and syncs", "C-STORE x 4 526 kB", KEEPER, PLAIN, 0.5),
     Claim("C-GET, 526 kB: at least 8 x Orthanc", "C-GET 526 kB", ORTHANC, PLAIN, 8.0),
     Claim("C-MOVE, 526 kB: at least 8 x Orthanc", "C-MOVE 526 kB", ORTHANC, PLAIN, 8.0),
     Claim("Mutual TLS, C-STORE 12 kB: at most 1.3 x plaintext", "C-STORE 12 kB", TLS, PLAIN, most=1.3),
