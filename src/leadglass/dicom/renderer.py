@@ -122,6 +122,7 @@ class Renderer:
         limits: RenderLimits | None = None,
         reading: Limits | None = None,
     ) -> None:
+        self.workers = workers
         self.limits = limits if limits is not None else RenderLimits()
         self._reading = reading if reading is not None else Limits()
         self._pool = WorkerPool(

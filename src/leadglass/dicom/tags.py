@@ -188,6 +188,7 @@ ContentSequence: Final = 0x0040A730
 
 EncapsulatedDocument: Final = 0x00420011
 MIMETypeOfEncapsulatedDocument: Final = 0x00420012
+EncapsulatedDocumentLength: Final = 0x00420015
 
 TotalPixelMatrixColumns: Final = 0x00480006
 TotalPixelMatrixRows: Final = 0x00480007

@@ -6,7 +6,7 @@ Rule: a module is in the one list here, or its routes are not there.
 from collections.abc import Callable
 from typing import Final
 
-from leadglass.doors.dicomweb import bulk, deleting, frames, metadata, qido, stow, wado, wado_uri
+from leadglass.doors.dicomweb import bulk, deleting, frames, metadata, qido, rendered, stow, thumbnails, wado, wado_uri
 from leadglass.doors.threads import Threads
 from leadglass.doors.web import health
 from leadglass.doors.web.dispatch import WebApp
@@ -22,6 +22,8 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     metadata.routes,
     wado.routes,
     frames.routes,
+    rendered.routes,
+    thumbnails.routes,
     bulk.routes,
     wado_uri.routes,
     deleting.routes,
