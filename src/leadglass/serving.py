@@ -128,6 +128,7 @@ def _situation(parts: Parts, listeners: tuple[Listener, ...], ae_title: str) -> 
     if any(listener.door is Door.HTTPS for listener in listeners):
         from leadglass import webserving  # only where that door is opened: it takes a while to load
 
+        webserving.check_settings(parts.config)
         web_identities = webserving.identities(parts)
     return Situation(
         ae_title=ae_title,

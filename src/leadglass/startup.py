@@ -134,21 +134,21 @@ class Situation:
         Devices enrolled with a certificate that is still valid.
     plaintext_lanes : int
         Devices in the plaintext lane that have not expired.
-    web_identities : int
-        People, tokens and providers of sign-in that let somebody in by the web.
     own_addresses : tuple of addresses or None
         Those of this machine's interfaces; None when they are not known.
     unsafe_listen_on_public_address : bool
         As in the settings.
+    web_identities : int
+        People, tokens and providers of sign-in that let somebody in by the web.
     """
 
     ae_title: str
     listeners: tuple[Listener, ...]
     certificate_devices: int = 0
     plaintext_lanes: int = 0
-    web_identities: int = 0
     own_addresses: tuple[IpAddress, ...] | None = None
     unsafe_listen_on_public_address: bool = False
+    web_identities: int = 0
 
 
 def _plain(address: IpAddress) -> IpAddress:

@@ -156,8 +156,8 @@ _ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5
 _NAME: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.(?!-)[a-z0-9_-]{1,63})*\.?|\[?[0-9a-f:.]{2,45}\]?", re.IGNORECASE)
 
 
-def _settings(config: Config, hosts: frozenset[str]) -> WebSettings:
-    """Read the settings of the web door; raises ``Misconfigured``."""
+def check_settings(config: Config) -> None:
+    """Look at what is written in ``[web]``; raises ``Misconfigured``."""
     web = config.web
     for origin in web.allowed_origins:
         if not _ORIGIN.fullmatch(origin):
@@ -168,6 +168,10 @@ def _settings(config: Config, hosts: frozenset[str]) -> WebSettings:
     for name in web.names:
         if not _NAME.fullmatch(name):
             raise Misconfigured(f"[web] names holds {name!r}. Write host names or addresses, without scheme and port.")
+
+
+def _settings(config: Config, hosts: frozenset[str]) -> WebSettings:
+    web = config.web
     return WebSettings(
         hosts=hosts | {name.lower().strip("[]").removesuffix(".") for name in web.names},
         trusted_proxies=web.trusted_proxies,

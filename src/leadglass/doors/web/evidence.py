@@ -1,7 +1,7 @@
 """Evidence: what a request shows of who asks becomes a Caller, or the answer is 401.
 
-Rule 1. A request shows one kind of evidence. One with two kinds is refused: which
-of them was meant is nobody's guess. Rule 2. Whoever is not identified hears one
+Rule 1. Of two kinds that are shown the deliberate one counts, Authorization before a
+cookie; when it proves nobody, the other does not help. Rule 2. Whoever is not identified hears one
 answer, whatever the reason; the true one goes on record. Rule 3. No secret is
 kept, logged or compared here: each kind hands it to the part of ``identity`` that
 knows it.
@@ -88,7 +88,7 @@ class Bearer:
 
 
 class AnyOf:
-    """Several kinds of evidence, of which a request shows one.
+    """Several kinds of evidence, of which the first that a request shows counts.
 
     Parameters
     ----------
