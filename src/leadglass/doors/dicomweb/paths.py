@@ -54,9 +54,12 @@ class Target:
 def uid_of(text: str, what: str) -> UID:
     """Read a UID of a request; raises ``BadInput`` that says which it was."""
     try:
-        return parse_uid(text)
+        uid = parse_uid(text)
     except BadInput as error:
         raise BadInput(f"The {what} Instance UID is not one. {error.message}") from None
+    if uid != text:
+        raise BadInput(f"The {what} Instance UID is not one: a URL has no padding.")
+    return uid
 
 
 def target_of(request: Request) -> Target:
