@@ -57,7 +57,7 @@ class Condition:
     def explain(self) -> str:
         """Say the condition in words, without naming patients."""
         if self.field is Field.PATIENT:
-            return f"one of {len(self.values)} patients"
+            return "one patient" if len(self.values) == 1 else f"one of {len(self.values)} patients"
         return f"{self.field} in {{{', '.join(sorted(self.values))}}}"
 
 
