@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from leadglass.doors.dicomweb import bulk, deleting, frames, metadata, qido, rendered, stow, thumbnails, wado, wado_uri
+from leadglass.doors.dicomweb.about import About
 from leadglass.doors.threads import Threads
 from leadglass.doors.web import health
 from leadglass.doors.web.dispatch import WebApp
@@ -38,8 +39,9 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
 
 
 def routes_of(services: Services) -> list[Route]:
-    """Give every route of the web door."""
-    return [route for module in MODULES for route in module(services)]
+    """Give every route of the web door, and what it says of itself."""
+    routes = [route for module in MODULES for route in module(services)]
+    return [*routes, *About(routes).routes]
 
 
 def assemble(services: Services, evidence: tuple[Evidence, ...], visitors: Visitors, clerk: Threads) -> Gate:

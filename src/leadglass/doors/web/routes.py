@@ -119,14 +119,15 @@ class Services:
     people: "PeopleDesk | None" = None
 
 
-_PARAMETER: Final = re.compile(r"\{([a-z_]+)(:path)?\}")
+PARAMETER: Final = re.compile(r"\{([a-z_]+)(:path)?\}")
+"""Where a path has a parameter."""
 
 
 def pattern_of(path: str) -> re.Pattern[str]:
     """Give the expression that matches a path; ``{name}`` stands for one segment, ``{name:path}`` for the rest."""
     parts: list[str] = []
     end = 0
-    for match in _PARAMETER.finditer(path):
+    for match in PARAMETER.finditer(path):
         parts += [re.escape(path[end : match.start()]), f"(?P<{match[1]}>{'.+' if match[2] else '[^/]+'})"]
         end = match.end()
     return re.compile("".join(parts) + re.escape(path[end:]))
