@@ -5,7 +5,7 @@ Rule: vault, audit log and handler are the real ones; only the connection is the
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID
 from starlette.requests import ClientDisconnect, Request
 
 from leadglass.archive.archive import Archive
@@ -43,7 +44,7 @@ def part10(made: Dataset, syntax: str = EXPLICIT) -> bytes:
     made.file_meta = FileMetaDataset()
     made.file_meta.MediaStorageSOPClassUID = made.get("SOPClassUID", "1.2.840.10008.5.1.4.1.1.2")
     made.file_meta.MediaStorageSOPInstanceUID = made.get("SOPInstanceUID", "1.2.3")
-    made.file_meta.TransferSyntaxUID = syntax
+    made.file_meta.TransferSyntaxUID = UID(syntax)
     buffer = BytesIO()
     cast("Any", made).save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
@@ -121,13 +122,14 @@ class StowHouse:
         study: str | None = None,
         caller: Caller | None = None,
         disconnects: bool = False,
+        fields: dict[str, str] | None = None,
         **headers: str,
     ) -> Answer:
-        """Send a body, in the blocks in which it is given; header names with ``_`` for ``-``."""
-        fields = {"content-type": RELATED, "host": "pacs.example"}
+        """Send a body, in the blocks in which it is given; header names with ``_`` for ``-``, empty ones not at all."""
+        sent = {"content-type": RELATED, "host": "pacs.example"}
         if body is not None:
-            fields["transfer-encoding"] = "chunked"
-        fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+            sent["transfer-encoding"] = "chunked"
+        sent |= {name.replace("_", "-"): value for name, value in {**headers, **(fields or {})}.items()}
         blocks = iter([body] if isinstance(body, bytes) else body or [])
         scope = {
             "type": "http",
@@ -135,7 +137,7 @@ class StowHouse:
             "scheme": "https",
             "path": "/dicom-web/studies" if study is None else f"/dicom-web/studies/{study}",
             "query_string": b"",
-            "headers": [(name.encode(), value.encode("latin_1")) for name, value in fields.items() if value],
+            "headers": [(name.encode(), value.encode("latin_1")) for name, value in sent.items() if value],
             "server": ("pacs.example", 443),
             "path_params": {} if study is None else {"study": study},
         }
@@ -182,9 +184,3 @@ def opened(folder: Path, settings: VaultSettings | None = None) -> Generator[Sto
         archive = Archive(vault, audit, door="dicomweb")
         pool = stack.enter_context(Pool(8, "core"))
         yield StowHouse(folder, archive, vault, audit, pool, MultipartLimits(), device("SENDER", Action.STORE))
-
-
-async def blocks_of(data: bytes, size: int) -> AsyncIterator[bytes]:
-    """Give data in blocks."""
-    for start in range(0, len(data), size):
-        yield data[start : start + size]

@@ -114,19 +114,19 @@ def test_what_looks_almost_like_a_boundary_is_read_as_the_e_mail_parser_reads_it
     assert taken_apart(body, "b", cuts) == expected
 
 
-@pytest.mark.parametrize(
-    ("body", "parts"),
-    [
-        (b"--b\r\n\r\n\r\n--b--", [({}, b"")]),
-        (b"--b\r\nA: 1\r\n\r\n--b--", [({"a": "1"}, b"")]),
-        (b"--b \t \r\n\r\nx\r\n--b-- \t\r\nrest", [({}, b"x")]),
-        (b"before\r\n--b\r\n\r\nx\r\n--b--\r\n", [({}, b"x")]),
-        (b"\r\n--b\r\n\r\nx\r\n--b--", [({}, b"x")]),
-        (b"--b\r\nA: 1\r\n  2\r\nB:\r\n\r\nx\r\n--b--", [({"a": "1 2", "b": ""}, b"x")]),
-        (b"--b\r\n\r\n\r\nx\r\n\r\n--b--", [({}, b"\r\nx\r\n")]),
-        (b"--b--\r\n", []),
-    ],
-)
+FORMS: list[tuple[bytes, Parts]] = [
+    (b"--b\r\n\r\n\r\n--b--", [({}, b"")]),
+    (b"--b\r\nA: 1\r\n\r\n--b--", [({"a": "1"}, b"")]),
+    (b"--b \t \r\n\r\nx\r\n--b-- \t\r\nrest", [({}, b"x")]),
+    (b"before\r\n--b\r\n\r\nx\r\n--b--\r\n", [({}, b"x")]),
+    (b"\r\n--b\r\n\r\nx\r\n--b--", [({}, b"x")]),
+    (b"--b\r\nA: 1\r\n  2\r\nB:\r\n\r\nx\r\n--b--", [({"a": "1 2", "b": ""}, b"x")]),
+    (b"--b\r\n\r\n\r\nx\r\n\r\n--b--", [({}, b"\r\nx\r\n")]),
+    (b"--b--\r\n", []),
+]
+
+
+@pytest.mark.parametrize(("body", "parts"), FORMS)
 def test_forms_that_the_standard_allows_are_read(body: bytes, parts: Parts) -> None:
     assert taken_apart(body, "b", list(range(len(body)))) == parts
 

@@ -197,7 +197,7 @@ def _payload_of(request: Request) -> _Payload:
     said = parse_content_type(headers["content-type"])
     if said.name in _TYPES:
         return _Payload(said.name, "")
-    media_type = said.parameters.get("type", DICOM).strip().lower()
+    media_type = said.parameters.get("type", DICOM).partition(";")[0].strip().lower()
     if said.name != RELATED or media_type not in _TYPES:
         raise HttpFault(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The body's media type is not taken. {_WANTED}")
     return _Payload(media_type, boundary_of(said))
