@@ -171,7 +171,7 @@ def test_every_change_is_on_record_without_patients(tokens: Tokens, house: House
     tokens.revoke(everything(), "viewer")
     events = [record.event for record in house.log.records()]
     assert [event.detail["change"] for event in events] == ["create token", "revoke token"]
-    assert events[0].detail["scope"] == "one of 1 patients"
+    assert events[0].detail["scope"] == "one patient"
     assert "4711" not in repr(events)
 
 
