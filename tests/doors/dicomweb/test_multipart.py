@@ -1,5 +1,6 @@
 """Multipart bodies: read as Python's e-mail parser reads them, in whatever blocks they come, and written."""
 
+import re
 from email.parser import BytesParser
 from email.policy import HTTP
 from itertools import pairwise
@@ -97,6 +98,8 @@ def test_any_split_of_the_same_bytes_gives_the_parts_that_were_written(
     assert taken_apart(body, boundary, list(range(len(body)))) == parts
 
 
+_BOUNDARY_LINE = re.compile(rb"(\A|\r\n)--b(--)?[ \t]*(\r\n|\Z)")
+
 # The e-mail parser takes lone CR and LF for ends of lines, which bytes of an image are not: it sees the others.
 LINES = st.lists(
     st.sampled_from([b"\r\n", b"-", b"--", b"b", b"-b", b"--b", b"--bb", b" --b", b"a", b" ", b"\t"]), max_size=14
@@ -108,10 +111,9 @@ def test_what_looks_almost_like_a_boundary_is_read_as_the_e_mail_parser_reads_it
     datas: list[bytes], cuts: list[int]
 ) -> None:
     body = b"".join(b"--b\r\nx-n: 1\r\n\r\n" + data + b"\r\n" for data in datas) + b"--b--\r\n"
-    expected = as_email_reads(body, "b")
-    if any(set(headers) != {"x-n"} for headers, _ in expected):
-        return  # the data held a boundary, and what follows it are no headers
-    assert taken_apart(body, "b", cuts) == expected
+    if any(_BOUNDARY_LINE.search(data) for data in datas):
+        return  # what follows a real boundary are no headers
+    assert taken_apart(body, "b", cuts) == as_email_reads(body, "b")
 
 
 FORMS: list[tuple[bytes, Parts]] = [
