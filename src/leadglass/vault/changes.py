@@ -42,6 +42,8 @@ _SCANNED: Final = 20_000
 
 _LARGEST: Final = 2**63 - 1
 _START: Final = ("", "0")
+NOW: Final = "now"
+"""The cursor of who wants to hear of what comes, and of nothing that was."""
 _MARK: Final = 16
 
 
@@ -122,7 +124,7 @@ def since(reading: Reading, permit: Permit, cursor: str, limit: int) -> Changes:
     with reading.connected() as connection:
         key = _secret(ask(connection, "SELECT key FROM secret WHERE name = 'changes'"))
         last = _newest(connection)
-        after = _opened(cursor, key, belongs_to, may_be_number=is_everything)
+        after = last if cursor == NOW else _opened(cursor, key, belongs_to, may_be_number=is_everything)
         if after > last:
             raise BadInput("since is ahead of the newest change; the archive was restored. Start again from 0.")
         if is_everything:

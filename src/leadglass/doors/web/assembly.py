@@ -6,12 +6,26 @@ Rule: a module is in the one list here, or its routes are not there.
 from collections.abc import Callable
 from typing import Final
 
-from leadglass.doors.dicomweb import bulk, deleting, frames, metadata, qido, rendered, stow, thumbnails, wado, wado_uri
+from leadglass.doors.dicomweb import (
+    bulk,
+    changes,
+    deleting,
+    events,
+    frames,
+    metadata,
+    qido,
+    rendered,
+    stow,
+    thumbnails,
+    wado,
+    wado_uri,
+)
 from leadglass.doors.dicomweb.about import About
 from leadglass.doors.threads import Threads
 from leadglass.doors.web import health
 from leadglass.doors.web.dispatch import WebApp
 from leadglass.doors.web.evidence import AnyOf, Evidence
+from leadglass.doors.web.federation import passkeys, single_sign_on
 from leadglass.doors.web.gate import Gate
 from leadglass.doors.web.people import account, emergency, home, signing_in, statics
 from leadglass.doors.web.routes import Route, Services
@@ -29,11 +43,15 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     wado_uri.routes,
     deleting.routes,
     qido.routes,
+    changes.routes,
+    events.routes,
     home.routes,
     signing_in.routes,
     account.routes,
     emergency.routes,
     statics.routes,
+    single_sign_on.routes,
+    passkeys.routes,
 )
 """What has routes; one line for each module."""
 

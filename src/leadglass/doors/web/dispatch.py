@@ -8,6 +8,7 @@ is bounded before it is read, and while it is.
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from re import Pattern
 from typing import Final, Protocol, cast
@@ -151,7 +152,7 @@ class WebApp:
             raise NotHere("There is nothing at this path.")
         request.scope["leadglass.route"] = route.path
         limited.check()
-        return await cast("Handler", route.handler)(Asked(request, caller))
+        return await cast("Handler", route.handler)(Asked(request, caller, partial(self._evidence.caller, request)))
 
     async def _identify(self, request: Request) -> Caller | None:
         """Find out who asks; None for nobody, which is on record then."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from leadglass.dicom.renderer import Renderer
     from leadglass.dicom.transcode import Transcoder
     from leadglass.doors.threads import Threads
+    from leadglass.doors.web.federation.desk import FederationDesk
     from leadglass.doors.web.people.desk import PeopleDesk
     from leadglass.doors.web.settings import WebSettings
 
@@ -39,10 +40,22 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request of one proven caller."""
+    """One request of one proven caller.
+
+    Parameters
+    ----------
+    request : Request
+        What was asked.
+    caller : Caller
+        Who asked.
+    again : callable, optional
+        Finds out who asks once more, for an answer that lasts long: what was
+        shown may have expired, or have been revoked. None: nobody any more.
+    """
 
     request: Request
     caller: Caller
+    again: Callable[[], Awaitable[Caller | None]] | None = None
 
 
 Handler = Callable[[Asked], Awaitable[Response]]
@@ -109,6 +122,8 @@ class Services:
         What the operator set.
     people : PeopleDesk, optional
         What the pages of people work with; without it there are none.
+    federation : FederationDesk, optional
+        What the other ways to sign in work with, likewise.
     """
 
     archive: "Archive"
@@ -117,6 +132,7 @@ class Services:
     renderer: "Renderer"
     settings: "WebSettings"
     people: "PeopleDesk | None" = None
+    federation: "FederationDesk | None" = None
 
 
 PARAMETER: Final = re.compile(r"\{([a-z_]+)(:path)?\}")
