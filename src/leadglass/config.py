@@ -325,6 +325,42 @@ class Brakes:
 
 
 @dataclass(frozen=True, slots=True)
+class Oidc:
+    """Single sign-on: an OpenID provider that says who people are. Needs ``[web] address``."""
+
+    issuer: str = ""
+    """Its issuer, exactly as it says it itself: an https address. Empty: there is none."""
+
+    client_id: str = ""
+    """The archive's client there, of the kind web application (authorization code). Its
+    redirect address is the one in ``[web] address`` with ``/sign-in/oidc/callback`` behind."""
+
+    client_secret_file: str = ""
+    """File (mode 0600) with the client's secret: a full path, or the name of a systemd
+    credential. Empty: a public client."""
+
+    label: str = "Sign in with your organisation's account"
+    """What the button on the sign-in page says."""
+
+    scopes: tuple[str, ...] = ("profile",)
+    """What is asked for besides `openid`. Some providers want `groups` here."""
+
+    name_claim: str = "preferred_username"
+    """The claim that says what somebody is called; who it is, the subject says."""
+
+    groups_claim: str = "groups"
+    """The claim that lists somebody's groups; dots stand between the names of nested ones,
+    as in `realm_access.roles`."""
+
+    groups: tuple[str, ...] = ()
+    """Which groups are which roles: `GROUP -> ROLE`, or `GROUP -> ROLE SCOPE …`, as in
+    `gps-north -> referrer label=north`. The first that fits names the role. None: nobody is let in."""
+
+    authority: str = ""
+    """PEM file with the authorities that may vouch for the provider. Empty: those of the operating system."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tokens:
     """API tokens: what programs prove themselves with."""
 
@@ -340,6 +376,10 @@ class Web:
     names: tuple[str, ...] = ()
     """Host names and addresses it is reached by, besides those it listens on: a
     request for any other host is refused. None: a proxy or DNS name has to be told."""
+
+    address: str = ""
+    """How people reach it: `https://NAME` or `https://NAME:PORT`. Empty: there are no
+    passkeys and no single sign-on, which are bound to that name."""
 
     certificate: str = ""
     """PEM file with the certificate of your own authority, chain included. Empty:
@@ -405,6 +445,7 @@ class Config:
     commitment: Commitment = field(default_factory=Commitment)
     web: Web = field(default_factory=Web)
     tokens: Tokens = field(default_factory=Tokens)
+    oidc: Oidc = field(default_factory=Oidc)
 
     def dangers(self) -> tuple[str, ...]:
         """Name every ``unsafe_…`` setting that is on."""

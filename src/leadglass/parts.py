@@ -61,6 +61,10 @@ class Parts:
     """Opens the tokens of programs, likewise; always the same ones."""
     open_people: Callable[[str], Accounts]
     """Opens the accounts of people for a door of this name, likewise."""
+    derive: Callable[[str], bytes]
+    """Gives the key of a database that one command alone opens, by its label."""
+    stack: ExitStack
+    """What is closed with the other parts."""
 
     def record(self, outcome: Outcome, action: str, reason: str, **detail: str | int) -> None:
         """Put something the archive itself did on record."""
@@ -109,7 +113,20 @@ def opened(folder: Folder, config: Config, key: ArchiveKey) -> Generator[Parts]:
             path = folder.path / PEOPLE_FILE
             return stack.enter_context(open_accounts(path, key.derive("people database"), audit, door=door))
 
-        yield Parts(folder, config, audit, authority, devices, vault, open_jobs, open_brakes, open_tokens, open_people)
+        yield Parts(
+            folder=folder,
+            config=config,
+            audit=audit,
+            authority=authority,
+            devices=devices,
+            vault=vault,
+            open_jobs=open_jobs,
+            open_brakes=open_brakes,
+            open_tokens=open_tokens,
+            open_people=open_people,
+            derive=key.derive,
+            stack=stack,
+        )
 
 
 def brake_limits(config: Config) -> dict[CallerKind, Brakes]:

@@ -4,6 +4,7 @@ Rule: it is loaded only when the web door is opened, so that nobody else waits f
 Starlette and uvicorn.
 """
 
+import os
 import re
 import ssl
 from pathlib import Path
@@ -11,18 +12,26 @@ from typing import Final
 
 from leadglass.archive.archive import Archive
 from leadglass.config import Config
-from leadglass.crypto import tls
+from leadglass.crypto import keyfile, tls
+from leadglass.crypto.sources import CREDENTIALS
 from leadglass.dicom.renderer import Renderer
 from leadglass.dicom.transcode import Transcoder
 from leadglass.doors.threads import Pool, Threads
 from leadglass.doors.web.assembly import assemble
 from leadglass.doors.web.evidence import Basic, Bearer, Evidence
+from leadglass.doors.web.federation import single_sign_on
+from leadglass.doors.web.federation.desk import FederationDesk
 from leadglass.doors.web.people.cookie import SessionCookie
-from leadglass.doors.web.people.desk import PeopleDesk
+from leadglass.doors.web.people.desk import Entrance, PeopleDesk
 from leadglass.doors.web.routes import Services
 from leadglass.doors.web.server import HttpsServer
 from leadglass.doors.web.settings import WebLimits, WebSettings
 from leadglass.errors import LeadglassError, Misconfigured
+from leadglass.identity.oidc import SignOn
+from leadglass.identity.oidc_mapping import Mapping as Groups
+from leadglass.identity.oidc_provider import OidcSettings, Provider
+from leadglass.identity.outbound import Outbound
+from leadglass.identity.passkeys import PASSKEYS_FILE, Passkeys, RelyingParty, is_bare, public_origin
 from leadglass.identity.peers import IpAddress
 from leadglass.identity.tokens import Tokens
 from leadglass.identity.visitors import Visitors, Why
@@ -30,6 +39,8 @@ from leadglass.parts import Parts
 from leadglass.policy.roles import Role
 
 _SIGNING_IN: Final = 24
+
+_SIGNING_ON: Final = 6
 """Threads in which passwords are hashed, two at a time; the others wait, and take no thread from who is in."""
 
 
@@ -96,23 +107,93 @@ def make(
         Names and addresses that the door listens on.
     """
     settings = _settings(parts.config, hosts)
+    federation = _federation(parts, visitors)
+    people = federation.people
     services = Services(
         archive=archive,
         threads=threads,
         transcoder=transcoder,
         renderer=renderer,
         settings=settings,
-        people=_people(parts, visitors),
+        people=people,
+        federation=federation,
     )
     gate = assemble(services, _evidence(parts, settings, desk, visitors), visitors, clerk)
     return HttpsServer(gate, _Reception(visitors, clerk), settings.limits, settings.trusted_proxies)
 
 
-def _people(parts: Parts, visitors: Visitors) -> PeopleDesk:
-    """Make what the pages of people work with."""
-    accounts = parts.open_people("web")
-    threads = Threads(Pool(_SIGNING_IN, "sign-in"))
-    return PeopleDesk(accounts, accounts.sign_in(visitors.refusals), threads)
+def _federation(parts: Parts, visitors: Visitors) -> FederationDesk:
+    """Make what the pages of people, and the other ways to sign in, work with.
+
+    Raises
+    ------
+    Misconfigured
+        When the settings cannot work.
+    """
+    accounts, config = parts.open_people("web"), parts.config
+    passkeys: Passkeys | None = None
+    sign_on: SignOn | None = None
+    if config.web.address and not is_bare(config.web.address):
+        passkeys = parts.stack.enter_context(
+            Passkeys(
+                parts.folder.path / PASSKEYS_FILE,
+                parts.derive("passkeys database"),
+                RelyingParty.of(config.web.address),
+                accounts.people,
+                accounts.sessions,
+                parts.audit,
+                visitors.refusals,
+            )
+        )
+    if config.oidc.issuer:
+        settings = _oidc_settings(config)
+        authority = Path(config.oidc.authority).expanduser() if config.oidc.authority else None
+        provider = Provider(settings, parts.stack.enter_context(Outbound(authority)))
+        sign_on = SignOn(settings, provider, accounts.people, accounts.sessions, visitors.refusals)
+    people = PeopleDesk(
+        accounts,
+        accounts.sign_in(visitors.refusals),
+        Threads(Pool(_SIGNING_IN, "sign-in")),
+        entrances=(Entrance(config.oidc.label, single_sign_on.START),) if sign_on else (),
+        has_passkeys=passkeys is not None,
+    )
+    return FederationDesk(people, Threads(Pool(_SIGNING_ON, "sign-on")), sign_on, passkeys)
+
+
+def _oidc_settings(config: Config) -> OidcSettings:
+    said = config.oidc
+    if not config.web.address:
+        raise Misconfigured("[oidc] needs [web] address in leadglass.toml: where the provider sends people back to.")
+    origin = public_origin(config.web.address)
+    return OidcSettings(
+        issuer=said.issuer,
+        client_id=said.client_id,
+        client_secret=_secret(said.client_secret_file),
+        redirect_uri=origin + single_sign_on.CALLBACK,
+        scopes=said.scopes,
+        name_claim=said.name_claim,
+        groups_claim=said.groups_claim,
+        groups=Groups.parse(said.groups),
+    )
+
+
+def _secret(where: str) -> str:
+    """Read a secret from a file of the operator's, or a credential of systemd; empty when none is named."""
+    if not where:
+        return ""
+    path, is_credential = Path(where).expanduser(), False
+    if not path.is_absolute():
+        folder = os.environ.get(CREDENTIALS)
+        if not folder or path.name != where:
+            raise Misconfigured(
+                f"leadglass.toml names {where!r} as a secret: write a full path, or a credential's name."
+            )
+        path, is_credential = Path(folder) / where, True
+    read = keyfile.read_private(path, "The secret", credential=is_credential, most=4_096)
+    try:
+        return read.decode("ascii").strip()
+    except ValueError:
+        raise Misconfigured(f"The secret {path} is to be plain ASCII text.") from None
 
 
 def _evidence(parts: Parts, settings: WebSettings, desk: Threads, visitors: Visitors) -> tuple[Evidence, ...]:

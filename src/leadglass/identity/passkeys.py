@@ -87,6 +87,34 @@ _SCHEMA: Final = (
     ) STRICT""",
 )
 
+
+def public_origin(address: str) -> str:
+    """Read the public address of the archive: scheme, name and port, as a browser writes them.
+
+    Raises
+    ------
+    Misconfigured
+    """
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port, parts = "", None, urlsplit("")
+    if parts.scheme != "https" or not host or parts.username or parts.path.strip("/") or parts.query or parts.fragment:
+        raise Misconfigured("[web] address is to be https://NAME or https://NAME:PORT, as people reach the archive.")
+    shown = f"[{host}]" if ":" in host else host
+    return f"https://{shown}" if port in {None, 443} else f"https://{shown}:{port}"
+
+
+def is_bare(address: str) -> bool:
+    """Say whether a public address names no host but an IP address; raises ``Misconfigured``."""
+    try:
+        ip_address(str(urlsplit(public_origin(address)).hostname))
+    except ValueError:
+        return False
+    return True
+
+
 Json = dict[str, object]
 
 
@@ -114,24 +142,14 @@ class RelyingParty:
         Misconfigured
             When the address has no name: browsers bind no passkey to a bare IP address.
         """
-        try:
-            parts = urlsplit(address)
-            host, port = parts.hostname or "", parts.port
-        except ValueError:
-            raise Misconfigured("[web] address is no address. Write it like https://pacs.example.org.") from None
-        if parts.scheme != "https" or not host or parts.path.strip("/") or parts.query or parts.fragment:
+        origin = public_origin(address)
+        host = str(urlsplit(origin).hostname)
+        if is_bare(address):
             raise Misconfigured(
-                "[web] address is to be https://NAME or https://NAME:PORT, as people reach the archive."
+                f"Passkeys need a name: browsers bind none to an IP address such as {host}. "
+                "Give the archive a name, and write it in [web] address."
             )
-        try:
-            ip_address(host)
-        except ValueError:
-            port_part = "" if port in {None, 443} else f":{port}"
-            return cls(host, f"https://{host}{port_part}")
-        raise Misconfigured(
-            f"Passkeys need a name: browsers bind none to an IP address such as {host}. "
-            "Give the archive a name, and write it in [web] address."
-        )
+        return cls(host, origin)
 
 
 @dataclass(frozen=True, slots=True)
