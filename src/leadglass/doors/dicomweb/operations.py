@@ -142,6 +142,22 @@ OPERATIONS: Final[Operations] = {
         (RELATED, OCTETS, *_FRAMES, *_PICTURES),
         statuses=(200, 206, 304),
     ),
+    ("GET", f"{ROOT}/changes"): Operation(
+        "ListChanges",
+        "",
+        (
+            Parameter("since", Place.QUERY, "What to continue after: next of an answer.", {**_TEXT, "maxLength": 128}),
+            Parameter("limit", Place.QUERY, "Changes at most.", {"type": "integer", "minimum": 1, "maximum": 10_000}),
+            _ACCEPT,
+        ),
+        (JSON,),
+    ),
+    ("GET", f"{ROOT}/events"): Operation(
+        "FollowChanges",
+        "",
+        (Parameter("Last-Event-ID", Place.HEADER, "What to continue after.", {**_TEXT, "maxLength": 128}), _ACCEPT),
+        ("text/event-stream",),
+    ),
     ("GET", "/wado"): Operation(
         "RetrieveByUri", "PS3.18 9", _URI, (DICOM, "image/jpeg", "image/png", "image/gif", RELATED), statuses=(200, 304)
     ),
