@@ -325,11 +325,12 @@ class Cutter:
         parts = table.parts(index)
         if self._syntax == stored and table.layout is not Layout.NATIVE:
             return _pieces(source, parts)
-        frame = b"".join([_exactly(source, *part) for part in parts])
         if table.layout is Layout.NATIVE:
-            frame = self._native(frame, index)
+            frame = self._native(source, table, index)
             if self._syntax not in uids.ENCODED:
                 return (frame,)
+        else:
+            frame = b"".join([_exactly(source, *part) for part in parts])
         shape = self._known.shape
         if shape is None:
             raise BadInput("Rows, Columns or Bits Allocated are missing or impossible: the image cannot be decoded.")
@@ -345,18 +346,30 @@ class Cutter:
         except Full as error:
             raise _too_large(error) from None
 
-    def _native(self, frame: bytes, index: int) -> bytes:
+    def _native(self, source: ReadAt, table: FrameTable, index: int) -> bytes:
         """Give a native frame from its first bit, words as Little Endian."""
-        table, shape = self._known.table, self._known.shape
-        assert table is not None  # noqa: S101 - the caller looked
-        if self.record.transfer_syntax_uid == uids.EXPLICIT_VR_BIG_ENDIAN:
-            width = shape.allocated // 8 if shape is not None and shape.allocated > 8 else 2 * self._known.is_in_words
-            frame = swapped(frame, width or 1)
-        skip, bits = table.bit_offset(index), table.frame_bits
-        if not skip and not bits % 8:
-            return frame
-        shifted = int.from_bytes(frame, "little") >> skip & (1 << bits) - 1
+        [(offset, length)] = table.parts(index)
+        word = self._word()
+        # A frame of bytes may begin and end inside a word, and the last word may be padded.
+        skip = (offset - table.start) % word
+        data = _exactly(source, offset - skip, skip + length)
+        if word > 1:
+            data += source.read_at(offset + length, -len(data) % word)
+            data = swapped(data, word)[skip : skip + length]
+        bits, first = table.frame_bits, table.bit_offset(index)
+        if not first and not bits % 8:
+            return data
+        shifted = int.from_bytes(data, "little") >> first & (1 << bits) - 1
         return shifted.to_bytes(-(-bits // 8), "little")
+
+    def _word(self) -> int:
+        """Give the bytes of a word that have to be turned; 1 when none have."""
+        if self.record.transfer_syntax_uid != uids.EXPLICIT_VR_BIG_ENDIAN:
+            return 1
+        shape = self._known.shape
+        if shape is not None and shape.allocated > 8:
+            return shape.allocated // 8
+        return 2 if self._known.is_in_words else 1
 
 
 def _pieces(source: ReadAt, parts: list[tuple[int, int]]) -> Iterator[bytes]:
