@@ -16,6 +16,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from types import NoneType
 from typing import Final, cast, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 from leadglass.errors import Misconfigured
 
@@ -425,6 +426,12 @@ class Web:
 
     write_stall: float = _seconds(60.0, 0.5, 3_600)
     """Seconds for which a peer may take nothing of what is sent to it."""
+
+    @property
+    def known_as(self) -> tuple[str, ...]:
+        """Every name it is reached by that the settings say."""
+        host = urlsplit(self.address).hostname if self.address.startswith("https://") else None
+        return (*self.names, host) if host else self.names
 
 
 @dataclass(frozen=True, slots=True)

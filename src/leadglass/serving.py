@@ -405,7 +405,7 @@ def _own_certificate(parts: Parts, listeners: tuple[Listener, ...]) -> Path:
     """Give the archive's own certificate, for every name it is reached by."""
     names = _names(listeners)
     if any(listener.door is Door.HTTPS for listener in listeners):
-        names += parts.config.web.names
+        names += parts.config.web.known_as
     host = socket.gethostname()
     path = parts.folder.server_certificate
     # A machine may bear a name that no certificate can; it is not needed.
@@ -447,6 +447,7 @@ async def _keep_tidy(parts: Parts, archives: list[Archive]) -> None:
             for archive in archives:
                 await asyncio.to_thread(archive.tidy)
             await asyncio.to_thread(parts.audit.checkpoint)
+            await asyncio.to_thread(parts.open_tokens().tidy)
             if rounds % _SWEEP_EVERY == 0:
                 await asyncio.to_thread(parts.vault.sweep)
         except LeadglassError as error:

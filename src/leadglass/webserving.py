@@ -246,7 +246,7 @@ def check_settings(config: Config) -> None:
                 f"[web] allowed_origins holds {origin!r}, which is no web origin. Write scheme, host and port in lower "
                 "case without a path, like https://viewer.example.org; there is none for everybody."
             )
-    for name in web.names:
+    for name in web.known_as:
         if not _NAME.fullmatch(name):
             raise Misconfigured(f"[web] names holds {name!r}. Write host names or addresses, without scheme and port.")
 
@@ -254,7 +254,7 @@ def check_settings(config: Config) -> None:
 def _settings(config: Config, hosts: frozenset[str]) -> WebSettings:
     web = config.web
     return WebSettings(
-        hosts=hosts | {name.lower().strip("[]").removesuffix(".") for name in web.names},
+        hosts=hosts | {name.lower().strip("[]").removesuffix(".") for name in web.known_as},
         trusted_proxies=web.trusted_proxies,
         allowed_origins=frozenset(web.allowed_origins),
         allowed_networks=config.network.allowed_public_networks,
