@@ -17,7 +17,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ from benchmarks.dimse import RESULTS
 from benchmarks.made_up import VERSION, file_in_bulk, parts_of, study
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.leadglass import Leadglass
-from tests.peers.orthanc import Modality, orthanc
+from tests.peers.orthanc import Json, Modality, Orthanc, orthanc
 
 CHECKED = 10
 """Queries of each kind whose answers are compared study by study."""
@@ -64,9 +64,8 @@ def _is_filled(folder: Path) -> bool:
     return False
 
 
-@contextmanager
-def leadglass(folder: Path, studies: int) -> Generator[tuple[int, str]]:
-    """Serve a Leadglass with the made-up studies, an instance each."""
+def filled_leadglass(folder: Path, studies: int) -> Leadglass:
+    """Give a Leadglass with the made-up studies, an instance each."""
     lead = Leadglass(folder)
     if not _is_filled(folder):
         folder.mkdir(parents=True)
@@ -75,15 +74,21 @@ def leadglass(folder: Path, studies: int) -> Generator[tuple[int, str]]:
         with parts_of(lead.data) as parts:
             file_in_bulk(parts.vault, 0, studies, per_study=1)
         (folder / _FILLED).touch()
-    with lead.serve() as doors:
+    return lead
+
+
+@contextmanager
+def leadglass(folder: Path, studies: int) -> Generator[tuple[int, str]]:
+    """Serve it."""
+    with filled_leadglass(folder, studies).serve() as doors:
         yield doors.plain[1], "LEADGLASS"
 
 
 @contextmanager
-def filled_orthanc(folder: Path, studies: int) -> Generator[tuple[int, str]]:
+def filled_orthanc(folder: Path, studies: int, *, dicomweb: Mapping[str, Json] | None = None) -> Generator[Orthanc]:
     """Run an Orthanc with the made-up studies, an instance each."""
     is_filled = _is_filled(folder)
-    with orthanc(folder, {"bench": Modality("BENCH", "127.0.0.1", 1)}) as peer:
+    with orthanc(folder, {"bench": Modality("BENCH", "127.0.0.1", 1)}, dicomweb=dicomweb) as peer:
         if not is_filled:
             start = time.perf_counter()
             with ThreadPoolExecutor(UPLOADS) as threads:
@@ -91,6 +96,12 @@ def filled_orthanc(folder: Path, studies: int) -> Generator[tuple[int, str]]:
                 list(threads.map(lambda part: _upload(peer.http, part), parts))
             (folder / _FILLED).touch()
             print(f"Orthanc filled in {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+        yield peer
+
+
+@contextmanager
+def _orthanc(folder: Path, studies: int) -> Generator[tuple[int, str]]:
+    with filled_orthanc(folder, studies) as peer:
         yield peer.dicom, "ORTHANC"
 
 
@@ -128,7 +139,7 @@ def measure(cache: Path, studies: int, count: int, repeats: int) -> list[Row]:
     found: dict[str, dict[str, list[set[str]]]] = {}
     with TemporaryDirectory(prefix="leadglass-find-") as name:
         asked = {kind: queries.write(Path(name) / kind, kind, count, studies) for kind in queries.KINDS}
-        for peer, start in (("Leadglass", leadglass), ("Orthanc", filled_orthanc)):
+        for peer, start in (("Leadglass", leadglass), ("Orthanc", _orthanc)):
             with start(cache / f"{peer.lower()}-{studies}-{VERSION}", studies) as (port, ae_title):
                 for kind, row in rows.items():
                     found.setdefault(kind, {})[peer] = [

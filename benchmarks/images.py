@@ -78,14 +78,14 @@ def _write(path: Path, dataset: Dataset) -> None:
     dcmwrite(path, dataset, enforce_file_format=True)
 
 
-def make(folder: Path, name: str, *, count: int, side: int | Sequence[int], studies: int) -> Load:
+def make(folder: Path, name: str, *, count: int, side: int | Sequence[int], studies: int, seed: int = 7) -> Load:
     """Write ``count`` slices of ``side`` x ``side`` pixels of 16 bits, dealt to ``studies`` studies.
 
     Of several sides, slices take one after the other in turn.
     """
     sides = (side,) if isinstance(side, int) else side
     folder.mkdir(parents=True)
-    noise = np.random.default_rng(7)
+    noise = np.random.default_rng(seed)
     uids = tuple(generate_uid() for _ in range(studies))
     series = [generate_uid() for _ in uids]
     octets = 0
