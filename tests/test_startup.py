@@ -1,5 +1,6 @@
 """The start-up table, check by check; ``test_app`` runs the same with real servers."""
 
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -45,15 +46,15 @@ def test_loopback_alone_starts_with_nobody_enrolled() -> None:
 @pytest.mark.parametrize("door", list(Door))
 def test_a_public_or_wildcard_address_is_refused_unless_the_operator_says_so(host: str, door: Door) -> None:
     listener = _listener(door, host)
-    everybody = {"certificate_devices": 1, "plaintext_lanes": 1, "web_identities": 1}
+    everybody = partial(_situation, listener, certificate_devices=1, plaintext_lanes=1, web_identities=1)
     with pytest.raises(Misconfigured, match="unsafe_listen_on_public_address"):
-        check(_situation(listener, **everybody))
-    check(_situation(listener, **everybody, unsafe_listen_on_public_address=True))
+        check(everybody())
+    check(everybody(unsafe_listen_on_public_address=True))
 
 
 @pytest.mark.parametrize("host", ["10.1.2.3", "192.168.1.1", "fd00::1", "169.254.1.1"])
 def test_off_loopback_the_web_needs_somebody_who_can_come_in(host: str) -> None:
-    with pytest.raises(Misconfigured, match="leadglass user add .* leadglass token create"):
+    with pytest.raises(Misconfigured, match=r"leadglass user add .* leadglass token create"):
         check(_situation(_listener(Door.HTTPS, host), certificate_devices=1, plaintext_lanes=1))
     check(_situation(_listener(Door.HTTPS, host), web_identities=1))
     check(_situation(_listener(Door.HTTPS, "127.0.0.1")))

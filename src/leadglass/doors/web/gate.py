@@ -83,7 +83,7 @@ class Gate:
     """
 
     def __init__(self, app: Asgi, visitors: Visitors, clerk: Threads, settings: WebSettings) -> None:
-        self._app = app
+        self.app = app
         self._visitors = visitors
         self._clerk = clerk
         self._hosts = settings.hosts
@@ -101,7 +101,7 @@ class Gate:
         try:
             refused = await self._refusal(scope)
             if refused is None:
-                await self._app(scope, receive, answer.send)
+                await self.app(scope, receive, answer.send)
             else:
                 problem = refused
         except LeadglassError as error:

@@ -78,6 +78,7 @@ class HttpsServer:
         limits: WebLimits,
         trusted_proxies: tuple[IpNetwork, ...] = (),
     ) -> None:
+        self.app = app
         self._reception = reception
         self._limits = limits
         self._proxies = trusted_proxies
