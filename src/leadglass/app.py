@@ -105,7 +105,9 @@ class App:
                     archive=archive,
                     audit=parts.audit,
                     devices=parts.devices,
-                    caller_named=lambda name: caller_named(name, parts.devices),
+                    caller_named=lambda name: caller_named(
+                        name, parts.devices, parts.open_tokens, lambda: parts.open_people("cli").people
+                    ),
                     open_jobs=parts.open_jobs,
                     open_tokens=parts.open_tokens,
                     open_people=lambda: parts.open_people("cli"),

@@ -163,9 +163,20 @@ def policy_command() -> None:
 
 
 @policy_command.command(
-    "explain", epilog=examples("leadglass policy explain --caller device:CT1 --action find --study 1.2.3")
+    "explain",
+    epilog=examples(
+        "leadglass policy explain --caller device:CT1 --action find --study 1.2.3",
+        "leadglass policy explain --caller token:viewer --action get --study 1.2.3",
+        "leadglass policy explain --caller person:j.doe --action delete",
+    ),
 )
-@click.option("--caller", "name", required=True, metavar="NAME", help="Who: device:CT1, or cli for yourself.")
+@click.option(
+    "--caller",
+    "name",
+    required=True,
+    metavar="NAME",
+    help="Who: device:CT1, token:NAME, person:NAME, or cli for yourself.",
+)
 @click.option(
     "--action", required=True, type=click.Choice([each.value for each in Action]), help="What is asked.", metavar="WORD"
 )
