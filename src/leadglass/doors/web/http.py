@@ -34,6 +34,10 @@ _WRITE_BUFFER: Final = 512 * 1024
 """bytes that wait for a slow peer before the sender has to wait"""
 
 
+_ONCE: Final = (b"content-length", b"transfer-encoding", b"host", b"content-type", b"authorization")
+"""fields of which the second would be read by somebody else"""
+
+
 class _RefusedError(ValueError):
     """What the peer sent is refused."""
 
@@ -246,7 +250,7 @@ class Http(HttpToolsProtocol):
         if not self.url.isascii() or b"#" in self.url:
             raise self._no(HTTPStatus.BAD_REQUEST, "its target holds what no target may")
         names = [name for name, _ in self.headers]
-        for name in (b"content-length", b"transfer-encoding", b"host", b"content-type"):
+        for name in _ONCE:
             if names.count(name) > 1:
                 raise self._no(HTTPStatus.BAD_REQUEST, f"it sent two {name.decode()} fields")
         if b"transfer-encoding" in names:
