@@ -1,5 +1,6 @@
 """Whose request it is when it may have come through a proxy: nobody's own word counts."""
 
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
@@ -76,7 +77,5 @@ def test_two_fields_and_long_chains_are_refused() -> None:
 @given(st.text(max_size=200))
 def test_whatever_a_proxy_says_is_an_address_or_refused(said: str) -> None:
     for ask in (_for, _forwarded):
-        try:
+        with suppress(BadInput):
             assert isinstance(ip_address(ask(said)), IPv4Address | IPv6Address)
-        except BadInput:
-            pass
