@@ -103,7 +103,7 @@ class Passwords:
             When this machine has not the memory.
         """
         stretch = Stretch.new(self._cost)
-        with self._having_turn(network):
+        with self.having_turn(network):
             return Hash(stretch, stretch.key(password))
 
     def matches(self, password: str, hashed: Hash | None, network: str) -> bool:
@@ -114,7 +114,7 @@ class Passwords:
         Busy, Misconfigured
         """
         against = hashed or self._nobody
-        with self._having_turn(network):
+        with self.having_turn(network):
             value = against.stretch.key(password[:MOST])
         return hmac.compare_digest(value, against.value) and hashed is not None
 
@@ -122,8 +122,14 @@ class Passwords:
         """Say whether a password was hashed at another cost than is asked for today."""
         return hashed.stretch.cost != self._cost
 
+    def inside(self, network: str) -> int:
+        """Say how many guesses of one network are worked on or wait."""
+        with self._turn:
+            return self._inside[network]
+
     @contextmanager
-    def _having_turn(self, network: str) -> Generator[None]:
+    def having_turn(self, network: str) -> Generator[None]:
+        """Hold one of the turns, for as long as a guess takes; raises ``Busy``."""
         with self._turn:
             if self._inside.total() >= self._most or self._inside[network] >= self._of_one_network:
                 raise Busy("Too many people sign in at this moment. Try again in a few seconds.")
@@ -180,6 +186,8 @@ def require_good(password: str, name: str) -> str:
 
 _LEET: Final = str.maketrans("013457@$!", "oleastasi")
 
+_ORNAMENT: Final = " !?.,;:-_*#+~$%&()[]{}<>|/\\\"'=^`"
+
 _PART: Final = re.compile(r"[^\W_]{3,}")
 
 _YEAR: Final = re.compile(r"(19|20)\d\d")
@@ -188,11 +196,12 @@ _YEAR: Final = re.compile(r"(19|20)\d\d")
 def _left_over(text: str, name: str) -> Generator[str]:
     """Give what is left of a password without common words, runs and ornament, as written and in plain letters."""
     words = sorted({*COMMON, *_PART.findall(name.casefold()), name.casefold()}, key=len, reverse=True)
-    for each in (text.casefold(), text.casefold().translate(_LEET)):
+    plain = _YEAR.sub(" ", text.casefold()).strip(_ORNAMENT)
+    for each in (plain, plain.translate(_LEET)):
         left = each
         for word in words:
             left = left.replace(word, " ").replace(word[::-1], " ")
-        yield "".join(c for c in _without_runs(_YEAR.sub(" ", left)) if not c.isspace())
+        yield "".join(c for c in _without_runs(left) if c.isalnum())
 
 
 def _without_runs(text: str) -> str:
