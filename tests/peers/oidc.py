@@ -92,6 +92,7 @@ def running_op(
         "algorithm": algorithm,
         "userinfo": userinfo,
         "people": PEOPLE,
+        "first": "sub-alice",
     }
     with (folder / "op.log").open("w") as log:
         process = subprocess.Popen(

@@ -2,7 +2,7 @@
 // Told what to be by one JSON document on standard input; says {"ready": port} on standard output.
 //
 // POST /control/rotate makes new signing keys, as a provider does now and then.
-// GET /interaction/… ?account=NAME signs NAME in: the test plays the browser.
+// GET /interaction/… ?account=NAME signs NAME in, else whom it was told: the test plays the browser.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -74,7 +74,7 @@ server.on("request", async (request, response) => {
     response.end("{}");
   } else if (url.pathname.startsWith("/interaction/")) {
     try {
-      await provider.interactionFinished(request, response, { login: { accountId: url.searchParams.get("account") } });
+      await provider.interactionFinished(request, response, { login: { accountId: url.searchParams.get("account") ?? told.first } });
     } catch (error) {
       response.statusCode = 400;
       response.end(String(error));
