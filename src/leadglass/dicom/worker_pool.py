@@ -144,6 +144,11 @@ class WorkerPool:
         self._served: dict[str, int] = {}
         self._turns = count(1)
 
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for a worker."""
+        return len(self._waiting)
+
     def run(self, header: bytes, blocks: Iterable[bytes], who: str = "") -> tuple[bytes, bytes]:
         """Have one job done (blocking).
 
