@@ -80,12 +80,12 @@ def plain(model: dict[str, Any]) -> dict[str, Any]:
     """Give a model with what says the same said in one way."""
     same: dict[str, Any] = {}
     for tag, element in sorted(model.items()):
-        vr = element["vr"]
-        values = element.get("Value") or []
+        vr: str = element["vr"]
+        values: list[Any] = element.get("Value") or []
         if vr == "SQ":
             same[tag] = (vr, [plain(item) for item in values])
         elif vr in BINARY:
-            raw = element.get("InlineBinary", "")
+            raw: str = element.get("InlineBinary", "")
             same[tag] = (vr, raw if raw != "AAEC" else "AAECAA==")
         elif vr in ("FL", "FD"):
             same[tag] = (vr, [float(value) for value in values])
@@ -225,8 +225,27 @@ def test_a_value_that_is_not_one_of_its_vr_is_refused_by_its_tag_and_not_repeate
 def test_a_vr_that_is_not_said_is_the_dictionarys() -> None:
     (read,) = read_json(b'{"00100020":{"Value":["4711"]}}', LIMITS)
     assert read.attributes == {"00100020": {"vr": "LO", "Value": ["4711"]}}
-    with pytest.raises(BadInput, match="several"):
-        read_json(b'{"00280106":{"Value":[1]}}', LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("tag", "element", "vr"),
+    [
+        ("00280106", {"Value": [1]}, "US"),
+        ("00280106", {"vr": "US or SS", "Value": [-1]}, "SS"),
+        ("00283006", {"vr": "US or OW", "InlineBinary": "AAA="}, "OW"),
+        ("50003000", {"vr": "OB or OW", "InlineBinary": "AAA="}, "OW"),
+    ],
+)
+def test_of_several_vrs_of_the_dictionary_the_one_that_fits_is_taken(
+    tag: str, element: dict[str, Any], vr: str
+) -> None:
+    (read,) = read_json(json.dumps({tag: element}).encode(), LIMITS)
+    assert read.attributes[tag]["vr"] == vr
+
+
+def test_several_vrs_are_taken_only_where_the_dictionary_has_them() -> None:
+    with pytest.raises(BadInput, match="VR"):
+        read_json(b'{"00100020":{"vr":"US or SS","Value":[1]}}', LIMITS)
 
 
 @pytest.mark.parametrize(

@@ -148,18 +148,33 @@ def said(name: str) -> str:
     return f"The element ({name[:4]},{name[4:]})" + (f" {keyword}" if keyword != name else "")
 
 
-def vr_of(name: str, text: object) -> str:
-    """Give the VR that was sent, or where none was the dictionary's.
+def vr_of(name: str, text: object, values: object = None) -> str:
+    """Give the VR that was sent, or where none was the dictionary's; of several the one that fits the values.
+
+    Parameters
+    ----------
+    name : str
+        The tag.
+    text : object
+        What was sent as VR: None for nothing; ``US or SS`` where the dictionary
+        says so too, which is what readers of Implicit VR hand on.
+    values : object
+        What was sent as values.
 
     Raises
     ------
     BadInput
         When there is none, or it is none.
     """
-    if text is None:
-        text = dictionary.vr(int(name, 16))
-        if " " in text:
-            raise BadInput(f"{said(name)} has no VR, and the dictionary has several for it.")
+    known = dictionary.vr(int(name, 16))
+    if text is None or (text == known and " " in known):
+        text = known
+        if " " in known:
+            numbers = cast("list[object]", values) if isinstance(values, list) else []
+            is_signed = any(isinstance(number, int) and number < 0 for number in numbers)
+            text = ("SS" if is_signed else "US") if numbers else "OW"
+            if text not in known:
+                text = "US"
     if not isinstance(text, str) or text not in VRS:
         raise BadInput(f"{said(name)} has a VR that is none of PS3.5 section 6.2.")
     return text
@@ -169,7 +184,7 @@ def _element(name: str, found: object, depth: int) -> JsonElement:
     if not isinstance(found, dict):
         raise BadInput(f"{said(name)} is not an object of JSON.")
     element = cast("dict[str, object]", found)
-    vr = vr_of(name, element.get("vr"))
+    vr = vr_of(name, element.get("vr"), element.get("Value"))
     if not _KNOWN.issuperset(element) or len(_PARTS.intersection(element)) > 1:
         raise BadInput(f"{said(name)} has to have one of Value, BulkDataURI and InlineBinary, or none.")
     if "BulkDataURI" in element:

@@ -93,7 +93,7 @@ def _components(group: str) -> str:
 
 def _spelled(value: object) -> str:
     """Spell a value; a whole number of a DS without a point, as most devices write it."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 and str(value) != "-0.0":
         return str(int(value))
     return str(value)
 
