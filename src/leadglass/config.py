@@ -435,6 +435,35 @@ class Web:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhooks:
+    """Receivers that are told of what happens in the archive, by a signed POST of ids (`docs/dicomweb.md`)."""
+
+    receivers: tuple[str, ...] = ()
+    """URLs, https only, each called as it is written here: redirects are not followed. None: nobody is told."""
+
+    secret_file: str = ""
+    """File (mode 0600) whose text the bodies are signed with, at least 32 characters. A full path."""
+
+    authority: str = ""
+    """PEM file with the authority that signed the receivers' certificates. Empty: those that this system trusts."""
+
+    timeout: float = _seconds(10.0, 0.1, 300)
+    """Seconds for one attempt."""
+
+    retry: float = _seconds(1.0, 0.01, 3_600)
+    """Seconds until an attempt that failed is made again; each pause is twice the one before."""
+
+    retry_longest: float = _seconds(3_600.0, 0.01, 86_400)
+    """Seconds between two attempts at most. It is never given up: who comes back gets everything."""
+
+    alert_after: float = _seconds(600.0, 0, 604_800)
+    """Seconds for which a receiver may fail until it is on record as an alert."""
+
+    unsafe_loopback_receivers: tuple[str, ...] = ()
+    """URLs on this machine that are called without TLS. For trying out: other programs here may read along."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything an operator may set."""
 
@@ -450,6 +479,7 @@ class Config:
     brakes: Brakes = field(default_factory=Brakes)
     key: Key = field(default_factory=Key)
     commitment: Commitment = field(default_factory=Commitment)
+    webhooks: Webhooks = field(default_factory=Webhooks)
     web: Web = field(default_factory=Web)
     tokens: Tokens = field(default_factory=Tokens)
     oidc: Oidc = field(default_factory=Oidc)

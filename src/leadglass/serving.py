@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -241,6 +241,7 @@ async def _serve(
         for keeper in _keepers(parts, certificate, ae_title):
             keeper.start()
             stack.callback(keeper.close)
+        hooks = _webhooks(parts, stack, braking, threads, ae_title)
         try:
             opened = [await _listen(server, web, listener, context) for listener in listeners]
             chores = [
@@ -249,6 +250,7 @@ async def _serve(
                 asyncio.create_task(door.keep_watch()),
                 asyncio.create_task(_keep_brakes(braking)),
                 asyncio.create_task(commitment.run()),
+                *(asyncio.create_task(hook()) for hook in hooks),
             ]
             ready(tuple(opened))
             await stop.wait()
@@ -265,6 +267,19 @@ async def _serve(
             await ending
             await _save_brakes(braking)
         await asyncio.to_thread(parts.record, Outcome.DONE, "stop", f"{ae_title} closed its doors")
+
+
+def _webhooks(
+    parts: Parts, stack: ExitStack, braking: Braking, threads: Threads, ae_title: str
+) -> list[Callable[[], Coroutine[None, None, None]]]:
+    """Give what tells configured receivers; nothing when there are none. Raises ``Misconfigured``."""
+    said = parts.config.webhooks
+    if not said.receivers and not said.unsafe_loopback_receivers:
+        return []
+    from leadglass import webserving  # only where it is wanted: it takes a while to load
+
+    archive = stack.enter_context(closing(Archive(parts.vault, parts.audit, door="webhook", braking=braking)))
+    return [webserving.webhooks(parts, archive, threads, ae_title).run]
 
 
 def _keepers(parts: Parts, certificate: Path, ae_title: str) -> Iterator[Collector | CheckpointFolder]:

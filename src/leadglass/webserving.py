@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from leadglass.archive.archive import Archive
+from leadglass.audit.event import Outcome
 from leadglass.config import Config
 from leadglass.crypto import keyfile, tls
 from leadglass.crypto.sources import CREDENTIALS
 from leadglass.dicom.renderer import Renderer
 from leadglass.dicom.transcode import Transcoder
+from leadglass.doors.dicomweb.webhooks import LEAST_SECRET, HookPace, Webhooks, receivers_of
 from leadglass.doors.threads import Pool, Threads
 from leadglass.doors.web.assembly import assemble
 from leadglass.doors.web.evidence import Basic, Bearer, Evidence
@@ -35,6 +37,7 @@ from leadglass.identity.passkeys import PASSKEYS_FILE, Passkeys, RelyingParty, i
 from leadglass.identity.peers import IpAddress
 from leadglass.identity.tokens import Tokens
 from leadglass.identity.visitors import Visitors, Why
+from leadglass.identity.webhooks import caller_of_receiver
 from leadglass.parts import Parts
 from leadglass.policy.roles import Role
 
@@ -174,6 +177,41 @@ def _oidc_settings(config: Config) -> OidcSettings:
         name_claim=said.name_claim,
         groups_claim=said.groups_claim,
         groups=Groups.parse(said.groups),
+    )
+
+
+def webhooks(parts: Parts, archive: Archive, threads: Threads, ae_title: str) -> Webhooks:
+    """Make what tells the configured receivers.
+
+    Raises
+    ------
+    Misconfigured
+        When the settings cannot work.
+    """
+    said = parts.config.webhooks
+    receivers = receivers_of(said.receivers, said.unsafe_loopback_receivers)
+    secret = _secret(said.secret_file)
+    if len(secret) < LEAST_SECRET:
+        raise Misconfigured(
+            f"[webhooks] needs secret_file, a file with at least {LEAST_SECRET} characters to sign bodies with. "
+            "Make one: openssl rand -hex 32"
+        )
+    try:
+        trusted = ssl.create_default_context(cafile=said.authority or None)
+    except (OSError, ssl.SSLError) as error:
+        raise Misconfigured("[webhooks] authority is not a PEM file with certificates of authorities.") from error
+    trusted.minimum_version = ssl.TLSVersion.TLSv1_2
+    return Webhooks(
+        archive,
+        parts.open_jobs(),
+        receivers,
+        secret.encode(),
+        ae_title,
+        caller_of_receiver,
+        threads=threads,
+        tell=lambda reason: parts.record(Outcome.ALERT, "webhook", reason),
+        context=trusted,
+        pace=HookPace(said.timeout, said.retry, said.retry_longest, said.alert_after),
     )
 
 

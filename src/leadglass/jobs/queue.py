@@ -41,6 +41,10 @@ _SCHEMA: Final = (
         outcome BLOB NOT NULL,
         UNIQUE (kind, owner, name)
     )""",
+    """CREATE TABLE IF NOT EXISTS cursor (
+        name TEXT NOT NULL PRIMARY KEY,
+        place TEXT NOT NULL
+    ) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS job_due ON job (kind, due) WHERE state = 'open'",
     "CREATE INDEX IF NOT EXISTS job_closed ON job (closed) WHERE closed IS NOT NULL",
 )
@@ -160,6 +164,19 @@ class Queue:
         """Hold the one transaction there is; it is on stable storage when the block ends well."""
         with self._reading(), transaction(self._connection, "jobs"):
             yield
+
+    # --- places in a sequence -------------------------------------------------
+
+    def place(self, name: str) -> str | None:
+        """Give how far somebody has come in a sequence; None for who is new. Raises ``Busy``, ``Full``, ``Corrupt``."""
+        with self._reading():
+            row = self._connection.execute("SELECT place FROM cursor WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def come_to(self, name: str, place: str) -> None:
+        """Keep how far somebody has come, durably; raises as ``place``."""
+        with self._writing():
+            self._connection.execute("INSERT OR REPLACE INTO cursor VALUES (?, ?)", (name, place))
 
     # --- putting in -----------------------------------------------------------
 

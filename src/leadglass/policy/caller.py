@@ -21,6 +21,7 @@ class CallerKind(StrEnum):
     PERSON = "person"
     TOKEN = "token"  # noqa: S105 - a word, not a secret
     LINK = "link"
+    WEBHOOK = "webhook"
     PROVIDER = "provider"
     """A sign-in provider, which makes and changes the accounts it vouches for; it sees nothing."""
 

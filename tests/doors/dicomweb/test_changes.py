@@ -139,9 +139,7 @@ def _parsed(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
 
 
 def send(web: Web, token: str, study: str, number: int = 1) -> None:
-    body = multipart(
-        file_of(StudyInstanceUID=study, SeriesInstanceUID=f"{study}.1", SOPInstanceUID=f"{study}.1.{number}")
-    )
+    one = file_of(StudyInstanceUID=study, SeriesInstanceUID=f"{study}.1", SOPInstanceUID=f"{study}.1.{number}")
     with web.client(token) as client:
         answer = client.post("/dicom-web/studies", content=multipart(one), headers={"content-type": RELATED})
         assert answer.status_code == 200, answer.text
