@@ -79,6 +79,7 @@ def serving(folder: Path, *arguments: str, settings: str = "") -> Generator[Web]
     settings : str
         The text of its ``leadglass.toml``.
     """
+    folder.mkdir(exist_ok=True)
     leadglass = Leadglass(folder)
     if not leadglass.data.exists():
         leadglass.do("init")

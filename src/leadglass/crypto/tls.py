@@ -5,7 +5,8 @@ at least, 1.3 preferred; ephemeral elliptic curves and AEAD ciphers only. Rule 2
 For DICOM both
 sides show a certificate of the archive's own authority, or there is no
 connection; no public authority is trusted. A browser shows none: who it is comes after. Rule 3. Nothing is resumed and
-nothing renegotiated: each connection proves itself.
+nothing renegotiated: each connection proves itself. (Of the web door a session of
+TLS 1.2 may be, within one process: it proves nobody, each request does.)
 """
 
 import ssl

@@ -1,0 +1,81 @@
+import pytest
+
+from tests.doors.web.people.browser import Browser, add_person, record_of
+from tests.peers.web import Web, web
+
+__all__ = ["web"]
+
+
+@pytest.fixture(scope="module")
+def jane(web: Web) -> Browser:
+    browser = Browser(web)
+    browser.sign_in(add_person(web, "jane"))
+    browser.get("/account")
+    return browser
+
+
+def test_a_form_without_the_sessions_own_token_changes_nothing(web: Web, jane: Browser) -> None:
+    with Browser(web) as other:
+        other.sign_in(add_person(web, "john"))
+        foreign = other.csrf
+    for fields in ({}, {"csrf": ""}, {"csrf": "guess"}, {"csrf": foreign}):
+        answer = jane.client.post(
+            "/account/sessions/end-others", data=fields, headers={"Sec-Fetch-Site": "same-origin"}
+        )
+        assert answer.status_code == 403, fields
+        assert "Load the page again" in answer.text
+    assert any("did not come from a page" in str(each.get("reason")) for each in record_of(web, "identify"))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1"},
+    ],
+)
+def test_a_form_from_another_site_changes_nothing_even_with_the_token(jane: Browser, headers: dict[str, str]) -> None:
+    answer = jane.client.post("/account/sessions/end-others", data={"csrf": jane.csrf}, headers=headers)
+    assert answer.status_code == 403
+
+
+def test_the_token_in_a_header_counts_and_old_browsers_name_their_origin(web: Web, jane: Browser) -> None:
+    jane.get("/account")
+    for headers in (
+        {"X-Leadglass-Csrf": jane.csrf, "Sec-Fetch-Site": "same-origin"},
+        {"X-Leadglass-Csrf": jane.csrf, "Origin": web.url},
+        {"X-Leadglass-Csrf": jane.csrf},
+    ):
+        assert jane.client.post("/account/sessions/end-others", headers=headers).status_code == 200
+
+
+def test_a_change_at_any_route_needs_the_token_too(jane: Browser) -> None:
+    answer = jane.client.delete("/dicom-web/studies/1.2.3")
+    assert answer.status_code == 403
+    assert "form" in answer.text
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "a" * 43, "a" * 5_000, "' OR 1=1 --"])
+def test_a_cookie_of_nobody_is_nobody(web: Web, cookie: str) -> None:
+    with web.client() as client:
+        answer = client.get("/account", headers={"Cookie": f"__Host-leadglass={cookie}"})
+        assert answer.status_code == 401
+
+
+def test_a_session_beside_a_token_is_refused_for_nobody_knows_which_was_meant(web: Web, jane: Browser) -> None:
+    token = web.token("service")
+    answer = jane.client.get("/", headers={"Authorization": f"Bearer {token}"})
+    # Either kind alone is good.
+    assert web.client(token).get("/").status_code == 200
+    assert jane.client.get("/").status_code == 200
+    assert answer.status_code == 401
+
+
+def test_a_stale_cookie_is_taken_away_with_the_page_to_sign_in(web: Web) -> None:
+    with web.client() as client:
+        answer = client.get("/account", headers={"Cookie": "__Host-leadglass=" + "a" * 43, "Accept": "text/html"})
+        assert answer.status_code == 401
+        assert "Max-Age=0" in answer.headers["Set-Cookie"]
