@@ -17,8 +17,8 @@ from typing import Final, assert_never
 
 from leadglass.errors import BadInput
 
-_LONGEST_BOUNDARY: Final = 70
-"""Characters (RFC 2046 section 5.1.1)."""
+_LONGEST_BOUNDARY: Final = 256
+"""Characters. RFC 2046 section 5.1.1 allows 70; Orthanc sends 73."""
 _BOUNDARY: Final = re.compile(r"[!#-\[\]-~]([ !#-\[\]-~]*[!#-\[\]-~])?")
 """Printable ASCII without quotation mark and backslash, no space at an end: more than RFC 2046 allows, and harmless."""
 _LONGEST_PADDING: Final = 256
@@ -98,7 +98,7 @@ def boundary_of(content_type: ContentType) -> str:
     if not boundary:
         raise Malformed("The Content-Type gives no boundary, and the parts cannot be told apart without.")
     if len(boundary) > _LONGEST_BOUNDARY:
-        raise Malformed(f"The boundary is longer than {_LONGEST_BOUNDARY} characters (RFC 2046 section 5.1.1).")
+        raise Malformed(f"The boundary is longer than {_LONGEST_BOUNDARY} characters.")
     if _BOUNDARY.fullmatch(boundary) is None:
         raise Malformed("The boundary holds a character that a boundary must not hold (RFC 2046 section 5.1.1).")
     return boundary
