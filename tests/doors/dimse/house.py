@@ -27,7 +27,7 @@ from leadglass.doors.dimse.destinations import IMPLEMENTATION, DeviceDestination
 from leadglass.doors.dimse.door import DimseDoor
 from leadglass.doors.dimse.settings import DimseSettings
 from leadglass.doors.threads import Pool, Threads
-from leadglass.identity.associations import Associations
+from leadglass.identity.associations import AssociationEvidence, Associations
 from leadglass.identity.device import Device
 from leadglass.identity.devices import Devices
 from leadglass.identity.later import caller_of_device
@@ -112,6 +112,21 @@ class House:
         return [event for event in self.events() if event.outcome.value == "refused"]
 
 
+class Named(Associations):
+    """Associations in which some AE titles are callers that no device is: a person, a token, by whatever rights."""
+
+    callers: dict[str, Caller]
+
+    def identify(self, evidence: AssociationEvidence) -> Caller:
+        """Give the caller of an AE title; an enrolled device where it is none of them."""
+        caller = self.callers.get(evidence.calling_ae_title.strip())
+        return super().identify(evidence) if caller is None else caller
+
+    def still_stands(self, caller: Caller, evidence: AssociationEvidence) -> bool:
+        """Say that a made-up caller is who he was."""
+        return caller in self.callers.values() or super().still_stands(caller, evidence)
+
+
 @contextmanager
 def build(
     folder: Path,
@@ -119,8 +134,12 @@ def build(
     settings: DimseSettings | None = None,
     limits: WireLimits | None = None,
     clock: Callable[[], float] = time,
+    callers: dict[str, Caller] | None = None,
 ) -> Generator[House]:
-    """Compose an archive in ``folder`` and serve it until the block ends; ``clock`` is that of background work."""
+    """Compose an archive in ``folder`` and serve it until the block ends.
+
+    ``clock`` is that of background work; ``callers`` are let in by AE title alone.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     settings = settings or DimseSettings(pending=0.05)
     with ExitStack() as stack:
@@ -157,9 +176,11 @@ def build(
             settings=settings,
             clock=clock,
         )
+        associations = Named(devices, audit, refusals, ae_title=settings.ae_title)
+        associations.callers = {} if callers is None else callers
         door = DimseDoor(
             archive=archive,
-            associations=Associations(devices, audit, refusals, ae_title=settings.ae_title),
+            associations=associations,
             destinations=destinations,
             transcoder=transcoder,
             threads=threads,
