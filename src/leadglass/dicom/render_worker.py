@@ -1,7 +1,7 @@
 """Render worker: makes pictures of the frames it is sent over a pipe; a process that may be killed at any moment.
 
 Rule: it knows what ``render_model`` can say and nothing else of a patient; it
-opens no file, and its memory is limited before the first frame comes.
+opens no file but fonts, and its memory is limited before the first frame comes.
 """
 
 import sys
@@ -14,8 +14,9 @@ from PIL import Image
 from leadglass.dicom.render_color import to_rgb
 from leadglass.dicom.render_gray import Bytes8, full_span, needs_span, span_of, to_gray
 from leadglass.dicom.render_model import WISH, FramePart, PictureFormat, RenderAnswer, RenderJob, Span, WishFault
-from leadglass.dicom.render_picture import annotated, encoded, framed
+from leadglass.dicom.render_picture import encoded, framed
 from leadglass.dicom.render_samples import Samples, samples_of
+from leadglass.dicom.render_text import annotated
 from leadglass.dicom.worker_pipe import limit, serve
 from leadglass.errors import BadInput, LeadglassError
 
