@@ -67,7 +67,7 @@ def receiver(certificate: Path | None = None) -> Generator[Hook]:
                 self.send_header("Location", f"{hook.url}/elsewhere")
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as it is called
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
