@@ -28,7 +28,7 @@ from leadglass.audit.log import AuditLog
 from leadglass.crypto.wrap import ArchiveKey
 from leadglass.dicom.renderer import Renderer
 from leadglass.dicom.transcode import Transcoder
-from leadglass.doors.dicomweb import bulk, deleting, frames, metadata, wado, wado_uri
+from leadglass.doors.dicomweb import bulk, deleting, frames, metadata, rendered, thumbnails, wado, wado_uri
 from leadglass.doors.threads import Pool, Threads
 from leadglass.doors.web.problem import problem_of
 from leadglass.doors.web.routes import Asked, Handler, Services
@@ -42,7 +42,7 @@ from tests.callers import device
 
 HOST = "https://pacs.example"
 ROOT = f"{HOST}/dicom-web"
-MODULES = (metadata, wado, frames, bulk, wado_uri, deleting)
+MODULES = (metadata, wado, frames, rendered, thumbnails, bulk, wado_uri, deleting)
 
 
 @dataclass(slots=True)
