@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -116,8 +116,9 @@ class House:
     def say(self, *parts: bytes) -> bytes:
         """Send bytes and give everything that comes until the other side closes or is silent."""
         with self.connect() as connection:
-            for part in parts:
-                connection.sendall(part)
+            with suppress(OSError):  # it may be closed before all of it is sent
+                for part in parts:
+                    connection.sendall(part)
             return hear(connection)
 
     def run(self, what: Callable[[], Awaitable[object]]) -> object:

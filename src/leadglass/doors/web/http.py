@@ -17,6 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from leadglass.doors.web.outgoing import Outgoing
 from leadglass.doors.web.settings import WebLimits
 
 _PIECE: Final = 16 * 1024
@@ -119,7 +120,7 @@ class Http(HttpToolsProtocol):
         """Begin: TLS is done."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - stream transports only
         transport.set_write_buffer_limits(_WRITE_BUFFER)
-        super().connection_made(transport)
+        super().connection_made(Outgoing(transport, self.loop))
         self.scheme = "https"
         self._head_since = self.loop.time()
 
