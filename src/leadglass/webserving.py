@@ -292,6 +292,7 @@ def check_settings(config: Config) -> None:
 def _settings(config: Config, hosts: frozenset[str]) -> WebSettings:
     web = config.web
     return WebSettings(
+        address=web.address.rstrip("/"),
         hosts=hosts | {name.lower().strip("[]").removesuffix(".") for name in web.known_as},
         trusted_proxies=web.trusted_proxies,
         allowed_origins=frozenset(web.allowed_origins),

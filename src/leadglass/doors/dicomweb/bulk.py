@@ -194,22 +194,18 @@ class Bulk:
         headers = {"ETag": tag, "Accept-Ranges": "bytes", "Vary": "Accept, Range", "Cache-Control": "private, no-cache"}
         if is_listed(tag, conditions.if_none_match):
             return Prepared(offer.media, nothing(), status=304, headers=headers)
-        if offer.is_related:
-            writer = MultipartWriter(offer.media)
-            del headers["Accept-Ranges"]
-            blocks = self._parts(retrieval, record, [value], writer, bulk_base(base, record))
-            return Prepared(writer.content_type, _ended(blocks, writer), headers=headers)
         asked_range = None
         if conditions.range and conditions.if_range in ("", tag):
             asked_range = range_of(conditions.range, size)
-        if asked_range is None:
-            return Prepared(OCTETS, self._bytes(retrieval, record, value, 0, size), length=size, headers=headers)
-        first, last = asked_range
-        headers["Content-Range"] = f"bytes {first}-{last}/{size}"
-        length = last - first + 1
-        return Prepared(
-            OCTETS, self._bytes(retrieval, record, value, first, length), length=length, status=206, headers=headers
-        )
+        first, last = asked_range or (0, size - 1)
+        blocks = self._bytes(retrieval, record, value, first, last - first + 1)
+        said = {} if asked_range is None else {"Content-Range": f"bytes {first}-{last}/{size}"}
+        status = HTTPStatus.OK if asked_range is None else HTTPStatus.PARTIAL_CONTENT
+        if offer.is_related:
+            writer = MultipartWriter(offer.media)
+            head = writer.part(_said(record, value, bulk_base(base, record)) | said)
+            return Prepared(writer.content_type, _within(head, blocks, writer.end()), status=status, headers=headers)
+        return Prepared(OCTETS, blocks, length=last - first + 1, status=status, headers=headers | said)
 
     def _bytes(self, retrieval: Retrieval, record: InstanceRecord, value: Value, start: int, length: int) -> Blocks:
         with retrieval.open(record) as reader:
@@ -243,16 +239,20 @@ class Bulk:
         self, retrieval: Retrieval, record: InstanceRecord, values: Sequence[Value], writer: MultipartWriter, base: str
     ) -> Blocks:
         for value in values:
-            said = {"Content-Type": OCTETS, "Content-Location": base + value.place}
-            if value.is_encapsulated:
-                said["Content-Type"] = f"{OCTETS}; transfer-syntax={record.transfer_syntax_uid}"
-            yield writer.part(said)
+            yield writer.part(_said(record, value, base))
             yield from self._bytes(retrieval, record, value, 0, _located(value)[1])
 
 
-def _ended(blocks: Blocks, writer: MultipartWriter) -> Blocks:
+def _said(record: InstanceRecord, value: Value, base: str) -> dict[str, str]:
+    """Give the header of a part that holds a value."""
+    media = f"{OCTETS}; transfer-syntax={record.transfer_syntax_uid}" if value.is_encapsulated else OCTETS
+    return {"Content-Type": media, "Content-Location": base + value.place}
+
+
+def _within(head: bytes, blocks: Blocks, end: bytes) -> Blocks:
+    yield head
     yield from blocks
-    yield writer.end()
+    yield end
 
 
 def _values(text: bytes) -> Iterator[Value]:

@@ -6,6 +6,7 @@ message says which was wrong, never what it was.
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -19,6 +20,7 @@ STUDY: Final = f"{ROOT}/studies/{{study}}"
 SERIES: Final = f"{STUDY}/series/{{series}}"
 INSTANCE: Final = f"{SERIES}/instances/{{instance}}"
 
+_OWN_PORT: Final = 443
 _NAMES: Final = {"study": "Study", "series": "Series", "instance": "SOP"}
 
 
@@ -78,8 +80,21 @@ def target_of(request: Request) -> Target:
 
 
 def service_url(request: Request) -> str:
-    """Give the absolute URL of the service, as the client calls it; the gate has checked the host."""
-    return f"{request.url.scheme}://{request.url.netloc}{ROOT}"
+    """Give the absolute URL of the service, as the client calls it; the gate has checked the host.
+
+    A Host field without a port is of the scheme's own port. But dicomweb-client
+    leaves out every port: where nobody is in between, the one we listen on is
+    put in, unless the operator said how this host is reached (``[web] address``).
+    """
+    scheme, host, scope = request.url.scheme, request.url.netloc, request.scope
+    if request.url.port is None:
+        address: str = scope.get("leadglass.address", "")
+        if address and urlsplit(address).hostname == request.url.hostname:
+            return address + ROOT
+        if "leadglass.direct" in scope and scope["leadglass.direct"] == scope["leadglass.peer"]:
+            port: int | None = (scope.get("server") or ("", None))[1]
+            host += f":{port}" if port not in (None, _OWN_PORT) else ""
+    return f"{scheme}://{host}{ROOT}"
 
 
 def instance_path(record: InstanceRecord) -> str:

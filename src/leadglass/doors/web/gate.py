@@ -87,6 +87,7 @@ class Gate:
         self._visitors = visitors
         self._clerk = clerk
         self._hosts = settings.hosts
+        self._address = settings.address
         self._proxies = settings.trusted_proxies
         self._origins = frozenset(origin.encode() for origin in settings.allowed_origins)
         self._date = (0, b"")
@@ -153,6 +154,7 @@ class Gate:
                 forwarded_for.append(value.decode("latin-1"))
         direct = cast("IpAddress", scope["leadglass.direct"])
         scope["leadglass.peer"] = direct
+        scope["leadglass.address"] = self._address
         try:
             peer = peer_behind(direct, forwarded, forwarded_for, self._proxies)
         except BadInput as error:

@@ -79,6 +79,8 @@ class WebSettings:
         What a peer may cost.
     instance_bytes : int
         Most bytes of one instance, for STOW-RS.
+    address : str
+        How people reach the door, ``https://NAME:PORT``; empty when nobody said so.
     """
 
     hosts: frozenset[str] = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -88,3 +90,4 @@ class WebSettings:
     basic_auth_accounts: frozenset[str] = frozenset()
     limits: WebLimits = WebLimits()
     instance_bytes: int = 16 * 1024 * MEBI
+    address: str = ""
