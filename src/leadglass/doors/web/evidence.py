@@ -19,6 +19,9 @@ from leadglass.policy.caller import Caller
 
 BEARER: Final = "bearer"
 
+SESSION_COOKIE: Final = "__Host-leadglass"
+"""The prefix has browsers take it only with ``Secure``, ``Path=/`` and without ``Domain`` (RFC 6265bis 4.1.3.2)."""
+
 _LONGEST_TOKEN: Final = 4_096
 """Characters of a bearer token at most; those of other issuers (JWT) have one or two thousand."""
 
@@ -103,6 +106,8 @@ class AnyOf:
         """Give the caller of the first kind that is shown."""
         if len(request.headers.getlist("authorization")) > 1:
             raise Unidentified("Several Authorization fields were sent.")
+        if request.headers.get("authorization") is not None and SESSION_COOKIE in request.cookies:
+            raise Unidentified("A request showed a session and an Authorization field.")
         for kind in self._kinds:
             caller = await kind.caller(request)
             if caller is not None:

@@ -1,15 +1,23 @@
-"""A browser without scripts: cookies, forms with their hidden fields, and what it says of where a request comes from."""
+"""A browser without scripts: cookies, forms with their hidden fields, and the word of where a request comes from."""
 
 import html
 import re
-from collections.abc import Callable
+from typing import Self
 
 import httpx
 
+from leadglass.app import App
+from leadglass.audit.event import Event
+from leadglass.policy.roles import Role
+from leadglass.policy.scope_words import parse_scope
 from tests.peers.web import Web
 
 GOOD = "violet tractor kneeling moss"
 BETTER = "eleven quiet ferries at dawn"
+
+
+_NAME = re.compile(r'\sname="([^"]+)"')
+_VALUE = re.compile(r'\svalue="([^"]*)"')
 
 
 class Browser:
@@ -27,7 +35,7 @@ class Browser:
         self.page = ""
         self.status = 0
 
-    def __enter__(self) -> "Browser":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -40,7 +48,8 @@ class Browser:
     def send(self, action: str, **fields: str) -> httpx.Response:
         """Fill in the form that leads somewhere, with what is hidden in it, and follow where that leads."""
         form = self._form(action)
-        hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form)
+        filled = [field for field in re.findall(r"<input[^>]*>", form) if 'type="radio"' not in field]
+        hidden = [(n[1], v[1]) for f in filled if (n := _NAME.search(f)) and (v := _VALUE.search(f))]
         known = {html.unescape(name): html.unescape(value) for name, value in hidden}
         shown = set(re.findall(r'name="([^"]+)"', form))
         assert set(fields) <= shown, f"the form has {shown}"
@@ -73,11 +82,11 @@ class Browser:
     @property
     def alert(self) -> str:
         """What the page says is wrong."""
-        found = re.search(r'role="alert"[^>]*>(.*?)</p>', self.page, re.S)
+        found = re.search(r'role="alert"[^>]*>(.*?)</p>', self.page, re.DOTALL)
         return html.unescape(found[1]) if found else ""
 
     def _form(self, action: str) -> str:
-        for form in re.findall(r"<form.*?</form>", self.page, re.S):
+        for form in re.findall(r"<form.*?</form>", self.page, re.DOTALL):
             if f'action="{action}"' in form:
                 return form
         raise AssertionError(f"no form leads to {action} on the page: {self.page}")
@@ -87,23 +96,16 @@ class Browser:
         return answer
 
 
-AddPerson = Callable[..., str]
-
-
 def add_person(web: Web, name: str, role: str = "radiologist", *scope: str, password: str = GOOD) -> str:
-    """Make an account with a password; gives its name."""
-    words = [part for each in scope for part in ("--scope", each)]
-    done = web.leadglass.do("user", "add", name, "--role", role, *words)
-    secret = done.strip().partition("#")[2]
-    with web.client() as client:
-        client.headers["Accept"] = "application/json"
-        answer = client.post("/set-up", json={"secret": secret, "password": password})
-        assert answer.status_code == 200, answer.text
+    """Make an account with a password, unless it is there; gives its name."""
+    with App().open(web.leadglass.data) as opened:
+        people = opened.open_people().people
+        if people.find(name) is None:
+            people.add(opened.caller, name, Role(role), parse_scope(scope) if scope else None, password=password)
     return name
 
 
-def record_of(web: Web, action: str) -> list[dict[str, object]]:
+def records(web: Web, action: str) -> list[Event]:
     """Give what is on record of an action."""
-    from tests.peers.leadglass import json_objects
-
-    return [each for each in json_objects(web.leadglass.do("audit", "show", "--json")) if each["action"] == action]
+    with App().open(web.leadglass.data) as opened:
+        return [record.event for record in opened.audit.records() if record.event.action == action]

@@ -1,30 +1,31 @@
+from collections.abc import Generator
+
 import pytest
 
-from tests.doors.web.people.browser import Browser, add_person, record_of
-from tests.peers.web import Web, web
-
-__all__ = ["web"]
+from tests.doors.web.people.browser import Browser, add_person, records
+from tests.peers.web import Web
 
 
 @pytest.fixture(scope="module")
-def jane(web: Web) -> Browser:
-    browser = Browser(web)
-    browser.sign_in(add_person(web, "jane"))
-    browser.get("/account")
-    return browser
+def jane(web: Web) -> Generator[Browser]:
+    with Browser(web) as browser:
+        browser.sign_in(add_person(web, "jane.of.cookies"))
+        browser.get("/account")
+        yield browser
 
 
 def test_a_form_without_the_sessions_own_token_changes_nothing(web: Web, jane: Browser) -> None:
     with Browser(web) as other:
         other.sign_in(add_person(web, "john"))
         foreign = other.csrf
-    for fields in ({}, {"csrf": ""}, {"csrf": "guess"}, {"csrf": foreign}):
+    forged: tuple[dict[str, str], ...] = ({}, {"csrf": ""}, {"csrf": "guess"}, {"csrf": foreign})
+    for fields in forged:
         answer = jane.client.post(
             "/account/sessions/end-others", data=fields, headers={"Sec-Fetch-Site": "same-origin"}
         )
         assert answer.status_code == 403, fields
         assert "Load the page again" in answer.text
-    assert any("did not come from a page" in str(each.get("reason")) for each in record_of(web, "identify"))
+    assert any("did not come from a page" in each.reason for each in records(web, "identify"))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,8 @@ def test_a_session_beside_a_token_is_refused_for_nobody_knows_which_was_meant(we
     token = web.token("service")
     answer = jane.client.get("/", headers={"Authorization": f"Bearer {token}"})
     # Either kind alone is good.
-    assert web.client(token).get("/").status_code == 200
+    with web.client(token) as client:
+        assert client.get("/").status_code == 200
     assert jane.client.get("/").status_code == 200
     assert answer.status_code == 401
 

@@ -1,7 +1,5 @@
-from tests.doors.web.people.browser import Browser, add_person, record_of
-from tests.peers.web import Web, web
-
-__all__ = ["web"]
+from tests.doors.web.people.browser import Browser, add_person, records
+from tests.peers.web import Web
 
 WHY = "Trauma, <b>no</b> history at hand"
 
@@ -20,8 +18,8 @@ def test_glass_is_broken_reviewed_by_somebody_else_and_on_record_at_once(web: We
         assert "patient 4711" in doctor.page
         rights = doctor.client.get("/", headers={"Accept": "application/json"}).json()["rights"]
         assert any(right.startswith("break-glass 1 until") for right in rights)
-        (alert,) = [each for each in record_of(web, "break-glass") if each["outcome"] == "alert"]
-        assert alert["caller"] == "person:dr.roe"
+        (alert,) = [each for each in records(web, "break-glass") if each.outcome == "alert"]
+        assert alert.caller == "person:dr.roe"
         assert "4711" not in repr(alert)
         assert doctor.get("/break-glass/review").status_code == 403
 

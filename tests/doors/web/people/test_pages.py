@@ -9,9 +9,7 @@ import pytest
 from leadglass.doors.web.people.pages import PAGE_POLICY
 from leadglass.doors.web.people.statics import FILES
 from tests.doors.web.people.browser import Browser
-from tests.peers.web import Web, web
-
-__all__ = ["web"]
+from tests.peers.web import Web
 
 PACKAGE = files("leadglass.doors.web.people")
 TEMPLATES = sorted(entry.name for entry in PACKAGE.joinpath("templates").iterdir())
@@ -22,10 +20,10 @@ STYLE = PACKAGE.joinpath("static", "leadglass.css").read_text(encoding="utf-8")
 def test_no_template_has_a_script_a_style_or_an_event_inside_or_turns_escaping_off(name: str) -> None:
     text = PACKAGE.joinpath("templates", name).read_text(encoding="utf-8")
     assert not re.search(r"<script(?![^>]*\ssrc=\"/static/)", text)
-    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", text, re.I)
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", text, re.IGNORECASE)
     assert not re.search(r"\|\s*safe|autoescape|Markup", text)
     assert not re.search(r"(?:src|href|action)=\"(?:https?:)?//", text), "nothing is loaded from elsewhere"
-    for form in re.findall(r"<form.*?</form>", text, re.S):
+    for form in re.findall(r"<form.*?</form>", text, re.DOTALL):
         assert 'method="post"' in form
 
 
@@ -44,7 +42,7 @@ def _colours(block: str) -> dict[str, str]:
     return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", block))
 
 
-LIGHT, DARK = (_colours(block) for block in re.findall(r":root \{(.*?)\}", STYLE, re.S))
+LIGHT, DARK = (_colours(block) for block in re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL))
 
 READ_ON = [
     *product(("ink", "quiet", "main"), ("paper", "card")),

@@ -2,10 +2,10 @@ import re
 
 import pytest
 
-from tests.doors.web.people.browser import BETTER, GOOD, Browser, add_person, record_of
-from tests.peers.web import Web, web
-
-__all__ = ["web"]
+from leadglass.app import App
+from leadglass.policy.roles import Role
+from tests.doors.web.people.browser import BETTER, GOOD, Browser, add_person, records
+from tests.peers.web import Web
 
 
 @pytest.fixture(scope="module")
@@ -145,21 +145,21 @@ def test_a_set_up_link_chooses_a_password_without_scripts_and_counts_once(web: W
 
 def test_a_lock_a_change_of_role_and_a_sign_out_count_from_the_next_request_on(web: Web) -> None:
     add_person(web, "john", "auditor")
-    do = web.leadglass.do
-    with Browser(web) as browser:
+    with Browser(web) as browser, App().open(web.leadglass.data) as opened:
+        accounts = opened.open_people()
         browser.sign_in("john")
         assert browser.get("/break-glass/review").status_code == 200
-        do("user", "role", "john", "--role", "radiologist")
+        accounts.people.set_role(opened.caller, "john", Role.RADIOLOGIST)
         assert browser.get("/break-glass/review").status_code == 403
-        do("user", "sign-out", "john")
+        accounts.sessions.end_all(opened.caller, "john")
         assert not browser.is_in
         browser.sign_in("john")
         assert browser.is_in
-        do("user", "lock", "john")
+        accounts.people.lock(opened.caller, "john")
         assert not browser.is_in
         browser.sign_in("john")
         assert browser.status == 403
-        do("user", "unlock", "john")
+        accounts.people.unlock(opened.caller, "john")
         browser.sign_in("john")
         assert browser.is_in
 
@@ -167,6 +167,7 @@ def test_a_lock_a_change_of_role_and_a_sign_out_count_from_the_next_request_on(w
 def test_guessing_is_slowed_down_and_says_when_to_come_back(web: Web) -> None:
     add_person(web, "victim")
     with web.client() as client:
+        answer = client.get("/healthz")
         for _ in range(12):
             answer = client.post("/sign-in", json={"name": "victim", "password": "wrong"})
             if answer.status_code != 403:
@@ -185,13 +186,11 @@ def test_what_happened_is_on_record_without_a_secret(web: Web, jane: str) -> Non
         cookie = next(iter(browser.client.cookies.values()))
         browser.send("/sign-out")
         browser.sign_in(jane, "not my password")
-    opened = [
-        each for each in record_of(web, "signin") if each["outcome"] == "permitted" and each["caller"] == "person:jane"
-    ]
-    refused = [each for each in record_of(web, "signin") if each["outcome"] == "refused"]
+    opened = [each for each in records(web, "signin") if each.outcome == "permitted" and each.caller == "person:jane"]
+    refused = [each for each in records(web, "signin") if each.outcome == "refused"]
     assert opened
     assert refused
-    assert any(each["caller"] == "person:jane" for each in record_of(web, "signout"))
-    said = repr(record_of(web, "signin")) + web.leadglass.log.read_text(encoding="utf-8")
+    assert any(each.caller == "person:jane" for each in records(web, "signout"))
+    said = repr(records(web, "signin")) + web.leadglass.log.read_text(encoding="utf-8")
     for secret in (cookie, GOOD, "not my password"):
         assert secret not in said

@@ -15,15 +15,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from leadglass.doors.threads import Threads
-from leadglass.doors.web.evidence import Unidentified, peer_of
+from leadglass.doors.web.evidence import SESSION_COOKIE, Unidentified, peer_of
 from leadglass.doors.web.people.forms import fields_of, is_form
 from leadglass.doors.web.problem import HttpFault
 from leadglass.errors import LeadglassError
 from leadglass.identity.sessions import OpenedSession, Sessions, csrf_of, is_csrf
 from leadglass.policy.caller import Caller
 
-COOKIE: Final = "__Host-leadglass"
-"""The prefix has browsers take it only with ``Secure``, ``Path=/`` and without ``Domain`` (RFC 6265bis 4.1.3.2)."""
+COOKIE: Final = SESSION_COOKIE
 
 CSRF_HEADER: Final = "x-leadglass-csrf"
 CSRF_FIELD: Final = "csrf"
@@ -57,8 +56,6 @@ class SessionCookie:
         secret = secret_of(request)
         if secret is None:
             return None
-        if request.headers.get("authorization") is not None:
-            raise Unidentified("A request showed a session and an Authorization field.")
         peer = peer_of(request)
         caller = self._sessions.known(secret, peer) or await self._threads.run(self._sessions.caller, secret, peer)
         if request.method not in _SAFE:

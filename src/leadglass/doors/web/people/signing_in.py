@@ -60,7 +60,8 @@ def welcome(desk: PeopleDesk | None) -> Callable[[Request], Response | None]:
         if desk is None or request.method not in {"GET", "HEAD"} or not wants_page(request):
             return None
         answer = sign_in_page(request, desk, status=HTTPStatus.UNAUTHORIZED, back=request.url.path)
-        return cookie.take(answer) if cookie.COOKIE in request.cookies else answer
+        is_stale = cookie.COOKIE in request.cookies and "authorization" not in request.headers
+        return cookie.take(answer) if is_stale else answer
 
     return page_for
 
