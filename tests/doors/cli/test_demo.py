@@ -1,5 +1,6 @@
 """The demo: its samples are sound, and every command it prints does what it says."""
 
+import json
 import os
 import shutil
 import signal
@@ -92,7 +93,7 @@ def test_every_command_the_demo_prints_works_as_printed(dcmtk: Dcmtk, tmp_path: 
     environment = {**os.environ, "PATH": os.pathsep.join([str(tmp_path), *usual])}
     with _demo() as (process, printed):
         folder, trials = _trials(printed)
-        assert len(trials) >= 17
+        assert len(trials) >= 21
         said: dict[str, str] = {}
         for title, command in trials:
             ran = subprocess.run(
@@ -110,6 +111,11 @@ def test_every_command_the_demo_prints_works_as_printed(dcmtk: Dcmtk, tmp_path: 
         assert len(list((folder / "got").iterdir())) == 41, "40 slices by C-GET over TLS, one image by C-MOVE over TLS"
         assert len(list((folder / "got-plain").iterdir())) == 25, "24 slices by C-GET, one cine by C-MOVE"
         assert (folder / "mr.zip").is_file()
+        assert (folder / "phantom.png").read_bytes().startswith(b"\x89PNG")
+        assert (folder / "demo" / "token").stat().st_mode & 0o077 == 0
+        assert "24 images fetched" in said["DICOMweb, with dicomweb-client (pip install dicomweb-client)"]
+        assert said["DICOMweb (the token in demo/token counts for an hour): the studies"].count("Phantom^") >= 5
+        assert "401" in said["Refused: DICOMweb without a token"]
         assert "SOMEBODY" in said["What happened, and why"]
         assert "68 instances" in said["Is everything on the disk as it was received?"]
         for name in ("Alpha", "Beta", "Gamma", "Epsilon", "Zeta"):
@@ -120,7 +126,8 @@ def test_every_command_the_demo_prints_works_as_printed(dcmtk: Dcmtk, tmp_path: 
 
 
 def test_the_demo_announces_its_doors_to_programs_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "leadglass", "demo", "--json", "--dicom-tls", "127.0.0.1:0", "--dicom", "[::1]:0"]
+    command = [sys.executable, "-m", "leadglass", "demo", "--json", "--http", "127.0.0.1:0"]
+    command += ["--dicom-tls", "127.0.0.1:0", "--dicom", "[::1]:0"]
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -129,10 +136,10 @@ def test_the_demo_announces_its_doors_to_programs_and_leaves_nothing_behind(tmp_
         env={**os.environ, "TMPDIR": str(tmp_path)},
     ) as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(3)]
-        assert '"dicom-tls"' in lines[0]
-        assert '"[::1]:' in lines[1]
-        assert lines[2] == '{"ready": "all"}\n'
+        *lines, last = [process.stdout.readline() for _ in range(4)]
+        assert {json.loads(line)["ready"] for line in lines} == {"https", "dicom-tls", "dicom"}
+        assert '"[::1]:' in "".join(lines)
+        assert last == '{"ready": "all"}\n'
         assert list(tmp_path.iterdir())
         process.terminate()
         assert process.wait(60) == 0
@@ -141,11 +148,11 @@ def test_the_demo_announces_its_doors_to_programs_and_leaves_nothing_behind(tmp_
 
 def test_the_demo_can_be_kept_in_a_folder_of_ones_own_that_goes_too(tmp_path: Path) -> None:
     data = tmp_path / "mine"
-    doors = ["--dicom-tls", "127.0.0.1:0", "--dicom", "127.0.0.1:0"]
+    doors = ["--http", "127.0.0.1:0", "--dicom-tls", "127.0.0.1:0", "--dicom", "127.0.0.1:0"]
     command = [sys.executable, "-m", "leadglass", "demo", "--json", *doors, "--data", str(data)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
-        assert '"all"' in [process.stdout.readline() for _ in range(3)][-1]
+        assert '"all"' in [process.stdout.readline() for _ in range(4)][-1]
         assert (data / "index.db").is_file()
         process.terminate()
         assert process.wait(60) == 0

@@ -3,6 +3,7 @@
 Rule: every command printed here is run by a test, as printed.
 """
 
+import os
 import shlex
 import shutil
 import socket
@@ -24,6 +25,9 @@ from leadglass.policy.roles import Role
 TLS_DEVICE: Final = "DEMO"
 PLAIN_DEVICE: Final = "DEMOPLAIN"
 PERSON: Final = "demo"
+PROGRAM: Final = "demo"
+"""Name of the token that programs show."""
+_TOKEN_LIFE: Final = timedelta(hours=1)
 
 _ALLOWED: Final = ("echo", "store", "find", "get", "move", "commit")
 
@@ -72,12 +76,20 @@ def prepare(application: Application, folder: Path, data: Path) -> Made:
         accounts = opened.open_people()
         person = accounts.people.add(opened.caller, PERSON, Role.RADIOLOGIST)
         sign_in = accounts.links.make(opened.caller, person, Purpose.SIGN_IN).path
+        token = opened.open_tokens().create(opened.caller, PROGRAM, Role.SERVICE, None, _TOKEN_LIFE)
+        _keep_token(folder / "demo" / "token", token.secret)
     new = to_send()
     (folder / "new.dcm").write_bytes(new.file)
     for name in ("got", "got-plain"):
         (folder / name).mkdir()
     studies = {sample.study_uid: sample for sample in kept}
     return Made(folder, data, tuple(studies.values()), len(kept), tls_port, plain_port, sign_in)
+
+
+def _keep_token(path: Path, secret: str) -> None:
+    """Write a header field with a token, for its owner alone: a command line can be seen by everybody."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(f"Authorization: Bearer {secret}\n")
 
 
 def _enrol(opened: Opened, folder: Path, tls_port: int, plain_port: int) -> None:
@@ -150,6 +162,8 @@ def trials(made: Made, doors: dict[str, str]) -> tuple[Trial, ...]:
     there, plainly = f"{tls[0].strip('[]')} {tls[1]}", f"{plain[0].strip('[]')} {plain[1]}"
     keys = "-k QueryRetrieveLevel=STUDY -k 'PatientName=Phantom*' -k StudyDate -k ModalitiesInStudy -k StudyInstanceUID"
     data = f"--data {shlex.quote(str(made.data))}"
+    url = f"https://{doors['https']}/dicom-web"
+    curl = "curl --fail-with-body --silent --show-error --cacert demo/ca.pem"
 
     def study(modality: str) -> str:
         return f"-k QueryRetrieveLevel=STUDY -k StudyInstanceUID={made.study(modality)}"
@@ -172,6 +186,16 @@ def trials(made: Made, doors: dict[str, str]) -> tuple[Trial, ...]:
             f"storescp +tls demo/key.pem demo/cert.pem +cf demo/ca.pem -aet {TLS_DEVICE} -od got {made.tls_port} &\n"
             f"sleep 1; movescu -v -S {open_} -aem {TLS_DEVICE} {study('DX')} {plainly}; kill $!",
         ),
+        Trial(
+            "DICOMweb (the token in demo/token counts for an hour): the studies",
+            f"{curl} -H @demo/token '{url}/studies?PatientName=Phantom*&includefield=StudyDescription'",
+        ),
+        Trial(
+            "DICOMweb: a picture",
+            f"{curl} -H @demo/token -H 'Accept: image/png' -o phantom.png {url}/studies/{made.study('CT')}/rendered",
+        ),
+        Trial("DICOMweb, with dicomweb-client (pip install dicomweb-client)", _dicomweb(made.study("MR"), url)),
+        Trial("Refused: DICOMweb without a token", f"{curl} {url}/studies", refused=True),
         Trial("Refused: TLS without a certificate", f"echoscu {anonymous} {there}", refused=True),
         Trial("Refused: a stranger", f"echoscu -aet SOMEBODY -aec LEADGLASS {plainly}", refused=True),
         Trial("What happened, and why", f"{program()} audit show {data}"),
@@ -215,6 +239,23 @@ association.release()
 END"""
 
 
+def _dicomweb(study_uid: str, url: str) -> str:
+    return f"""python3 - <<'END'
+import requests
+from dicomweb_client.api import DICOMwebClient
+
+session = requests.Session()
+session.trust_env = False  # or REQUESTS_CA_BUNDLE counts for more than the next line
+session.verify = "demo/ca.pem"
+session.headers["Authorization"] = open("demo/token").read().removeprefix("Authorization: ").strip()
+client = DICOMwebClient("{url}", session=session)
+for study in client.search_for_studies():
+    print(study["0020000D"]["Value"][0], study["00080061"]["Value"], study["00100010"]["Value"][0]["Alphabetic"])
+series = client.search_for_series("{study_uid}")[0]["0020000E"]["Value"][0]
+print(len(client.retrieve_series("{study_uid}", series)), "images fetched")
+END"""
+
+
 def what_to_try(made: Made, doors: dict[str, str]) -> str:
     """Give the text that the demo prints."""
     lines = ["", f"{made.instances} instances in {len(made.studies)} studies, all of phantoms:"]
@@ -222,7 +263,12 @@ def what_to_try(made: Made, doors: dict[str, str]) -> str:
     if "https" in doors:
         lines += ["", "Sign in with a browser, once (it has to trust demo/ca.pem, or be told to go on):"]
         lines += [f"https://{doors['https']}{made.sign_in}"]
-    lines += ["", "Try, in another terminal (DCMTK, pynetdicom):", "", f"cd {shlex.quote(str(made.folder))}"]
+    lines += [
+        "",
+        "Try, in another terminal (DCMTK, pynetdicom, curl, dicomweb-client):",
+        "",
+        f"cd {shlex.quote(str(made.folder))}",
+    ]
     for trial in trials(made, doors):
         lines += ["", f"# {trial.title}", trial.command]
     lines += ["", "Ctrl-C stops it and removes everything."]
