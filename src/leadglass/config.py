@@ -362,6 +362,38 @@ class Oidc:
 
 
 @dataclass(frozen=True, slots=True)
+class Introspection:
+    """Bearer tokens of another authorization server, for SMART-style clients: it is asked what each is worth."""
+
+    endpoint: str = ""
+    """Its introspection endpoint (RFC 7662): an https address. Empty: only the archive's own tokens count."""
+
+    client_id: str = ""
+    """How the archive is called there."""
+
+    client_secret_file: str = ""
+    """File (mode 0600) with what proves it: a full path, or the name of a systemd credential."""
+
+    audience: str = ""
+    """Whom a token has to be for (`aud`). Needed: one that was given to another program must not count here."""
+
+    issuer: str = ""
+    """Who has to have made it (`iss`). Empty: the server is trusted to know."""
+
+    scopes: tuple[str, ...] = ()
+    """Which scopes are which roles: `SCOPE -> ROLE`, or with studies behind, as in
+    `patient/ImagingStudy.read -> referrer patient={patient}`. The first that fits names
+    the role. None: nobody is let in."""
+
+    patient_claim: str = ""
+    """Which member of its answer is the Patient ID that stands for `{patient}`. Empty: none, and such scopes cover
+    nothing. The `patient` of SMART is an id of a FHIR server; name it only where that is the Patient ID too."""
+
+    authority: str = ""
+    """PEM file with the authorities that may vouch for the server. Empty: those of the operating system."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tokens:
     """API tokens: what programs prove themselves with."""
 
@@ -483,6 +515,7 @@ class Config:
     web: Web = field(default_factory=Web)
     tokens: Tokens = field(default_factory=Tokens)
     oidc: Oidc = field(default_factory=Oidc)
+    introspection: Introspection = field(default_factory=Introspection)
 
     def dangers(self) -> tuple[str, ...]:
         """Name every ``unsafe_…`` setting that is on."""

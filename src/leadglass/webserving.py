@@ -29,6 +29,7 @@ from leadglass.doors.web.routes import Services
 from leadglass.doors.web.server import HttpsServer
 from leadglass.doors.web.settings import WebLimits, WebSettings
 from leadglass.errors import LeadglassError, Misconfigured
+from leadglass.identity.introspection import Bearers, Introspection, IntrospectionSettings
 from leadglass.identity.oidc import SignOn
 from leadglass.identity.oidc_mapping import Mapping as Groups
 from leadglass.identity.oidc_provider import OidcSettings, Provider
@@ -75,7 +76,9 @@ def identities(parts: Parts) -> int:
     tokens = parts.open_tokens()
     now = tokens.now
     people = parts.open_people("web").people
-    return sum(token.counts(now) for token in tokens.list()) + sum(not person.is_locked for person in people.list())
+    vouching = bool(parts.config.oidc.groups) + bool(parts.config.introspection.scopes)
+    known = sum(token.counts(now) for token in tokens.list()) + sum(not person.is_locked for person in people.list())
+    return known + vouching
 
 
 def make(
@@ -239,10 +242,29 @@ def _evidence(parts: Parts, settings: WebSettings, desk: Threads, visitors: Visi
     tokens = parts.open_tokens()
     sessions = parts.open_people("web").sessions
     cookie = SessionCookie(sessions, desk, lambda peer, reason: visitors.refuse(peer, Why.NOBODY, reason))
-    kinds: list[Evidence] = [Bearer(tokens, desk), cookie]
+    others = _introspection(parts)
+    kinds: list[Evidence] = [Bearer(tokens if others is None else Bearers(tokens, others), desk), cookie]
     if settings.basic_auth_accounts:
         kinds.append(Basic(tokens, desk, settings.basic_auth_accounts, lambda name: _is_service(tokens, name)))
     return tuple(kinds)
+
+
+def _introspection(parts: Parts) -> Introspection | None:
+    """Make what knows tokens of another server, where one is named; raises ``Misconfigured``."""
+    said = parts.config.introspection
+    if not said.endpoint:
+        return None
+    authority = Path(said.authority).expanduser() if said.authority else None
+    settings = IntrospectionSettings(
+        endpoint=said.endpoint,
+        client_id=said.client_id,
+        client_secret=_secret(said.client_secret_file),
+        audience=said.audience,
+        issuer=said.issuer,
+        scopes=Groups.parse(said.scopes, "[introspection] scopes"),
+        patient_claim=said.patient_claim,
+    )
+    return Introspection(settings, parts.stack.enter_context(Outbound(authority)), parts.audit)
 
 
 def _is_service(tokens: Tokens, name: str) -> bool:

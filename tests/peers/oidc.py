@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from select import select
 from typing import Final
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
 import httpx
 import pytest
@@ -30,6 +30,15 @@ REDIRECT: Final = "https://pacs.example.test/sign-in/oidc/callback"
 CLIENT: Final = "leadglass"
 OTHER_CLIENT: Final = "another"
 SECRET: Final = "a secret with + and / and : in it"
+
+AUDIENCE: Final = "https://pacs.example.test/dicom-web"
+"""Whom the tokens of programs are for."""
+
+PROGRAM: Final = "smart"
+"""A program that gets tokens of its own there."""
+
+ARCHIVE: Final = "archive"
+"""What the archive is called there when it asks what tokens are worth."""
 
 PEOPLE: Final[dict[str, dict[str, object]]] = {
     "sub-alice": {"preferred_username": "Alice.Ärzte@Example.org", "groups": ["radiology-readers", "everyone"]},
@@ -57,6 +66,20 @@ class Op:
         """Let it change its keys."""
         with self.client() as client:
             client.post(f"{self.issuer}/control/rotate").raise_for_status()
+
+    def token(self, scope: str, *, audience: str = AUDIENCE) -> str:
+        """Give a bearer token as the program ``PROGRAM`` gets it (client credentials)."""
+        form = {"grant_type": "client_credentials", "scope": scope, "resource": audience}
+        with self.client() as client:
+            answer = client.post(f"{self.issuer}/token", data=form, auth=(PROGRAM, quote(SECRET, safe="")))
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["access_token"])
+
+    def revoke(self, token: str) -> None:
+        """Let a token count no more."""
+        with self.client() as client:
+            auth = (PROGRAM, quote(SECRET, safe=""))
+            client.post(f"{self.issuer}/token/revocation", data={"token": token}, auth=auth).raise_for_status()
 
     def sign_in(self, url: str, subject: str, *, redirect: str = REDIRECT) -> dict[str, str]:
         """Play the browser: go where the archive sent it, sign in; gives with what it is sent back."""
@@ -93,6 +116,7 @@ def running_op(
         "userinfo": userinfo,
         "people": PEOPLE,
         "first": "sub-alice",
+        "audience": AUDIENCE,
     }
     with (folder / "op.log").open("w") as log:
         process = subprocess.Popen(

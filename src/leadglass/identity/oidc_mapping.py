@@ -42,15 +42,22 @@ class Mapping:
     lines: tuple[Line, ...] = ()
 
     @classmethod
-    def parse(cls, texts: Iterable[str]) -> "Mapping":
+    def parse(cls, texts: Iterable[str], where: str = "[oidc] groups") -> "Mapping":
         """Read lines like ``radiology-readers -> radiologist`` and ``gps -> referrer label=gps``.
+
+        Parameters
+        ----------
+        texts : iterable of str
+            The lines.
+        where : str
+            Where they stand, for messages.
 
         Raises
         ------
         Misconfigured
             With the number of the line that cannot be read.
         """
-        return cls(tuple(_line(number, text) for number, text in enumerate(texts, 1)))
+        return cls(tuple(_line(number, text, where) for number, text in enumerate(texts, 1)))
 
     def standing(self, groups: Collection[str]) -> Standing | None:
         """Give what a member of some groups is; None when nobody."""
@@ -67,12 +74,12 @@ class Mapping:
         return Standing(role, parse_scope(write_scope(united)))  # as it is kept, so that it compares as equal
 
 
-def _line(number: int, text: str) -> Line:
+def _line(number: int, text: str, where: str) -> Line:
     try:
         return _read(text)
     except (BadInput, ValueError) as error:
         said = error.message if isinstance(error, BadInput) else "A quotation mark is missing."
-        raise Misconfigured(f"leadglass.toml: line {number} of [oidc] groups cannot be read. {said}") from error
+        raise Misconfigured(f"leadglass.toml: line {number} of {where} cannot be read. {said}") from error
 
 
 def _read(text: str) -> Line:

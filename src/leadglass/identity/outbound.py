@@ -107,7 +107,7 @@ class Outbound:
             with self._client.stream(method, url, data=form, auth=auth, headers=headers) as response:
                 if response.headers.get("content-encoding", "identity") != "identity":
                     raise Unusable(f"{host} sent an encoding that was not asked for.")
-                for block in response.iter_raw(64 * 1024):
+                for block in response.iter_raw():  # as it comes: the clock is looked at each time
                     body += block
                     if len(body) > LONGEST:
                         raise Unusable(f"{host} sent more than {LONGEST:,} bytes.")

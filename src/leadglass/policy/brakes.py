@@ -115,20 +115,24 @@ _WORKSTATION: Final = brakes_of(
 """A busy reading day: 100 patients with 20 priors listed and 10 fetched each, lists refreshed all day.
 ``config.Brakes`` says the reason for each number."""
 
+_PROGRAM: Final = brakes_of(  # a program that was given to one purpose
+    queries_per_minute=600,
+    listed_per_hour=1_000,
+    listed_per_day=5_000,
+    studies_per_hour=200,
+    studies_per_day=1_000,
+    gib_per_hour=50,
+    gib_per_day=200,
+)
+
 DEFAULTS: Final[Mapping[CallerKind, Brakes]] = MappingProxyType(
     {
         CallerKind.DEVICE: _WORKSTATION,
         CallerKind.COMMAND_LINE: (),  # holds the keys and could lift any brake; what it does is on record
         CallerKind.PERSON: _WORKSTATION,  # reads at a browser what others read at a workstation
-        CallerKind.TOKEN: brakes_of(  # a program that was given to one purpose
-            queries_per_minute=600,
-            listed_per_hour=1_000,
-            listed_per_day=5_000,
-            studies_per_hour=200,
-            studies_per_day=1_000,
-            gib_per_hour=50,
-            gib_per_day=200,
-        ),
+        CallerKind.TOKEN: _PROGRAM,
+        CallerKind.CLIENT: _PROGRAM,
+        CallerKind.WEBHOOK: _PROGRAM,  # is told ids
         CallerKind.LINK: brakes_of(  # some studies of one patient, shown to a few people
             queries_per_minute=120,
             listed_per_hour=200,
@@ -142,10 +146,10 @@ DEFAULTS: Final[Mapping[CallerKind, Brakes]] = MappingProxyType(
             queries_per_minute=10,
             listed_per_hour=10,
             listed_per_day=10,
-            studies_per_hour=1,
-            studies_per_day=1,
-            gib_per_hour=1,
-            gib_per_day=1,
+            studies_per_hour=10,
+            studies_per_day=10,
+            gib_per_hour=10,
+            gib_per_day=10,
         ),
     }
 )

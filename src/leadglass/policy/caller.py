@@ -22,6 +22,8 @@ class CallerKind(StrEnum):
     TOKEN = "token"  # noqa: S105 - a word, not a secret
     LINK = "link"
     WEBHOOK = "webhook"
+    CLIENT = "client"
+    """A program that another authorization server vouches for."""
     PROVIDER = "provider"
     """A sign-in provider, which makes and changes the accounts it vouches for; it sees nothing."""
 

@@ -38,14 +38,38 @@ function client(id) {
   };
 }
 
+function program(id) {
+  return {
+    client_id: id,
+    client_secret: told.secret,
+    redirect_uris: [],
+    response_types: [],
+    grant_types: ["client_credentials"],
+    scope: SCOPES,
+    token_endpoint_auth_method: "client_secret_basic",
+  };
+}
+
+const SCOPES = "system/ImagingStudy.read patient/ImagingStudy.read system/Patient.read";
+
+// What a program asks for is for the archive, unless it asks for another audience.
+const resources = {
+  enabled: true,
+  defaultResource: (context) => (context.oidc.client?.clientId === "smart" ? told.audience : undefined),
+  useGrantedResource: () => false,
+  getResourceServerInfo: (_context, audience) => ({ scope: SCOPES, audience, accessTokenFormat: "opaque", accessTokenTTL: 600 }),
+};
+
 function make() {
   const provider = new Provider(issuer, {
-    clients: [client("leadglass"), client("another")],
+    clients: [client("leadglass"), client("another"), program("smart"), program("archive")],
     jwks: keys(told.algorithm),
     cookies: { keys: [randomBytes(16).toString("hex")] },
     claims: { openid: ["sub"], profile: ["preferred_username", "name"], groups: ["groups"] },
     conformIdTokenClaims: told.userinfo === true,
-    features: { devInteractions: { enabled: false }, introspection: { enabled: true }, rpInitiatedLogout: { enabled: true } },
+    features: { devInteractions: { enabled: false }, introspection: { enabled: true, allowedPolicy: () => true }, revocation: { enabled: true },
+      clientCredentials: { enabled: true }, resourceIndicators: resources, rpInitiatedLogout: { enabled: true } },
+    scopes: ["openid", "profile", "groups", ...SCOPES.split(" ")],
     enabledJWA: { idTokenSigningAlgValues: [told.algorithm] },
     pkce: { required: () => true },
     ttl: { IdToken: 600, AccessToken: 600, Session: 600, Interaction: 600, Grant: 600 },
