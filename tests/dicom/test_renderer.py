@@ -67,7 +67,7 @@ def image(
     **more: JsonElement,
 ) -> Stored:
     """Make a stored image of native pixels; ``more`` by keyword."""
-    shape: tuple[int, ...] = tuple(pixels.shape)[1:] if frames > 1 else tuple(pixels.shape)
+    shape = list(pixels.shape)[1 if frames > 1 else 0 :]
     samples = shape[2] if len(shape) > 2 else 1
     bits = pixels.dtype.itemsize * 8
     attributes: Attributes = {
