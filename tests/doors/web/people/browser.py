@@ -100,7 +100,9 @@ def add_person(web: Web, name: str, role: str = "radiologist", *scope: str, pass
     """Make an account with a password, unless it is there; gives its name."""
     with App().open(web.leadglass.data) as opened:
         people = opened.open_people().people
-        if people.find(name) is None:
+        there = people.find(name)
+        assert there is None or there.role is Role(role), "another test has somebody of this name"
+        if there is None:
             people.add(opened.caller, name, Role(role), parse_scope(scope) if scope else None, password=password)
     return name
 

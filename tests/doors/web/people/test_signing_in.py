@@ -144,23 +144,23 @@ def test_a_set_up_link_chooses_a_password_without_scripts_and_counts_once(web: W
 
 
 def test_a_lock_a_change_of_role_and_a_sign_out_count_from_the_next_request_on(web: Web) -> None:
-    add_person(web, "john", "auditor")
+    add_person(web, "johnny", "auditor")
     with Browser(web) as browser, App().open(web.leadglass.data) as opened:
         accounts = opened.open_people()
-        browser.sign_in("john")
+        browser.sign_in("johnny")
         assert browser.get("/break-glass/review").status_code == 200
-        accounts.people.set_role(opened.caller, "john", Role.RADIOLOGIST)
+        accounts.people.set_role(opened.caller, "johnny", Role.RADIOLOGIST)
         assert browser.get("/break-glass/review").status_code == 403
-        accounts.sessions.end_all(opened.caller, "john")
+        accounts.sessions.end_all(opened.caller, "johnny")
         assert not browser.is_in
-        browser.sign_in("john")
+        browser.sign_in("johnny")
         assert browser.is_in
-        accounts.people.lock(opened.caller, "john")
+        accounts.people.lock(opened.caller, "johnny")
         assert not browser.is_in
-        browser.sign_in("john")
+        browser.sign_in("johnny")
         assert browser.status == 403
-        accounts.people.unlock(opened.caller, "john")
-        browser.sign_in("john")
+        accounts.people.unlock(opened.caller, "johnny")
+        browser.sign_in("johnny")
         assert browser.is_in
 
 
