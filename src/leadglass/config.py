@@ -467,6 +467,18 @@ class Web:
 
 
 @dataclass(frozen=True, slots=True)
+class People:
+    """People who sign in at a browser."""
+
+    session_idle: float = _seconds(1_800.0, 60, 43_200)
+    """Seconds for which nothing may be asked before somebody is signed out. Half an
+    hour: a break; longer, and an unattended screen is anybody's."""
+
+    session_longest: float = _seconds(43_200.0, 600, 7 * 86_400)
+    """Seconds after which somebody is signed out in any case. Twelve hours: a shift."""
+
+
+@dataclass(frozen=True, slots=True)
 class Webhooks:
     """Receivers that are told of what happens in the archive, by a signed POST of ids (`docs/dicomweb.md`)."""
 
@@ -513,6 +525,7 @@ class Config:
     commitment: Commitment = field(default_factory=Commitment)
     webhooks: Webhooks = field(default_factory=Webhooks)
     web: Web = field(default_factory=Web)
+    people: People = field(default_factory=People)
     tokens: Tokens = field(default_factory=Tokens)
     oidc: Oidc = field(default_factory=Oidc)
     introspection: Introspection = field(default_factory=Introspection)

@@ -111,7 +111,16 @@ def opened(folder: Folder, config: Config, key: ArchiveKey) -> Generator[Parts]:
         @cache
         def open_people(door: str) -> Accounts:
             path = folder.path / PEOPLE_FILE
-            return stack.enter_context(open_accounts(path, key.derive("people database"), audit, door=door))
+            return stack.enter_context(
+                open_accounts(
+                    path,
+                    key.derive("people database"),
+                    audit,
+                    door=door,
+                    idle=timedelta(seconds=config.people.session_idle),
+                    longest=timedelta(seconds=config.people.session_longest),
+                )
+            )
 
         yield Parts(
             folder=folder,
