@@ -212,6 +212,8 @@ class Viewport:
         The upper left of the region to show, in pixels of the image.
     region_width, region_height : float or None
         The region's; negative ones mirror it. None: up to the edge.
+    is_relative : bool
+        The region is in parts of the image's width and height, 0 to 1 (WADO-URI).
     """
 
     width: int
@@ -220,6 +222,7 @@ class Viewport:
     y: float = 0.0
     region_width: float | None = None
     region_height: float | None = None
+    is_relative: bool = False
 
 
 @dataclass(frozen=True, slots=True)

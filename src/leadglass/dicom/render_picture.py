@@ -51,11 +51,21 @@ def framed(pixels: Bytes8, job: RenderJob) -> Image.Image:
 
 
 def _region(viewport: Viewport, width: int, height: int) -> tuple[float, float, float, float]:
+    if viewport.is_relative:
+        return _relative(viewport, width, height)
     right = viewport.x + abs(viewport.region_width) if viewport.region_width is not None else float(width)
     bottom = viewport.y + abs(viewport.region_height) if viewport.region_height is not None else float(height)
     if not 0 <= viewport.x < right <= width or not 0 <= viewport.y < bottom <= height:
         raise WishFault(f"viewport: the region is not within the image, which has {width} x {height} pixels.")
     return viewport.x, viewport.y, right, bottom
+
+
+def _relative(viewport: Viewport, width: int, height: int) -> tuple[float, float, float, float]:
+    """Give a region said in parts of the image, at least one pixel of it."""
+    left, top = min(viewport.x * width, width - 1.0), min(viewport.y * height, height - 1.0)
+    right = (viewport.x + (viewport.region_width or 1.0)) * width
+    bottom = (viewport.y + (viewport.region_height or 1.0)) * height
+    return left, top, min(max(right, left + 1.0), float(width)), min(max(bottom, top + 1.0), float(height))
 
 
 def _size(width: float, height: float, job: RenderJob) -> tuple[int, int]:

@@ -56,7 +56,8 @@ def _ct(number: int, **more: object) -> bytes:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WadoHouse]:
     """A report, five CT slices stored out of order, a cine, a PDF; in another study an image that lies."""
     with opened(tmp_path_factory.mktemp("rendered")) as house:
-        no_image: dict[str, object] = dict.fromkeys(NO_IMAGE)
+        no_image: dict[str, object] = {}
+        no_image.update(dict.fromkeys(NO_IMAGE))
         report: dict[str, object] = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.11", "SOPInstanceUID": "1.2.3.4.1.1"}
         house.store(encoded(data_set(**(report | no_image))), EXPLICIT)
         for number in (4, 1, 5, 3, 2):
@@ -337,3 +338,45 @@ def test_a_crowd_of_one_caller_leaves_a_turn_for_others() -> None:
     asyncio.run(scene())
     assert order.index("modest") <= 3
     assert order.count("greedy") == 20
+
+
+# --- WADO-URI -----------------------------------------------------------------
+
+_URI = "https://pacs.example/wado?requestType=WADO&studyUID=1.2.3.4"
+URI = f"{_URI}&seriesUID=1.2.3.4.2&objectUID=1.2.3.4.2.3"
+URI_CINE = f"{_URI}&seriesUID=1.2.3.4.3&objectUID=1.2.3.4.3.1"
+
+
+@pytest.mark.parametrize(
+    ("more", "size"),
+    [
+        ("", (30, 20)), ("&rows=10", (15, 10)), ("&columns=60", (60, 40)), ("&rows=10&columns=6", (6, 4)),
+        ("&region=0.5,0.5,1.0,1.0", (15, 10)), ("&region=0,0,0.5,1&rows=40", (30, 40)),
+    ],
+)  # fmt: skip
+def test_older_viewers_get_pictures_by_their_parameters(more: str, size: tuple[int, int], house: WadoHouse) -> None:
+    assert _open(house.get(f"{URI}{more}")).size == size
+    assert _open(house.get(f"{URI}{more}&contentType=image/png")).size == size
+
+
+def test_older_viewers_choose_frame_and_window(house: WadoHouse) -> None:
+    assert _open(house.get(f"{URI_CINE}&contentType=image/png&frameNumber=3")).getpixel((0, 0)) == 100
+    narrow = np.asarray(_open(house.get(f"{URI}&contentType=image/png&windowCenter=250&windowWidth=10")))
+    assert narrow[5, 5] == 255
+    assert house.get(f"{URI_CINE}&frameNumber=7").status == 404
+
+
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [
+        ("&rows=0", "rows"), ("&columns=x", "columns"), ("&rows=99999", "rows"), ("&region=0,0,2,1", "region"),
+        ("&region=0,0,0,1", "region"), ("&region=1", "region"), ("&windowCenter=5", "windowCenter"),
+        ("&windowCenter=5&windowWidth=0", "window"), ("&frameNumber=0", "frameNumber"), ("&imageQuality=0", "quality"),
+        ("&annotation=all", "annotation"),
+    ],
+)  # fmt: skip
+def test_older_viewers_are_told_what_is_wrong(more: str, name: str, house: WadoHouse) -> None:
+    got = house.get(f"{URI}{more}")
+    assert got.status == 400
+    assert f'"detail":"{name}'.encode() in got.body
+    assert house.get(f"{URI}&presentationUID=1.2").status == 501

@@ -48,6 +48,7 @@ class Pictures:
             window=query.window,
             quality=query.quality,
             icc=query.icc,
+            is_thumbnail=not query.may_enlarge,
         )
 
     def thumbnail(self, viewport: Viewport, media: str) -> Wish:

@@ -9,7 +9,7 @@ representative one (``representative``), or as ``image/gif`` the cine of an
 instance.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -27,7 +27,7 @@ from leadglass.doors.dicomweb.multipart import MultipartWriter
 from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, instance_path, service_url, target_of
 from leadglass.doors.dicomweb.pictures import NOT_SHOWN, Pictures, tag_of, unchanged
 from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, respond
-from leadglass.doors.dicomweb.rendered_query import RenderQuery, parse_rendered
+from leadglass.doors.dicomweb.rendered_query import RenderQuery, parse_rendered, parse_uri
 from leadglass.doors.dicomweb.representative import representative, representative_frame
 from leadglass.doors.dicomweb.turns import Turns
 from leadglass.doors.web.problem import MEDIA_TYPE, HttpFault, problem_of
@@ -93,6 +93,20 @@ class Rendered:
             wanted=accept_of(request.headers.get("accept"), request.query_params.getlist("accept")),
             base=service_url(request),
             known_tags=request.headers.get("if-none-match", ""),
+        )
+        return await respond(self._turns.of(str(asked.caller)), lambda: self._prepare(read))
+
+    async def answer_uri(self, asked: Asked, target: Target, media: str, given: Mapping[str, str]) -> Response:
+        """Give the picture that WADO-URI asks for: always a single part."""
+        query, frame = parse_uri(given)
+        read = _Request(
+            asked=asked,
+            target=target,
+            frames=(frame,) if frame is not None else (),
+            query=query,
+            wanted=(Wanted(media, is_related=False),),
+            base=service_url(asked.request),
+            known_tags=asked.request.headers.get("if-none-match", ""),
         )
         return await respond(self._turns.of(str(asked.caller)), lambda: self._prepare(read))
 
@@ -231,10 +245,15 @@ def _nothing() -> Blocks:
     yield from ()
 
 
+def made(services: Services) -> Rendered:
+    """Make the rendered resources."""
+    pictures = Pictures(services.renderer)
+    return Rendered(services, pictures, Turns(services.threads, pictures.together))
+
+
 def routes(services: Services) -> list[Route]:
     """Give the routes of rendered resources."""
-    pictures = Pictures(services.renderer)
-    rendered = Rendered(services, pictures, Turns(services.threads, pictures.together))
+    rendered = made(services)
     return [
         Route(f"{path}/rendered", ("GET",), rendered.answer, summary=f"{what} as pictures: JPEG, PNG or GIF.")
         for path, what in (

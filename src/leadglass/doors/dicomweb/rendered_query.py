@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Final
 
 from leadglass.dicom.render_model import IccProfile, Viewport, VoiFunction, Window
-from leadglass.errors import BadInput
+from leadglass.errors import BadInput, Unsupported
 
 LARGEST_SIDE: Final = 8192
 """Pixels of a viewport's side: twice the best display."""
@@ -47,6 +47,8 @@ class RenderQuery:
         What becomes of color spaces.
     annotations : frozenset of Annotation
         What text is drawn.
+    may_enlarge : bool
+        Whether the picture is brought to the viewport's size where it is smaller.
     """
 
     viewport: Viewport | None = None
@@ -54,6 +56,7 @@ class RenderQuery:
     quality: int = _USUAL_QUALITY
     icc: IccProfile = IccProfile.NO
     annotations: frozenset[Annotation] = frozenset()
+    may_enlarge: bool = True
 
 
 def parse_rendered(items: Iterable[tuple[str, str]]) -> RenderQuery:
@@ -87,6 +90,59 @@ def parse_thumbnail(items: Iterable[tuple[str, str]]) -> Viewport:
     if said["viewport"].count(",") != 1:
         raise BadInput("viewport: that of a thumbnail is a width and a height: viewport=128,128")
     return _viewport(said["viewport"])
+
+
+def parse_uri(given: Mapping[str, str]) -> tuple[RenderQuery, int | None]:
+    """Read what WADO-URI says of a picture (PS3.18 section 9.1.2.2); raises as ``parse_rendered``.
+
+    Parameters
+    ----------
+    given : mapping of str to str
+        Parameters beside those that name the instance and the media type.
+
+    Returns
+    -------
+    tuple of RenderQuery and int or None
+        The picture, and the frame number where there is one.
+    """
+    if given.keys() & {"presentationUID", "presentationSeriesUID"}:
+        raise Unsupported("Presentation states are not applied yet: leave presentationUID out.")
+    if ("windowCenter" in given) != ("windowWidth" in given):
+        raise BadInput("windowCenter: it goes with windowWidth, and the other way round.")
+    window = _window(f"{given['windowCenter']},{given['windowWidth']}") if "windowCenter" in given else None
+    query = RenderQuery(
+        viewport=_uri_viewport(given),
+        window=window,
+        quality=_quality(given["imageQuality"]) if "imageQuality" in given else _USUAL_QUALITY,
+        annotations=_annotations(given["annotation"]) if "annotation" in given else frozenset(),
+        may_enlarge="rows" in given or "columns" in given,
+    )
+    return query, _whole("frameNumber", given["frameNumber"]) if "frameNumber" in given else None
+
+
+def _uri_viewport(given: Mapping[str, str]) -> Viewport | None:
+    """Read ``rows``, ``columns`` and ``region``: left, top, right and bottom in parts of the image."""
+    if not given.keys() & {"rows", "columns", "region"}:
+        return None
+    height = _whole("rows", given["rows"]) if "rows" in given else LARGEST_SIDE
+    width = _whole("columns", given["columns"]) if "columns" in given else LARGEST_SIDE
+    if max(height, width) > LARGEST_SIDE:
+        raise BadInput(f"rows: rows and columns are at most {LARGEST_SIDE}.")
+    if "region" not in given:
+        return Viewport(width, height)
+    parts = given["region"].split(",")
+    if len(parts) != 4 or not all(_DECIMAL.fullmatch(part) for part in parts):
+        raise BadInput("region: left, top, right and bottom, from 0.0 to 1.0: region=0.0,0.0,0.5,0.5")
+    left, top, right, bottom = (float(part) for part in parts)
+    if not 0 <= left < right <= 1 or not 0 <= top < bottom <= 1:
+        raise BadInput("region: left, top, right and bottom, from 0.0 to 1.0: region=0.0,0.0,0.5,0.5")
+    return Viewport(width, height, left, top, right - left, bottom - top, is_relative=True)
+
+
+def _whole(name: str, text: str) -> int:
+    if not _SIDE.fullmatch(text) or not int(text):
+        raise BadInput(f"{name}: a whole number from 1.")
+    return int(text)
 
 
 def _once(items: Iterable[tuple[str, str]], known: tuple[str, ...]) -> Mapping[str, str]:

@@ -17,6 +17,7 @@ from leadglass.dicom.uids import parse_uid
 from leadglass.doors.dicomweb.accept import DICOM, NotAcceptable, Wanted, parse_accept
 from leadglass.doors.dicomweb.paths import Target, uid_of
 from leadglass.doors.dicomweb.pumping import respond
+from leadglass.doors.dicomweb.rendered import made
 from leadglass.doors.dicomweb.wado import Instances
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Unsupported
@@ -165,4 +166,5 @@ class WadoUri:
 
 def routes(services: Services) -> list[Route]:
     """Give the route of WADO-URI."""
-    return [Route(PATH, ("GET",), WadoUri(services).answer, summary="One instance by a query, for older viewers.")]
+    uri = WadoUri(services, made(services).answer_uri)
+    return [Route(PATH, ("GET",), uri.answer, summary="One instance by a query, for older viewers.")]
