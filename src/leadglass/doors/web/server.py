@@ -37,6 +37,9 @@ _REPORTS_AT_ONCE: Final = 64
 _BUFFER: Final = 256 * KIBI
 """bytes decrypted at a time"""
 
+_SEND_BUFFER: Final = 1 << 20
+"""bytes of ours that the kernel holds for a peer; with less, encrypting a frame is interrupted to wait for room"""
+
 _TLS_RECORD: Final = 0x16
 
 
@@ -201,6 +204,7 @@ class HttpsServer:
                 self._rest(listener, context)  # out of descriptors or memory: it passes
                 return
             connection.settimeout(0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
             self._begin(connection, plain(str(address[0])), context)
 
     def _rest(self, listener: socket.socket, context: ssl.SSLContext) -> None:
