@@ -14,6 +14,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from leadglass import sections
 from leadglass.archive.brake_store import BRAKES_FILE, BrakeStore
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
@@ -139,19 +140,27 @@ def opened(folder: Folder, config: Config, key: ArchiveKey) -> Generator[Parts]:
 
 
 def brake_limits(config: Config) -> dict[CallerKind, Brakes]:
-    """Give the limits of every kind of caller: those of devices are the operator's."""
+    """Give the limits of every kind of caller, as the operator set them."""
     said = config.brakes
-    device = brakes_of(
-        queries_per_minute=said.queries_per_minute,
-        listed_per_hour=said.listed_per_hour,
-        listed_per_day=said.listed_per_day,
-        studies_per_hour=said.studies_per_hour,
-        studies_per_day=said.studies_per_day,
-        gib_per_hour=said.gib_per_hour,
-        gib_per_day=said.gib_per_day,
-        slow_from_percent=said.slow_from_percent,
-    )
-    return {**DEFAULTS, CallerKind.DEVICE: device}
+
+    def of(limits: sections.Brakes | sections.BrakesOfPeople | sections.BrakesOfTokens) -> Brakes:
+        return brakes_of(
+            queries_per_minute=limits.queries_per_minute,
+            listed_per_hour=limits.listed_per_hour,
+            listed_per_day=limits.listed_per_day,
+            studies_per_hour=limits.studies_per_hour,
+            studies_per_day=limits.studies_per_day,
+            gib_per_hour=limits.gib_per_hour,
+            gib_per_day=limits.gib_per_day,
+            slow_from_percent=said.slow_from_percent,
+        )
+
+    return {
+        **DEFAULTS,
+        CallerKind.DEVICE: of(said),
+        CallerKind.PERSON: of(said.people),
+        CallerKind.TOKEN: of(said.tokens),
+    }
 
 
 def make_keys(folder: Folder, key: ArchiveKey) -> None:

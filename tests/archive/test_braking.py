@@ -16,7 +16,7 @@ from leadglass.archive.brake_store import BrakeStore
 from leadglass.archive.braking import Braking
 from leadglass.audit.event import Event
 from leadglass.audit.log import AuditLog
-from leadglass.config import Brakes, Config
+from leadglass.config import Config, parse
 from leadglass.dicom.matching import Level, Query, Root, Universal
 from leadglass.dicom.tags import StudyInstanceUID, key
 from leadglass.errors import Denied, Throttled
@@ -368,7 +368,19 @@ def test_who_does_not_manage_cannot_lift_a_brake(audit: AuditLog, tmp_path: Path
     assert len(told(audit, "refused")) == 1
 
 
-def test_the_limits_of_devices_are_those_of_the_configuration() -> None:
+def test_the_limits_of_devices_people_and_tokens_are_those_of_the_configuration() -> None:
     assert brake_limits(Config()) == dict(DEFAULTS)
-    changed = brake_limits(replace(Config(), brakes=Brakes(listed_per_hour=44, slow_from_percent=25)))
+    said = """
+        [brakes]
+        listed_per_hour = 44
+        slow_from_percent = 25
+        [brakes.people]
+        studies_per_hour = 80
+        [brakes.tokens]
+        queries_per_minute = 40
+    """
+    changed = brake_limits(parse(said))
     assert Brake(Meter.LISTED, HOUR, 11, 44) in changed[CallerKind.DEVICE]
+    assert Brake(Meter.STUDIES, HOUR, 20, 80) in changed[CallerKind.PERSON]
+    assert Brake(Meter.QUERIES, MINUTE, 10, 40) in changed[CallerKind.TOKEN]
+    assert changed[CallerKind.COMMAND_LINE] == ()

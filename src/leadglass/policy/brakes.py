@@ -113,7 +113,7 @@ _WORKSTATION: Final = brakes_of(
     gib_per_day=1_000,
 )
 """A busy reading day: 100 patients with 20 priors listed and 10 fetched each, lists refreshed all day.
-``config.Brakes`` says the reason for each number."""
+``sections.Brakes`` says the reason for each number."""
 
 _PROGRAM: Final = brakes_of(  # a program that was given to one purpose
     queries_per_minute=600,
