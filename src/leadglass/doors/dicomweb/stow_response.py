@@ -40,7 +40,6 @@ class FailureReason(IntEnum):
 class WarningReason(IntEnum):
     """Values of Warning Reason (0008,1196) that this archive gives (PS3.18 Table I.2-1)."""
 
-    COERCION = 0xB000
     DOES_NOT_MATCH_SOP_CLASS = 0xB007
 
 
