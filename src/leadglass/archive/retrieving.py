@@ -229,8 +229,14 @@ class Retrieval:
     def json_texts(self, records: Sequence[InstanceRecord]) -> list[JsonText]:
         """Give the JSON metadata of some of ``records``, as the caller may see it; raises ``NotHere``, ``Corrupt``."""
         texts = self._retrieving.room.json_texts(self._permit, records)
+        seen = {
+            facts.study_uid: self._permit.view_of(facts)
+            for facts in {each.study_uid: each.facts for each in records}.values()
+        }
+        if all(view.is_full for view in seen.values()):
+            return texts
         for index, record in enumerate(records):
-            view = self._permit.view_of(record.facts)
+            view = seen[record.study_uid]
             if not view.is_full:
                 texts[index] = JsonText.of(views.apply(view, texts[index].attributes()))
         return texts

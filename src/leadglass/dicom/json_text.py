@@ -14,9 +14,8 @@ whichever way it was made.
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from struct import Struct, error
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -26,6 +25,7 @@ from leadglass.errors import Corrupt
 _MARK: Final = b'"BulkDataURI":"'
 _MOST_PIECES: Final = 64
 """Pieces that are deflated alone, beyond which it would cost too much: then there is one, and no gap."""
+_KNOWN: Final = _MOST_PIECES + 1
 _LONGEST_STORED: Final = 0xFFFF
 _MODULUS: Final = 65_521
 _COUNT: Final = Struct("<H")
@@ -43,8 +43,7 @@ def _damaged() -> Corrupt:
     return Corrupt("Metadata in the index cannot be read. Restore the index from a backup.")
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A piece of text, deflated: length and Adler-32 of the text, and what it became."""
 
     length: int
@@ -57,17 +56,33 @@ class JsonText:
 
     Parameters
     ----------
-    pieces : sequence of Piece
-        Between each two is a gap.
-    is_whole : bool
-        Whether there are no gaps though there may be BulkDataURIs: too many.
+    data : bytes
+        As the index keeps it: how many pieces there are (0 for one whose
+        BulkDataURIs are too many to leave gaps), of each the length and Adler-32
+        of its text and the length of what it became, then the pieces.
+    start : int
+        Where in ``data`` it begins.
+
+    Raises
+    ------
+    Corrupt
+        When it is not one.
     """
 
-    __slots__ = ("_is_whole", "_pieces")
+    __slots__ = ("_count", "_data", "_heads", "_start")
 
-    def __init__(self, pieces: Sequence[Piece], *, is_whole: bool = False) -> None:
-        self._pieces = pieces
-        self._is_whole = is_whole
+    def __init__(self, data: bytes, start: int = 0) -> None:
+        try:
+            self._count: int = _COUNT.unpack_from(data, start)[0]
+            pieces = self._count or 1
+            heads: tuple[int, ...] = Struct(f"<{3 * pieces}I").unpack_from(data, start + 2) if pieces < _KNOWN else ()
+        except error:
+            raise _damaged() from None
+        self._data = data
+        self._heads = heads
+        self._start = start + 2 + 12 * pieces
+        if not heads or self._start + sum(heads[2::3]) != len(data):
+            raise _damaged()
 
     @classmethod
     def of(cls, attributes: Attributes) -> "JsonText":
@@ -83,80 +98,58 @@ class JsonText:
             parts = [text]
         last = len(parts) - 1
         deflater = zlib.compressobj(1, zlib.DEFLATED, -15)
-        pieces: list[Piece] = []
+        heads: list[bytes] = []
+        pieces: list[bytes] = []
         for index, part in enumerate(parts):
             piece = part if index == last else part + _MARK
             deflated = deflater.compress(piece) + deflater.flush(zlib.Z_FULL_FLUSH)
-            pieces.append(Piece(len(piece), zlib.adler32(piece), deflated))
-        return cls(pieces, is_whole=is_whole)
-
-    # --- kept -----------------------------------------------------------------
+            heads.append(_PIECE.pack(len(piece), zlib.adler32(piece), len(deflated)))
+            pieces.append(deflated)
+        return cls(b"".join((_COUNT.pack(0 if is_whole else len(parts)), *heads, *pieces)))
 
     def to_bytes(self) -> bytes:
         """Give what the index keeps."""
-        count = _COUNT.pack(0 if self._is_whole else len(self._pieces))
-        heads = [_PIECE.pack(piece.length, piece.adler, len(piece.deflated)) for piece in self._pieces]
-        return b"".join((count, *heads, *(piece.deflated for piece in self._pieces)))
-
-    @classmethod
-    def from_bytes(cls, data: bytes, start: int = 0) -> "JsonText":
-        """Read what the index keeps, from ``start``.
-
-        Raises
-        ------
-        Corrupt
-        """
-        try:
-            count = _COUNT.unpack_from(data, start)[0]
-            is_whole = not count
-            count = count or 1
-            place = start + _COUNT.size + count * _PIECE.size
-            pieces: list[Piece] = []
-            for index in range(count):
-                length, adler, deflated = _PIECE.unpack_from(data, start + _COUNT.size + index * _PIECE.size)
-                pieces.append(Piece(length, adler, data[place : place + deflated]))
-                place += deflated
-        except error:
-            raise _damaged() from None
-        if place != len(data):
-            raise _damaged()
-        return cls(pieces, is_whole=is_whole)
+        return self._data[self._start - 2 - 12 * (self._count or 1) :]
 
     # --- read -----------------------------------------------------------------
 
     def plain(self, base: bytes) -> bytes:
         """Give the JSON, with ``base`` put in front of each BulkDataURI; raises ``Corrupt``."""
-        if len(self._pieces) == 1 and not self._is_whole:
-            return self._inflated()
-        text = self._inflated()
-        return text.replace(_MARK, _MARK + base) if base else text
-
-    def attributes(self) -> Attributes:
-        """Give the attributes, BulkDataURIs as they are kept; raises ``Corrupt``."""
+        length = self._heads[0] if self._count < 2 else sum(self._heads[::3])
         try:
-            return _DECODER.decode(self._inflated())
-        except msgspec.DecodeError as wrong:
-            raise _damaged() from wrong
-
-    def _inflated(self) -> bytes:
-        length = sum(piece.length for piece in self._pieces)
-        try:
-            text = zlib.decompressobj(-15).decompress(b"".join([piece.deflated for piece in self._pieces]), length)
+            text = zlib.decompressobj(-15).decompress(self._data[self._start :], length)
         except zlib.error as wrong:
             raise _damaged() from wrong
         if len(text) != length:
             raise _damaged()
-        return text
+        return text.replace(_MARK, _MARK + base) if base and self._count != 1 else text
+
+    def attributes(self) -> Attributes:
+        """Give the attributes, BulkDataURIs as they are kept; raises ``Corrupt``."""
+        try:
+            return _DECODER.decode(self.plain(b""))
+        except msgspec.DecodeError as wrong:
+            raise _damaged() from wrong
 
     def deflated(self, base: bytes) -> Sequence[Piece]:
         """Give the same as ``plain``, as pieces to be sent one after the other."""
-        if self._is_whole:
-            return JsonText.of_text(self.plain(base)).deflated(b"") if base else self._pieces
-        if len(self._pieces) == 1 or not base:
-            return self._pieces
-        gap = stored(base)
-        given = [gap] * (2 * len(self._pieces) - 1)
-        given[::2] = self._pieces
+        if not self._count and base:
+            return JsonText.of_text(self.plain(base)).deflated(b"")
+        heads, data, place = self._heads, self._data, self._start
+        if self._count == 2 and base:  # what nearly every image is: pixel data is its only bulk
+            middle = place + heads[2]
+            return (
+                Piece(heads[0], heads[1], data[place:middle]),
+                stored(base),
+                Piece(heads[3], heads[4], data[middle:]),
+            )
+        given: list[Piece] = []
+        for index in range(0, len(heads), 3):
+            if given and base:
+                given.append(stored(base))
+            end = place + heads[index + 2]
+            given.append(Piece(heads[index], heads[index + 1], data[place:end]))
+            place = end
         return given
 
 
@@ -171,30 +164,23 @@ def stored(text: bytes) -> Piece:
 class Deflated:
     """Puts pieces together into one stream (RFC 1950), block by block, its checksum added up from theirs."""
 
-    __slots__ = ("_high", "_low", "_parts", "_size")
+    __slots__ = ("_high", "_low", "_parts")
 
     def __init__(self) -> None:
         self._parts: list[bytes] = [ZLIB_HEAD]
-        self._size = 0
         self._low = 1
         self._high = 0
 
     def add(self, pieces: Sequence[Piece]) -> None:
         """Put pieces at the end."""
         low, high = self._low, self._high
-        for piece in pieces:
-            adler = piece.adler
+        parts = self._parts
+        for length, adler, deflated in pieces:
             # Adler-32 of two texts from those of each (RFC 1950 section 8.2: two sums, modulo 65521).
-            high = (high + (adler >> 16) + (piece.length % _MODULUS) * (low - 1)) % _MODULUS
+            high = (high + (adler >> 16) + length % _MODULUS * (low - 1)) % _MODULUS
             low = (low + (adler & 0xFFFF) - 1) % _MODULUS
-            self._parts.append(piece.deflated)
-            self._size += len(piece.deflated)
+            parts.append(deflated)
         self._low, self._high = low, high
-
-    @property
-    def size(self) -> int:
-        """Bytes that are there to be taken, about."""
-        return self._size
 
     def take(self, *, last: bool = False) -> bytes:
         """Give what was put in since the last time; with the end of the stream when it is the last."""
@@ -202,5 +188,4 @@ class Deflated:
             self._parts.append(_LAST_BLOCK + (self._high << 16 | self._low).to_bytes(4, "big"))
         taken = b"".join(self._parts)
         self._parts.clear()
-        self._size = 0
         return taken

@@ -429,6 +429,6 @@ class MultipartWriter:
 
 
 def _safe(text: str) -> str:
-    if any(character < " " or character == "\x7f" for character in text):
+    if not text.isprintable():
         raise ValueError("A header must not hold control characters.")
     return text

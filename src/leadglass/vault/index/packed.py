@@ -40,7 +40,7 @@ def unpack(packed: bytes) -> Attributes:
     Corrupt
     """
     if packed[:1] == _PIECES:
-        return JsonText.from_bytes(packed, 1).attributes()
+        return JsonText(packed, 1).attributes()
     try:
         return _DECODER.decode(_text(packed))
     except msgspec.DecodeError as error:
@@ -49,7 +49,7 @@ def unpack(packed: bytes) -> Attributes:
 
 def json_text(packed: bytes) -> JsonText:
     """Give the JSON itself, unread; raises ``Corrupt``."""
-    return JsonText.from_bytes(packed, 1) if packed[:1] == _PIECES else JsonText.of_text(_text(packed))
+    return JsonText(packed, 1) if packed[:1] == _PIECES else JsonText.of_text(_text(packed))
 
 
 def _text(packed: bytes) -> bytes:
