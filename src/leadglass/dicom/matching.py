@@ -134,6 +134,12 @@ class Query:
     ignored: frozenset[str] = frozenset()
     whole: frozenset[str] = frozenset()
     is_all: bool = False
+    narrowing: tuple[tuple[str, Key], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "narrowing", tuple((tag, key) for tag, key in self.keys.items() if not asks_nothing(key))
+        )
 
     def matches(self, attributes: Attributes) -> bool:
         """Say whether attributes (those of the level and of all above) answer the question.
@@ -141,7 +147,7 @@ class Query:
         Takes bounded time: what ``keys.Effort`` does not reach does not match.
         """
         effort = Effort()
-        return all(holds(key, attributes.get(tag), effort) for tag, key in self.keys.items()) and all(
+        return all(holds(key, attributes.get(tag), effort) for tag, key in self.narrowing) and all(
             pair.holds(attributes, effort) for pair in self.combined
         )
 

@@ -57,26 +57,33 @@ def of_studies(
     """Give what is asked of the counts of some studies, by their rows."""
     found: defaultdict[int, Attributes] = defaultdict(dict)
     wanted = one_of("series.study_id", studies)
-    if asked & {_STUDY_SERIES, _STUDY_INSTANCES}:
-        rows = ask(
-            connection,
-            "SELECT study_id, count(*), sum(instances) FROM series WHERE " + wanted.text + " GROUP BY study_id",
-            wanted.values,
-        )
-        for row, count, instances in rows:
-            found[row] |= {_STUDY_SERIES: _number(count), _STUDY_INSTANCES: _number(instances)}
-    if _MODALITIES in asked:
-        rows = ask(
-            connection,
-            "SELECT study_id, modality, min(attributes) FROM series"
-            " WHERE " + wanted.text + " GROUP BY study_id, modality",
-            wanted.values,
-        )
+    if asked & {_STUDY_SERIES, _STUDY_INSTANCES, _MODALITIES}:
+        rows = ask(connection, "SELECT study_id, modality, instances FROM series WHERE " + wanted.text, wanted.values)
+        counts: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
         modalities: defaultdict[int, set[str]] = defaultdict(set)
-        for row, modality, attributes in rows:
-            modalities[row].update(_several(attributes) if modality is None else {modality} - {""})
-        for row, values in modalities.items():
-            found[row][_MODALITIES] = _texts("CS", values)
+        odd: set[int] = set()
+        for row, modality, instances in rows:
+            count = counts[row]
+            count[0] += 1
+            count[1] += instances
+            if modality is None:
+                odd.add(row)
+            elif modality:
+                modalities[row].add(modality)
+        if odd:  # a series that says several modalities, against the Standard, is looked at as a whole
+            those = one_of("study_id", odd)
+            for row, attributes in ask(
+                connection,
+                "SELECT study_id, attributes FROM series WHERE modality IS NULL AND " + those.text,
+                those.values,
+            ):
+                modalities[row].update(_several(attributes))
+        for row, (series, instances) in counts.items():
+            found[row] = {
+                _STUDY_SERIES: _number(series),
+                _STUDY_INSTANCES: _number(instances),
+                _MODALITIES: _texts("CS", modalities[row]),
+            }
     if _SOP_CLASSES in asked:
         rows = ask(
             connection,

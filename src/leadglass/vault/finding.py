@@ -19,7 +19,7 @@ from leadglass.dicom.model import Attributes
 from leadglass.policy.permit import Permit
 from leadglass.vault import counting
 from leadglass.vault.index import packed
-from leadglass.vault.index.query_sql import narrow
+from leadglass.vault.index.query_sql import Narrowed, narrow
 from leadglass.vault.index.scope_sql import where
 from leadglass.vault.index.sql import Sql, all_of, ask, one_of
 from leadglass.vault.reading import Reading
@@ -71,7 +71,7 @@ def find(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]
 
 def _patients(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
     """One answer for each patient: as in the first study that matches, with counts over all of them."""
-    narrowed = narrow(query, near=lambda wanted: words_near(reading, wanted))
+    narrowed = _narrowed(reading, query)
     scope = where(permit.scope)
     chosen = _Chosen(
         "DISTINCT study.patient", "study", all_of((*narrowed.study, scope)), is_narrow=not narrowed.is_open
@@ -98,7 +98,7 @@ def _patients(reading: Reading, permit: Permit, query: Query) -> Iterator[Attrib
 
 
 def _studies(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
-    narrowed = narrow(query, near=lambda wanted: words_near(reading, wanted))
+    narrowed = _narrowed(reading, query)
     chosen = _Chosen(
         "study.id", "study", all_of((*narrowed.study, where(permit.scope))), is_narrow=not narrowed.is_open
     )
@@ -106,7 +106,7 @@ def _studies(reading: Reading, permit: Permit, query: Query) -> Iterator[Attribu
 
 
 def _series(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
-    narrowed = narrow(query, near=lambda wanted: words_near(reading, wanted))
+    narrowed = _narrowed(reading, query)
     chosen = _Chosen(
         "series.id",
         "series JOIN study ON study.id = series.study_id",
@@ -117,7 +117,7 @@ def _series(reading: Reading, permit: Permit, query: Query) -> Iterator[Attribut
 
 
 def _instances(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
-    narrowed = narrow(query, near=lambda wanted: words_near(reading, wanted))
+    narrowed = _narrowed(reading, query)
     chosen = _Chosen(
         "instance.id",
         "instance JOIN series ON series.id = instance.series_id JOIN study ON study.id = series.study_id",
@@ -192,17 +192,21 @@ def _instance_rows(
     return {row: (series, packed.unpack(attributes)) for row, series, attributes in rows}
 
 
-def words_near(reading: Reading, wanted: str) -> list[str] | None:
+def words_near(connection: "driver.Connection", wanted: str) -> list[str] | None:
     """Give the words of patients' names that are near to one; None when they are too many."""
     # A word is near only when it begins with the same letter.
-    with reading.connected() as connection:
-        rows = ask(
-            connection,
-            "SELECT DISTINCT word FROM study_word WHERE word >= ? AND word < ?",
-            (wanted[:1], wanted[:1] + _HIGHEST),
-        )
-        found = [word for (word,) in rows if fuzzy.is_near(word, wanted)]
+    rows = ask(
+        connection,
+        "SELECT DISTINCT word FROM study_word WHERE word >= ? AND word < ?",
+        (wanted[:1], wanted[:1] + _HIGHEST),
+    )
+    found = [word for (word,) in rows if fuzzy.is_near(word, wanted)]
     return found if len(found) <= _WORDS else None
+
+
+def _narrowed(reading: Reading, query: Query) -> Narrowed:
+    with reading.connected() as connection:
+        return narrow(query, near=lambda wanted: words_near(connection, wanted))
 
 
 # --- shared -------------------------------------------------------------------

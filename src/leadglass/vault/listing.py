@@ -20,7 +20,7 @@ from leadglass.policy.permit import Permit
 from leadglass.policy.scope import Field, Scope
 from leadglass.vault import finding
 from leadglass.vault.finding import Fetch
-from leadglass.vault.index.query_sql import Narrowed, Newest, is_exact, narrow
+from leadglass.vault.index.query_sql import STUDY_DATE, Narrowed, Newest, asks_about_dates, is_exact, narrow
 from leadglass.vault.index.scope_sql import where
 from leadglass.vault.index.sql import Sql, all_of, ask
 from leadglass.vault.reading import Reading
@@ -28,9 +28,9 @@ from leadglass.vault.reading import Reading
 _COUNTED: Final = 1_000
 """Matches after the window that are counted, where SQL counts them."""
 
-_FIRST_IDS: Final = 256
+_SPARE: Final = 32
 _MOST_IDS: Final = 50_000
-"""Ids gathered at a time where each row has to be judged: few at first."""
+"""Ids gathered at a time where each row has to be judged; at first as many as the window ends at, and some to spare."""
 
 _LARGEST: Final = 2**62
 
@@ -65,6 +65,7 @@ class Listed(Iterator[Attributes]):
         self._query = query
         self._window = window
         self._remaining = 0
+        self._matched = 0
         self._rows = self._matches()
 
     @property
@@ -77,64 +78,74 @@ class Listed(Iterator[Attributes]):
         return next(self._rows)
 
     def _matches(self) -> Iterator[Attributes]:
+        """Decide how, then give what matches; the first ids and rows are read in one transaction."""
         reading, query, window = self._reading, self._query, self._window
+        newest, is_dated = Newest.NOT_SAID, STUDY_DATE in query.keys or bool(query.combined)
         with reading.connected() as connection:
-            is_dated = not ask(connection, "SELECT 1 FROM study WHERE study_date IS NULL LIMIT 1").fetchone()
-        newest = Newest.EXACT if is_dated else Newest.NOT_SAID
-        narrowed = narrow(query, newest=newest, near=lambda wanted: finding.words_near(reading, wanted))
-        text, fetch = _statement(query.level, narrowed, self._permit.scope, by_date=window.by_date)
-        if is_dated and is_exact(query):
-            return self._judged(self._counted(text), fetch, replace(window, offset=0), is_counted=True)
-        return self._judged(self._gathered(text), fetch, window, is_counted=False)
-
-    def _counted(self, text: Sql) -> Iterator[Sequence[int]]:
-        """Give the ids of the window, and count those after it."""
-        window = self._window
-        with self._reading.connected() as connection:
-            values = (*text.values, window.limit + _COUNTED, min(window.offset, _LARGEST))
-            ids: list[int] = [row for (row,) in ask(connection, text.text, values)]
-        self._remaining = max(0, len(ids) - window.limit)
-        for start in range(0, min(window.limit, len(ids)), _ROWS):
-            yield ids[start : min(start + _ROWS, window.limit)]
-
-    def _gathered(self, text: Sql) -> Iterator[Sequence[int]]:
-        """Give all ids in their order; one that moves meanwhile, because something newer came, is given once."""
-        seen: set[int] = set()
-        size, offset = max(_FIRST_IDS, min(self._window.limit * 2, _ROWS)), 0
-        while True:
-            with self._reading.connected() as connection:
-                ids: list[int] = [row for (row,) in ask(connection, text.text, (*text.values, size, offset))]
-            fresh = [row for row in ids if row not in seen]
-            seen.update(fresh)
-            for start in range(0, len(fresh), _ROWS):
-                yield fresh[start : start + _ROWS]
-            if len(ids) < size:
-                return
-            size, offset = min(size * 4, _MOST_IDS), offset + size
-
-    def _judged(
-        self, pages: Iterator[Sequence[int]], fetch: Fetch, window: Window, *, is_counted: bool
-    ) -> Iterator[Attributes]:
-        """Give what matches of the rows of some pages, from the window's beginning to its end."""
-        query, matched = self._query, 0
-        for page in pages:
-            with self._reading.connected() as connection:
-                rows = fetch(connection, self._permit, page, query)
-            for row in page:
-                attributes = rows.get(row)
-                if attributes is None:
-                    continue
-                if not query.matches(attributes):
-                    yield NO_MATCH
-                    continue
-                matched += 1
-                if window.offset < matched <= window.offset + window.limit:
-                    yield query.project(attributes)
-                elif not is_counted:
-                    self._remaining += matched > window.offset
-                    yield NO_MATCH
+            if is_dated and not ask(connection, "SELECT 1 FROM study WHERE study_date IS NULL LIMIT 1").fetchone():
+                newest = Newest.EXACT
+            narrowed = narrow(query, newest=newest, near=lambda wanted: finding.words_near(connection, wanted))
+            text, fetch = _statement(query.level, narrowed, self._permit.scope, by_date=window.by_date)
+            is_counted = is_exact(query) and (newest is Newest.EXACT or not asks_about_dates(query))
+            if is_counted:
+                size, offset = window.limit + _COUNTED, min(window.offset, _LARGEST)
+            else:
+                size, offset = min(window.offset + window.limit + _SPARE, _MOST_IDS), 0
+            ids: list[int] = [row for (row,) in ask(connection, text.text, (*text.values, size, offset))]
+            page = ids[: min(window.limit if is_counted else size, _ROWS)]
+            rows = fetch(connection, self._permit, page, query) if page else {}
+        if is_counted:
+            self._remaining = max(0, len(ids) - window.limit)
+            window = replace(window, offset=0)
+            pages = _slices(ids[len(page) : window.limit])
+        else:
+            pages = self._gathered(text, ids, len(page), size)
+        yield from self._judged(page, rows, window, is_counted=is_counted)
+        for each in pages:
             if self._remaining and not is_counted:
                 return
+            with reading.connected() as connection:
+                rows = fetch(connection, self._permit, each, query)
+            yield from self._judged(
+                each, rows, replace(window, offset=0) if is_counted else window, is_counted=is_counted
+            )
+
+    def _gathered(self, text: Sql, ids: list[int], taken: int, size: int) -> Iterator[Sequence[int]]:
+        """Give further ids in their order; one that moves meanwhile, because something newer came, is given once."""
+        yield from _slices(ids[taken:])
+        seen, offset = set(ids), size
+        while len(ids) == size:
+            size = min(size * 4, _MOST_IDS)
+            with self._reading.connected() as connection:
+                ids = [row for (row,) in ask(connection, text.text, (*text.values, size, offset))]
+            offset += size
+            fresh = [row for row in ids if row not in seen]
+            seen.update(fresh)
+            yield from _slices(fresh)
+
+    def _judged(
+        self, page: Sequence[int], rows: dict[int, Attributes], window: Window, *, is_counted: bool
+    ) -> Iterator[Attributes]:
+        """Give what matches of a page, as far as it is in the window, and count what comes after it."""
+        query = self._query
+        for row in page:
+            attributes = rows.get(row)
+            if attributes is None:
+                continue
+            if not query.matches(attributes):
+                yield NO_MATCH
+                continue
+            self._matched += 1
+            if window.offset < self._matched <= window.offset + window.limit:
+                yield query.project(attributes)
+            elif not is_counted:
+                self._remaining += self._matched > window.offset
+                yield NO_MATCH
+
+
+def _slices(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), _ROWS):
+        yield ids[start : start + _ROWS]
 
 
 def _statement(level: Level, narrowed: Narrowed, scope: Scope, *, by_date: bool) -> tuple[Sql, Fetch]:

@@ -152,6 +152,7 @@ UPDATE study SET newest = leadglass_newest(attributes);
 CREATE INDEX study_by_newest ON study (newest DESC, study_uid);
 ALTER TABLE series ADD COLUMN series_number INTEGER;
 UPDATE series SET series_number = leadglass_series_number(attributes);
+CREATE INDEX series_counted ON series (study_id, modality, instances);
 CREATE TABLE study_word (
     word TEXT NOT NULL,
     study_id INTEGER NOT NULL REFERENCES study (id) ON DELETE CASCADE,

@@ -21,6 +21,7 @@ from leadglass.dicom.matching import (
     Range,
     Single,
     UidList,
+    Universal,
     Wild,
     asks_nothing,
 )
@@ -57,7 +58,8 @@ _INSTANCE_UIDS: Final[_Columns] = {
 _PATIENT_NAME: Final = tags.key(tags.PatientName)
 _MODALITIES: Final = tags.key(tags.ModalitiesInStudy)
 _INSTANCE_NUMBER: Final = tags.key(tags.InstanceNumber)
-_STUDY_DATE: Final = tags.key(tags.StudyDate)
+STUDY_DATE: Final = tags.key(tags.StudyDate)
+_NOTHING: Final = Universal()
 _UNIQUE: Final = (tags.key(tags.SeriesInstanceUID), tags.key(tags.SOPInstanceUID))
 _EXACT_UIDS: Final = frozenset({*_STUDY_UIDS, *_SERIES_UIDS, *_INSTANCE_UIDS})
 
@@ -135,9 +137,14 @@ def narrow(query: Query, *, newest: Newest = Newest.NOT_SAID, near: Near = lambd
 def is_exact(query: Query) -> bool:
     """Say whether ``narrow`` with ``Newest.EXACT`` says all that a query asks, so that nothing is left to judge."""
     return not query.combined and all(
-        asks_nothing(key) or (tag in _EXACT_UIDS and isinstance(key, UidList)) or (tag == _STUDY_DATE and _is_days(key))
+        asks_nothing(key) or (tag in _EXACT_UIDS and isinstance(key, UidList)) or (tag == STUDY_DATE and _is_days(key))
         for tag, key in query.keys.items()
     )
+
+
+def asks_about_dates(query: Query) -> bool:
+    """Say whether a query compares the dates of studies."""
+    return not asks_nothing(query.keys.get(STUDY_DATE, _NOTHING)) or bool(query.combined)
 
 
 def _is_days(key: Key) -> bool:
@@ -261,7 +268,7 @@ def _dates(query: Query, newest: Newest) -> Iterator[Sql]:
 
 
 def _between(tag: str, column: LiteralString, newest: Newest, low: str, high: str) -> Iterator[Sql]:
-    if newest is Newest.EXACT and tag == _STUDY_DATE:
+    if newest is Newest.EXACT and tag == STUDY_DATE:
         if low or high:
             yield Sql("study.newest >= ?", (low,)) if low else Sql("study.newest > ''")
         if high:
