@@ -75,13 +75,13 @@ class JsonText:
         try:
             self._count: int = _COUNT.unpack_from(data, start)[0]
             pieces = self._count or 1
-            heads: tuple[int, ...] = Struct(f"<{3 * pieces}I").unpack_from(data, start + 2) if pieces < _KNOWN else ()
+            heads: tuple[int, ...] = Struct(f"<{3 * min(pieces, _KNOWN)}I").unpack_from(data, start + 2)
         except error:
             raise _damaged() from None
         self._data = data
         self._heads = heads
         self._start = start + 2 + 12 * pieces
-        if not heads or self._start + sum(heads[2::3]) != len(data):
+        if pieces > _MOST_PIECES or self._start + sum(heads[2::3]) != len(data):
             raise _damaged()
 
     @classmethod
