@@ -76,7 +76,8 @@ def identities(parts: Parts) -> int:
     tokens = parts.open_tokens()
     now = tokens.now
     people = parts.open_people("web").people
-    vouching = bool(parts.config.oidc.groups) + bool(parts.config.introspection.scopes)
+    oidc, others = parts.config.oidc, parts.config.introspection
+    vouching = bool(oidc.issuer and oidc.groups) + bool(others.endpoint and others.scopes)
     known = sum(token.counts(now) for token in tokens.list()) + sum(not person.is_locked for person in people.list())
     return known + vouching
 

@@ -60,6 +60,13 @@ def test_wrong_usage_makes_no_token(cli: Cli, arguments: tuple[str, ...]) -> Non
     assert cli("token", "create", *arguments).code == 2
 
 
+def test_tokens_survive_a_new_archive_key(cli: Cli) -> None:
+    cli.do("token", "create", "viewer", "--role", "service")
+    cli.do("key", "rotate")
+    assert [token["name"] for token in cli.do("token", "list", "--json").json] == ["viewer"]
+    cli.do("token", "revoke", "viewer")
+
+
 def test_an_end_too_far_away_is_refused_with_the_setting_that_says_so(cli: Cli) -> None:
     (cli.data / "leadglass.toml").write_text("[tokens]\nlongest_days = 7\n")
     refused = cli("token", "create", "viewer", "--role", "service", "--ttl", "8d")
