@@ -16,9 +16,13 @@ import click
 
 from leadglass import config
 from leadglass.dicom import dictionary, sop_classes, uids
+from leadglass.dicom.matching import Level
 from leadglass.doors.cli.main import leadglass
+from leadglass.doors.dicomweb.operations import OPERATIONS
+from leadglass.doors.dicomweb.qido_query import keywords
 from leadglass.doors.dimse.negotiation import UNDERSTOOD
 from leadglass.doors.dimse.status import TABLES, Service, Status
+from leadglass.doors.web.problem import TABLE as PROBLEMS
 from leadglass.errors import Kind
 
 DOCS = Path(__file__).resolve().parent
@@ -195,6 +199,26 @@ def _tables() -> dict[str, str]:
         "statuses": _table(
             ("what happened", *(service.value for service in Service)),
             ((kind.value, *(_status(TABLES[service][kind]) for service in Service)) for kind in Kind),
+        ),
+        "web-transactions": _table(
+            ("transaction", "request", "section", "gives"),
+            (
+                (
+                    operation.transaction,
+                    f"`{method} {path}`",
+                    operation.section or "ours",
+                    ", ".join(f"`{media}`" for media in operation.gives),
+                )
+                for (method, path), operation in OPERATIONS.items()
+            ),
+        ),
+        "web-returned": _table(
+            ("level", "attributes"),
+            ((level.value.lower(), ", ".join(keywords(level))) for level in (Level.STUDY, Level.SERIES, Level.IMAGE)),
+        ),
+        "web-statuses": _table(
+            ("what happened", "status", "problem"),
+            ((kind.value, str(int(PROBLEMS[kind].status)), PROBLEMS[kind].title) for kind in Kind),
         ),
         "implementation": _table(
             ("item", "value"),

@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
+from leadglass.dicom import uids
 from leadglass.dicom.matching import Level
+from leadglass.dicom.render_model import PictureFormat
 from leadglass.doors.dicomweb.accept import DICOM, DICOM_JSON, DICOM_XML, JSON, OCTETS, RELATED
+from leadglass.doors.dicomweb.documents import PDF
+from leadglass.doors.dicomweb.frames import media_type_of
 from leadglass.doors.dicomweb.paths import INSTANCE, ROOT, SERIES, STUDY
 from leadglass.doors.dicomweb.qido_query import DEFAULT, MOST
 from leadglass.doors.web.description import UID, Operation, Operations, Parameter, Place
@@ -59,8 +63,9 @@ _RENDERING: Final = (
     Parameter("annotation", Place.QUERY, "patient, technique, or both.", _TEXT),
     Parameter("iccprofile", Place.QUERY, "no, yes, srgb, adobergb or rommrgb.", _TEXT),
 )
-_PICTURES: Final = ("image/jpeg", "image/png", "image/gif", "video/mp4", "application/pdf", "text/html", RELATED)
-_FRAMES: Final = (RELATED, OCTETS, "image/jpeg", "image/jp2", "image/jls", "image/jphc", "image/dicom-rle", "image/jxl")
+_THUMBNAILS: Final = tuple(format_.value for format_ in PictureFormat)
+_PICTURES: Final = (*_THUMBNAILS, PDF, RELATED)
+_FRAMES: Final = (RELATED, OCTETS, *sorted({media_type_of(uid) for uid in uids.DECODED | uids.VIDEO} - {OCTETS}))
 _SEARCHED: Final = (DICOM_JSON, JSON, RELATED)
 _STORED: Final = (DICOM_JSON, DICOM_XML, JSON)
 
@@ -89,7 +94,7 @@ def _rendered(what: str) -> Operation:
 def _thumbnail(what: str) -> Operation:
     section = "PS3.18 10.4.1.1.4"
     parameters = tuple(each for each in _RENDERING if each.name in ("accept", "If-None-Match", "viewport"))
-    return Operation(f"Retrieve{what}Thumbnail", section, parameters, _PICTURES, statuses=(200, 304))
+    return Operation(f"Retrieve{what}Thumbnail", section, parameters, _THUMBNAILS, statuses=(200, 304))
 
 
 def _bulk(what: str) -> Operation:
@@ -111,7 +116,7 @@ _URI: Final = tuple(
         ("studyUID", "Study Instance UID.", UID),
         ("seriesUID", "Series Instance UID.", UID),
         ("objectUID", "SOP Instance UID.", UID),
-        ("contentType", "Media type of the answer.", {"type": "string", "enum": [DICOM, "image/jpeg", "image/png"]}),
+        ("contentType", "Media type of the answer.", {"type": "string", "enum": [DICOM, *_THUMBNAILS, PDF]}),
         ("transferSyntax", "Transfer syntax of a DICOM file.", UID),
     )
 )
@@ -126,7 +131,7 @@ OPERATIONS: Final[Operations] = {
     ("GET", f"{ROOT}/series/{{series}}/instances"): _search("SeriesInstances", Level.IMAGE),
     ("POST", f"{ROOT}/studies"): _store(""),
     ("POST", STUDY): _store("Study"),
-    ("DELETE", STUDY): Operation("DeleteStudy", statuses=(200, 204), gives=(DICOM_JSON, JSON)),
+    ("DELETE", STUDY): Operation("DeleteStudy", statuses=(204,)),
     **{("GET", path): _retrieve(what) for path, what in _LEVELS},
     **{("GET", f"{path}/metadata"): _metadata(what) for path, what in _LEVELS},
     **{("GET", f"{path}/rendered"): _rendered(what) for path, what in _LEVELS},
@@ -139,7 +144,7 @@ OPERATIONS: Final[Operations] = {
         "RetrieveBulkdata",
         "PS3.18 10.4.1.1.5",
         (_ACCEPT, _RANGE, _IF_NONE_MATCH),
-        (RELATED, OCTETS, *_FRAMES, *_PICTURES),
+        (RELATED, OCTETS),
         statuses=(200, 206, 304),
     ),
     ("GET", f"{ROOT}/changes"): Operation(
@@ -158,8 +163,6 @@ OPERATIONS: Final[Operations] = {
         (Parameter("Last-Event-ID", Place.HEADER, "What to continue after.", {**_TEXT, "maxLength": 128}), _ACCEPT),
         ("text/event-stream",),
     ),
-    ("GET", "/wado"): Operation(
-        "RetrieveByUri", "PS3.18 9", _URI, (DICOM, "image/jpeg", "image/png", "image/gif", RELATED), statuses=(200, 304)
-    ),
+    ("GET", "/wado"): Operation("RetrieveByUri", "PS3.18 9", _URI, (DICOM, *_THUMBNAILS, PDF), statuses=(200, 304)),
 }
 """By method and path."""
