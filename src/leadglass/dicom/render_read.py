@@ -31,6 +31,35 @@ _SQUARE: Final = 0.02
 _MOST_ASPECT: Final = 20.0
 
 
+_GROUPS: Final = frozenset(
+    map(
+        tags.key,
+        (tags.PixelValueTransformationSequence, tags.FrameVOILUTSequence, tags.PixelMeasuresSequence),
+    )
+)
+_PRESENTATION: Final = frozenset(
+    map(
+        tags.key,
+        (
+            tags.SOPClassUID, tags.ImageType, tags.SamplesPerPixel, tags.PhotometricInterpretation,
+            tags.PlanarConfiguration, tags.Rows, tags.Columns, tags.BitsAllocated, tags.BitsStored, tags.HighBit,
+            tags.PixelRepresentation, tags.PixelData, tags.FloatPixelData, tags.DoubleFloatPixelData,
+            tags.PixelSpacing, tags.ImagerPixelSpacing, tags.NominalScannedPixelSpacing, tags.PixelAspectRatio,
+            tags.PixelPaddingValue, tags.PixelPaddingRangeLimit, tags.PixelIntensityRelationship, tags.WindowCenter,
+            tags.WindowWidth, tags.VOILUTFunction, tags.RescaleSlope, tags.RescaleIntercept, tags.ModalityLUTSequence,
+            tags.VOILUTSequence, tags.PresentationLUTShape, tags.ICCProfile, tags.OpticalPathSequence,
+            tags.RedPaletteColorLookupTableDescriptor, tags.GreenPaletteColorLookupTableDescriptor,
+            tags.BluePaletteColorLookupTableDescriptor, tags.RedPaletteColorLookupTableData,
+            tags.GreenPaletteColorLookupTableData, tags.BluePaletteColorLookupTableData,
+            tags.SegmentedRedPaletteColorLookupTableData, tags.SegmentedGreenPaletteColorLookupTableData,
+            tags.SegmentedBluePaletteColorLookupTableData, tags.RepresentativeFrameNumber, tags.FrameTime,
+            tags.FrameTimeVector, tags.CineRate, tags.RecommendedDisplayFrameRate,
+        ),
+    )
+)  # fmt: skip
+"""What ``ImageReader`` and the order and time of frames hang on."""
+
+
 def texts(attributes: Attributes, tag: int) -> list[str]:
     """Give the values of an attribute as text; none when it is absent."""
     values = attributes.get(tags.key(tag), JsonElement(vr="")).get("Value", [])
@@ -70,6 +99,17 @@ def first_item(attributes: Attributes, tag: int) -> Attributes:
     """Give the first item of a sequence, empty when there is none."""
     found = items(attributes, tag)
     return found[0] if found else {}
+
+
+def presentation(attributes: Attributes) -> Attributes:
+    """Give of attributes what a picture hangs on, and nothing else: nothing of a patient, little of each frame."""
+    found = {name: element for name, element in attributes.items() if name in _PRESENTATION}
+    for tag in (tags.SharedFunctionalGroupsSequence, tags.PerFrameFunctionalGroupsSequence):
+        groups = items(attributes, tag)
+        if groups:
+            kept = [{name: each for name, each in group.items() if name in _GROUPS} for group in groups]
+            found[tags.key(tag)] = JsonElement(vr="SQ", Value=list(kept))
+    return found
 
 
 class ImageReader:

@@ -14,6 +14,7 @@ from leadglass.archive.retrieving import Retrieval
 from leadglass.dicom.render_model import PictureFormat, Viewport, Wish, WishFault
 from leadglass.dicom.renderer import Renderer, Stored
 from leadglass.doors.dicomweb.annotations import lines_of
+from leadglass.doors.dicomweb.looking import Looking
 from leadglass.doors.dicomweb.metadata import is_listed
 from leadglass.doors.dicomweb.rendered_query import Annotation, RenderQuery
 from leadglass.doors.web.problem import HttpFault
@@ -24,7 +25,7 @@ NOT_SHOWN: Final = HTTPStatus.NOT_ACCEPTABLE
 
 
 class Pictures:
-    """Makes pictures of located instances.
+    """Makes pictures of located instances, after ``looking`` at them.
 
     Parameters
     ----------
@@ -34,6 +35,7 @@ class Pictures:
 
     def __init__(self, renderer: Renderer) -> None:
         self._renderer = renderer
+        self.looking = Looking()
 
     @property
     def together(self) -> int:
@@ -90,11 +92,10 @@ class Pictures:
         Unsupported
             When it is withheld from the caller.
         """
-        attributes = retrieval.metadata(record)
-        table = retrieval.frames(record)
-        lines = lines_of(attributes, annotations) if annotations else ()
+        seen = self.looking.at(retrieval, record)
+        lines = lines_of(retrieval.metadata(record), annotations) if annotations else ()
         with retrieval.open(record) as reader:
-            stored = Stored(attributes, record.transfer_syntax_uid, reader, table)
+            stored = Stored(seen.attributes, record.transfer_syntax_uid, reader, seen.table)
             try:
                 picture = self._renderer.render(stored, [number - 1 for number in frames], wish, lines, who)
             except WishFault:

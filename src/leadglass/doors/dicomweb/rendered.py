@@ -19,7 +19,6 @@ from starlette.responses import Response
 from leadglass.archive.backroom import InstanceRecord
 from leadglass.archive.retrieving import Retrieval
 from leadglass.dicom.render_model import PictureFormat
-from leadglass.dicom.render_read import is_image
 from leadglass.doors.dicomweb.accept import NotAcceptable, Offer, Wanted, accept_of, choose
 from leadglass.doors.dicomweb.documents import PDF, document_of
 from leadglass.doors.dicomweb.frames import parse_frames
@@ -123,16 +122,16 @@ class Rendered:
         if not target.instance:
             return self._of_many(read, retrieval)
         record = retrieval.records[0]
-        table = retrieval.frames(record)
+        seen = self._pictures.looking.at(retrieval, record)
+        table = seen.table
         if read.frames:
             count = table.number_of_frames if table is not None else 0
             missing = next((number for number in read.frames if number > count), None)
             if missing is not None:
                 raise HttpFault(HTTPStatus.NOT_FOUND, f"There is no frame {missing}; the instance has {count}.")
             return self._of_frames(read, retrieval, record, read.frames)
-        attributes = retrieval.metadata(record)
-        if not is_image(attributes):
-            return document_of(retrieval, record, attributes, read.wanted)
+        if not seen.is_image:
+            return document_of(retrieval, record, retrieval.metadata(record), read.wanted)
         if table is None:
             raise HttpFault(NOT_SHOWN, "The frames of the pixel data cannot be told apart: it cannot be rendered.")
         return self._of_instance(read, retrieval, record, table.number_of_frames)
@@ -166,7 +165,7 @@ class Rendered:
         offers = [Offer(each.value, is_related) for is_related in (True, False) for each in _FORMATS]
         offer = choose(read.wanted, offers)
         if not offer.is_related:
-            record = representative(retrieval)
+            record = representative(retrieval, self._pictures.looking)
             if record is None:
                 raise NotAcceptable("There is no image here that can be rendered.")
             return self._single(read, retrieval, self._representative(retrieval, record), offer)
@@ -177,14 +176,14 @@ class Rendered:
     def _every(self, retrieval: Retrieval) -> Iterator[_Shown]:
         """Give one picture for each image."""
         for record in retrieval.records:
-            if not retrieval.withheld(record) and is_image(retrieval.metadata(record)):
+            if not retrieval.withheld(record) and self._pictures.looking.at(retrieval, record).is_image:
                 yield self._representative(retrieval, record)
 
     def _representative(self, retrieval: Retrieval, record: InstanceRecord) -> _Shown:
-        table = retrieval.frames(record)
-        if table is None or table.number_of_frames == 1:
+        seen = self._pictures.looking.at(retrieval, record)
+        if seen.table is None or seen.table.number_of_frames == 1:
             return _Shown(record, (1,), f"{instance_path(record)}/rendered")
-        number = representative_frame(retrieval, record, table)
+        number = representative_frame(seen)
         return _Shown(record, (number,), _location(record, number))
 
     # --- how it is given ------------------------------------------------------

@@ -74,7 +74,7 @@ class Thumbnails:
         retrieval = self._archive.retrieve(asked.caller, Action.GET, target.level, target.selection, is_whole=False)
         if not retrieval.records:
             raise NotHere("There is nothing of that name here.")
-        record = retrieval.records[0] if target.instance else representative(retrieval)
+        record = retrieval.records[0] if target.instance else representative(retrieval, self._pictures.looking)
         if record is None:
             raise NotAcceptable("There is no image here that can be rendered.")
         frame = self._frame(retrieval, record, numbers)
@@ -92,11 +92,12 @@ class Thumbnails:
 
     def _frame(self, retrieval: Retrieval, record: InstanceRecord, numbers: list[int]) -> int:
         """Give the number of the frame to show: of a list of frames, the middle one."""
-        table = retrieval.frames(record)
+        seen = self._pictures.looking.at(retrieval, record)
+        table = seen.table
         if table is None:
             raise HttpFault(NOT_SHOWN, "The instance has no image, or none whose frames can be told apart.")
         if not numbers:
-            return representative_frame(retrieval, record, table)
+            return representative_frame(seen)
         missing = next((number for number in numbers if number > table.number_of_frames), None)
         if missing is not None:
             count = table.number_of_frames
