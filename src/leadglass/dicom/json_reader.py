@@ -19,6 +19,7 @@ from leadglass.dicom.values import BINARY, NUMBERS, TEXT_IN_CHARSET, TEXT_LIST, 
 from leadglass.errors import BadInput
 
 _KEY: Final = re.compile(r"[0-9A-Fa-f]{8}")
+_INTEGER: Final = re.compile(r" *[+-]?[0-9]+ *")
 _PARTS: Final = frozenset({"Value", "BulkDataURI", "InlineBinary"})
 _KNOWN: Final = _PARTS | {"vr"}
 _GROUPS: Final = frozenset({"Alphabetic", "Ideographic", "Phonetic"})
@@ -273,7 +274,7 @@ def _is_tag(value: object) -> bool:
 
 def _is_integer(value: object) -> bool:
     if isinstance(value, str):
-        return value.strip(" ").lstrip("+-").isdecimal() and value.isascii()
+        return _INTEGER.fullmatch(value) is not None
     return isinstance(value, int) and not isinstance(value, bool)
 
 

@@ -4,6 +4,7 @@ import gc
 import hashlib
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from leadglass.archive.backroom import Stored as Fate
 from leadglass.dicom.json_reader import ModelLimits
 from leadglass.dicom.native_xml_reader import read_native
 from leadglass.doors.dicomweb.multipart import MultipartLimits
-from leadglass.doors.dicomweb.stow_intake import MOST_REQUESTS, Share
+from leadglass.doors.dicomweb.stow_intake import MOST_OF_ONE, MOST_REQUESTS, Gathered, Share
 from leadglass.doors.dicomweb.stow_response import REASONS, Failed, FailureReason, Stored, reason_of, response_module
 from leadglass.errors import Busy, Kind
 from leadglass.policy.action import Action
@@ -156,7 +157,11 @@ def test_a_transfer_syntax_that_cannot_be_read_is_refused_by_the_standards_reaso
 
 
 def test_who_may_not_store_is_refused_before_anything_is_kept(stow: StowHouse) -> None:
-    answer = stow.post(multipart(file_of(), file_of()), caller=device("READER", Action.GET))
+    def never() -> Iterator[bytes]:
+        pytest.fail("the body was read")
+        yield b""
+
+    answer = stow.post(never(), caller=device("READER", Action.GET))
     assert answer.status == 403
     assert objects(stow.folder) == []
     assert stow.events("refused")
@@ -342,13 +347,34 @@ def test_hundreds_of_small_instances_share_their_commits(stow: StowHouse) -> Non
 def test_no_more_requests_store_at_one_time_than_there_is_memory_for() -> None:
     share = Share()
     alone = share.held
-    for _ in range(MOST_REQUESTS):
-        share.__enter__()
-    assert share.held < alone
-    with pytest.raises(Busy):
-        share.__enter__()
-    share.__exit__()
-    share.__enter__()
+    with ExitStack() as running:
+        for _ in range(MOST_OF_ONE):
+            running.enter_context(share.request("greedy"))
+        with pytest.raises(Busy), share.request("greedy"):
+            pytest.fail("one caller had more than its part")
+        for number in range(MOST_REQUESTS - MOST_OF_ONE):
+            running.enter_context(share.request(str(number)))
+        assert share.held < alone
+        with pytest.raises(Busy), share.request("one more"):
+            pytest.fail("there were more than there may be")
+    assert share.held == alone
+    with share.request("greedy"):
+        share.keep_text(100 << 20)
+        with pytest.raises(Busy):
+            share.keep_text(100 << 20)
+
+
+def test_single_bytes_are_gathered_without_an_object_for_each() -> None:
+    gathered = Gathered()
+    for _ in range(200_000):
+        gathered.add(b"x")
+    gathered.add(b"y" * 5000)
+    gathered.add(b"z")
+    assert gathered.size == 205_001
+    blocks = gathered.take()
+    assert len(blocks) < 10
+    assert b"".join(blocks) == b"x" * 200_000 + b"y" * 5000 + b"z"
+    assert (gathered.size, gathered.take()) == (0, [])
 
 
 def test_every_kind_of_error_has_its_reason() -> None:

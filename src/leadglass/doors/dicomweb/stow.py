@@ -45,7 +45,7 @@ from leadglass.doors.dicomweb.multipart import (
 )
 from leadglass.doors.dicomweb.paths import ROOT, STUDY, service_url, uid_of
 from leadglass.doors.dicomweb.stow_intake import Courier, Files, Share, Sink
-from leadglass.doors.dicomweb.stow_models import Models
+from leadglass.doors.dicomweb.stow_models import Drafts, Models
 from leadglass.doors.dicomweb.stow_response import response_module, status_of
 from leadglass.doors.threads import Threads
 from leadglass.doors.web.problem import HttpFault
@@ -104,8 +104,10 @@ class Stow:
         study_uid = _study_of(request)
         offer = _offer_of(request)
         payload = _payload_of(request)
-        with self._share as share:
-            sink = self._sink(asked.caller, study_uid, payload.media_type, share)
+        with self._share.request(str(asked.caller)):
+            courier = Courier(self._archive, asked.caller, study_uid)
+            await self._threads.run(courier.ask)
+            sink = self._sink(asked.caller, courier, payload.media_type)
             try:
                 await self._pour(request, payload, sink)
                 outcomes = await sink.close()
@@ -119,11 +121,11 @@ class Stow:
         written = write_native(module) if offer.media == DICOM_XML else msgspec.json.encode(module)
         return Response(written, status_of(outcomes), media_type=offer.media)
 
-    def _sink(self, caller: Caller, study_uid: str, media_type: str, share: Share) -> Sink:
-        courier = Courier(self._archive, caller, study_uid)
+    def _sink(self, caller: Caller, courier: Courier, media_type: str) -> Sink:
         if media_type == DICOM:
-            return Files(courier, self._threads, share, media_type)
-        return Models(self._archive, caller, courier, self._threads, share, media_type, self._reading, ModelLimits())
+            return Files(courier, self._threads, self._share, media_type)
+        drafts = Drafts(self._archive, caller)
+        return Models(drafts, courier, self._threads, self._share, media_type, self._reading, ModelLimits())
 
     async def _pour(self, request: Request, payload: _Payload, sink: Sink) -> None:
         """Read the body into the sink."""

@@ -9,10 +9,11 @@ being committed is committed whole.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 from leadglass.archive.archive import Archive, Receiving
 from leadglass.archive.backroom import Declared, Receipt
@@ -39,6 +40,14 @@ _HELD_IN_ALL: Final = 192 << 20
 """Bytes of the batches of all requests together, about."""
 MOST_REQUESTS: Final = 64
 """Requests that store at one time; with ``_LEAST_HELD`` each they come to ``_HELD_IN_ALL``."""
+MOST_OF_ONE: Final = 32
+"""Of them, those of one caller: one that opens many and sends slowly must not shut out the others."""
+_TEXT_IN_ALL: Final = 128 << 20
+"""Bytes of metadata that wait to be read, of all requests together."""
+_SMALL: Final = 4 << 10
+"""Blocks shorter than this are put together: each costs an object, and a client may send single bytes."""
+_JOINED: Final = 64 << 10
+"""Bytes up to which they are."""
 _STANDARDS_ROOT: Final = "1.2.840.10008."
 _STANDARDS_STORAGE: Final = "1.2.840.10008.5.1.4."
 """Where the Standard puts storage classes, those after our list was made too."""
@@ -77,33 +86,75 @@ class Share:
     """How much each of the running requests may hold in memory."""
 
     def __init__(self) -> None:
-        self._requests = 0
+        self._requests: Counter[str] = Counter()
+        self._text = 0
 
-    def __enter__(self) -> Self:
-        """Begin a request; raises ``Busy`` when there are too many."""
-        if self._requests >= MOST_REQUESTS:
+    @contextmanager
+    def request(self, caller: str) -> Generator[None]:
+        """Count a request of a caller inside the block; raises ``Busy`` when there are too many."""
+        if self._requests.total() >= MOST_REQUESTS or self._requests[caller] >= MOST_OF_ONE:
             raise Busy("Too many requests store instances at this time. Send it again later.")
-        self._requests += 1
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._requests -= 1
+        self._requests[caller] += 1
+        try:
+            yield
+        finally:
+            self._requests[caller] -= 1
+            self._requests += Counter()  # drops who has none
 
     @property
     def held(self) -> int:
         """Bytes that one batch of a request may hold now."""
-        share = _HELD_IN_ALL // ((_IN_FLIGHT + 1) * max(1, self._requests))
+        share = _HELD_IN_ALL // ((_IN_FLIGHT + 1) * max(1, self._requests.total()))
         return max(_LEAST_HELD, min(_MOST_HELD, share))
+
+    def keep_text(self, octets: int) -> None:
+        """Count bytes of metadata that are kept, or with a minus let go; raises ``Busy`` when there are too many."""
+        if octets > 0 and self._text + octets > _TEXT_IN_ALL:
+            raise Busy("Too much metadata waits to be read at this time. Send it again later.")
+        self._text += octets
+
+
+class Gathered:
+    """Blocks that are gathered for a hop to a thread."""
+
+    __slots__ = ("_blocks", "_small", "size")
+
+    def __init__(self) -> None:
+        self._blocks: list[bytes] = []
+        self._small = bytearray()
+        self.size = 0
+        """Bytes of them."""
+
+    def add(self, data: bytes) -> None:
+        """Take a block."""
+        self.size += len(data)
+        if len(data) < _SMALL:
+            self._small += data
+            if len(self._small) < _JOINED:
+                return
+            data = b""
+        self._settle()
+        if data:
+            self._blocks.append(data)
+
+    def _settle(self) -> None:
+        if self._small:
+            self._blocks.append(bytes(self._small))
+            self._small.clear()
+
+    def take(self) -> list[bytes]:
+        """Give the blocks, and have none any more."""
+        self._settle()
+        blocks, self._blocks, self.size = self._blocks, [], 0
+        return blocks
 
 
 @dataclass(slots=True)
 class Coming:
     """One instance on its way."""
 
-    blocks: list[bytes] = field(default_factory=list[bytes])
-    """What is gathered and not handed on yet."""
-    size: int = 0
-    """Bytes of ``blocks``."""
+    gathered: Gathered = field(default_factory=Gathered)
+    """What is not handed on yet."""
     held: int = 0
     """Bytes of it that are in memory, wherever."""
     receiving: Receiving | None = None
@@ -115,17 +166,10 @@ class Coming:
     """Where it is not the one of ``failure``."""
     warning: WarningReason | None = None
 
-    def gather(self, data: bytes) -> None:
-        """Take bytes that are handed on later."""
-        self.blocks.append(data)
-        self.size += len(data)
-
     def take_blocks(self) -> list[bytes]:
         """Give what is gathered."""
-        blocks, self.blocks = self.blocks, []
-        self.held = min(_PIECE, self.held + self.size)  # the archive keeps the beginning until it was read
-        self.size = 0
-        return blocks
+        self.held = min(_PIECE, self.held + self.gathered.size)  # the archive keeps the beginning until it was read
+        return self.gathered.take()
 
     def fail(self, error: LeadglassError, reason: FailureReason | None = None) -> None:
         """Give it up."""
@@ -136,7 +180,7 @@ class Coming:
     def abort(self) -> None:
         """Forget it; in a thread."""
         receiving, self.receiving = self.receiving, None
-        self.blocks.clear()
+        self.gathered.take()
         if receiving is not None:
             receiving.abort()
 
@@ -158,6 +202,16 @@ class Courier:
         self._archive = archive
         self._caller = caller
         self._study_uid = study_uid
+
+    def ask(self) -> None:
+        """Find out whether the caller may store at all, before anything is sent; a no goes on record.
+
+        Raises
+        ------
+        Denied
+        """
+        if not self._archive.offers(self._caller, frozenset({Action.STORE})):
+            raise Denied("The caller may not store.")
 
     def write(self, coming: Coming, blocks: list[bytes]) -> None:
         """Hand on the next bytes of an instance; the first are the beginning of a DICOM file.
@@ -212,7 +266,7 @@ class Courier:
         """
         try:
             for coming in batch:
-                if coming.size or coming.receiving is None:
+                if coming.gathered.size or coming.receiving is None:
                     self.write(coming, coming.take_blocks())
             received = [coming.receiving for coming in batch if coming.receiving is not None]
             try:
@@ -300,7 +354,7 @@ class Batches:
     async def add(self, coming: Coming) -> None:
         """Take an instance that is here to its end."""
         self._batch.append(coming)
-        self._held += max(1024, coming.held + coming.size)
+        self._held += max(1024, coming.held + coming.gathered.size)
         if len(self._batch) >= _TOGETHER or self._held >= self._share.held:
             await self._send()
 
@@ -387,8 +441,8 @@ class Files:
         coming = self._coming
         if coming.failure is not None:
             return
-        coming.gather(data)
-        if coming.size >= _PIECE:
+        coming.gathered.add(data)
+        if coming.gathered.size >= _PIECE:
             await self._landed()
             self._hop = asyncio.create_task(self._threads.run(self._courier.write, coming, coming.take_blocks()))
 

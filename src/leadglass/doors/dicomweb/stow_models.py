@@ -22,7 +22,7 @@ from leadglass.dicom.part10 import FileMeta
 from leadglass.dicom.source import Bytes
 from leadglass.doors.dicomweb.accept import DICOM_JSON, DICOM_XML, OCTETS
 from leadglass.doors.dicomweb.multipart import Malformed, parse_content_type
-from leadglass.doors.dicomweb.stow_intake import Batches, Coming, Courier, Share, coded_part, is_storable
+from leadglass.doors.dicomweb.stow_intake import Batches, Coming, Courier, Gathered, Share, coded_part, is_storable
 from leadglass.doors.dicomweb.stow_response import Became, FailureReason
 from leadglass.doors.threads import Threads
 from leadglass.errors import BadInput, Busy, Denied, LeadglassError
@@ -86,15 +86,25 @@ class _Bulk:
     places: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
 
 
+@dataclass(frozen=True, slots=True)
+class Drafts:
+    """Where bulk data of one caller waits."""
+
+    archive: Archive
+    caller: Caller
+
+    def begin(self) -> Draft:
+        """Begin a draft; raises ``Denied``, ``Full``."""
+        return self.archive.draft(self.caller)
+
+
 class Models:
     """A sink for parts that are metadata and bulk data.
 
     Parameters
     ----------
-    archive : Archive
+    drafts : Drafts
         Where bulk data waits.
-    caller : Caller
-        Whose it is.
     courier : Courier
         Hands instances on.
     threads : Threads
@@ -111,8 +121,7 @@ class Models:
 
     def __init__(
         self,
-        archive: Archive,
-        caller: Caller,
+        drafts: Drafts,
         courier: Courier,
         threads: Threads,
         share: Share,
@@ -120,27 +129,29 @@ class Models:
         reading: asyncio.Semaphore,
         limits: ModelLimits,
     ) -> None:
-        self._archive = archive
-        self._caller = caller
+        self._drafts = drafts
         self._courier = courier
         self._threads = threads
+        self._share = share
         self._batches = Batches(courier, threads, share)
         self._media_type = media_type
         self._types = _JSON_TYPES if media_type == DICOM_JSON else _XML_TYPES
         self._reading = reading
         self._limits = limits
         self._texts: list[bytes] = []
-        self._text: list[bytes] | None = None
+        self._text: Gathered | None = None
         """Of the metadata part that is read now."""
-        self._text_size = 0
+        self._kept = 0
+        """Bytes of metadata and of locations that are kept."""
         self._bulk: dict[str, _Bulk] = {}
         self._now: _Bulk | None = None
         """The bulk data that is read now."""
         self._start = 0
         self._written = 0
         self._parts = 0
-        self._pending: list[bytes] = []
-        self._pending_size = 0
+        self._shared = 0
+        """Of them, those that are counted among all requests'."""
+        self._pending = Gathered()
         self._draft: Draft | None = None
         self._reader: Reader | None = None
 
@@ -162,7 +173,7 @@ class Models:
             raise Malformed(wrong.message)
         said = parse_content_type(headers.get("content-type") or (OCTETS if self._texts else self._media_type))
         if said.name in self._types:
-            self._text = []
+            self._text = Gathered()
             return
         location = headers.get("content-location", "")
         if not location:
@@ -170,46 +181,50 @@ class Models:
         self._parts += 1
         if self._parts > _MOST_PARTS:
             raise Malformed(f"The request has more than {_MOST_PARTS:,} parts of bulk data.")
+        self._keep(len(location))
         syntax = said.parameters.get("transfer-syntax", "")
         bulk = self._bulk.setdefault(_value_of(location), _Bulk(said.name, syntax))
         if (bulk.media_type, bulk.transfer_syntax_uid) != (said.name, syntax):
             raise Malformed("Two parts have one Content-Location and are of two media types.")
         self._now = bulk
-        self._start = self._written + self._pending_size
+        self._start = self._written + self._pending.size
 
     async def take(self, data: bytes) -> None:
         """Take its next bytes."""
         if self._text is not None:
-            self._text_size += len(data)
-            if self._text_size > self._limits.text_bytes:
-                raise Malformed(f"The metadata is longer than {self._limits.text_bytes:,} bytes.")
-            self._text.append(data)
+            self._keep(len(data))
+            self._text.add(data)
             return
-        self._pending.append(data)
-        self._pending_size += len(data)
-        if self._pending_size >= _PIECE:
+        self._pending.add(data)
+        if self._pending.size >= _PIECE:
             await self._flush()
+
+    def _keep(self, octets: int) -> None:
+        self._kept += octets
+        if self._kept > self._limits.text_bytes:
+            raise Malformed(f"The metadata is longer than {self._limits.text_bytes:,} bytes.")
+        self._share.keep_text(octets)
+        self._shared += octets
 
     async def end(self) -> None:
         """End the part."""
         if self._text is not None:
-            self._texts.append(b"".join(self._text))
+            self._texts.append(b"".join(self._text.take()))
             self._text = None
         elif self._now is not None:
-            end = self._written + self._pending_size
+            end = self._written + self._pending.size
             self._now.places.append((self._start, end - self._start))
             self._now = None
 
     async def _flush(self) -> None:
         """Put bulk data into the draft."""
-        blocks, self._pending = self._pending, []
-        size, self._pending_size = self._pending_size, 0
-        await self._threads.run(self._write, blocks)
+        size = self._pending.size
+        await self._threads.run(self._write, self._pending.take())
         self._written += size
 
     def _write(self, blocks: list[bytes]) -> None:
         if self._draft is None:
-            self._draft = self._archive.draft(self._caller)
+            self._draft = self._drafts.begin()
         self._draft.write(*blocks)
 
     async def close(self) -> Sequence[Became]:
@@ -222,7 +237,7 @@ class Models:
         """
         if not self._texts:
             raise Malformed(f"The request has no metadata: no part is {self._media_type}.")
-        if self._pending:
+        if self._pending.size:
             await self._flush()
         try:
             async with self._reading:
@@ -320,8 +335,10 @@ class Models:
         await self._forget()
 
     async def _forget(self) -> None:
-        self._pending.clear()
+        self._pending.take()
         self._texts.clear()
+        shared, self._shared = self._shared, 0
+        self._share.keep_text(-shared)
         try:
             await self._threads.run(self._let_go)
         except Busy:
