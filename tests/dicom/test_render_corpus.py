@@ -28,13 +28,13 @@ from pydicom.pixels.processing import (
 
 from leadglass.dicom import uids
 from leadglass.dicom.ingest import describe
-from leadglass.dicom.render_model import PictureFormat, Wish
-from leadglass.dicom.render_read import ImageReader
+from leadglass.dicom.render_model import IccProfile, PictureFormat, Wish
+from leadglass.dicom.render_read import ImageReader, presentation
 from leadglass.dicom.render_worker import render
 from leadglass.dicom.renderer import Renderer
 from leadglass.dicom.renderer import Stored as Image8
 from leadglass.dicom.transcode import Transcoder
-from leadglass.errors import LeadglassError
+from leadglass.errors import BadInput, Full, LeadglassError, Unsupported
 from tests.corpus import CorpusFile
 from tests.dicom.sets import LIMITS, as_pydicom, stored
 
@@ -60,7 +60,9 @@ def ours(row: CorpusFile) -> tuple[Image8, int, Array] | None:
         return None
     frame = description.frames.number_of_frames // 2
     renderer = Renderer()
-    job, blocks = renderer.job(image, [frame], Wish(format=PictureFormat.PNG))
+    wish = Wish(format=PictureFormat.PNG, icc=IccProfile.YES)
+    job, blocks = renderer.job(image, [frame], wish)
+    assert renderer.job(replace(image, attributes=presentation(image.attributes)), [frame], wish)[0] == job
     _, data = render(replace(job, aspect=1.0), list(blocks))
     return image, frame, np.asarray(Image.open(io.BytesIO(data)))
 
@@ -250,3 +252,29 @@ def test_windowed_images_are_presented_as_dcmtk_presents_them(manifest: tuple[Co
             wrong[row.name] = float(difference.max())
     assert wrong == {}
     assert compared > 30
+
+
+def test_files_that_mislead_others_give_a_picture_or_a_clear_no(manifest: tuple[CorpusFile, ...]) -> None:
+    renderer = Renderer(deadline=60)
+    shown = refused = 0
+    try:
+        for row in manifest:
+            if not row.is_malformed:
+                continue
+            try:
+                file = stored(row)
+                description = describe(file.source, file.syntax, LIMITS)
+            except LeadglassError:
+                continue
+            image = Image8(description.attributes, file.syntax, file.source, description.frames)
+            count = description.frames.number_of_frames if description.frames is not None else 1
+            for frames, wish in (([count - 1], Wish()), (range(count), Wish(format=PictureFormat.GIF))):
+                try:
+                    assert renderer.render(image, frames, wish).data
+                    shown += 1
+                except (BadInput, Unsupported, Full):
+                    refused += 1
+    finally:
+        renderer.close()
+    assert shown > 100
+    assert refused > 30

@@ -36,6 +36,7 @@ from leadglass.dicom.render_model import (
     Wish,
     WishFault,
 )
+from leadglass.dicom.render_read import presentation
 from leadglass.dicom.render_samples import samples_of
 from leadglass.dicom.render_text import drawable
 from leadglass.dicom.renderer import Picture, Renderer, RenderLimits, Stored, delays
@@ -465,6 +466,18 @@ def test_delays_come_from_what_the_image_says() -> None:
     assert of() == of(FrameTime=said("DS", "nan")) == of(FrameTime=said("DS", 0)) == (66,) * 3
     assert of(FrameTime=said("DS", 1e9)) == (10_000,) * 3
     assert of(FrameTime=said("DS", 1)) == (20,) * 3
+
+
+def test_what_a_picture_hangs_on_is_nothing_of_a_patient() -> None:
+    known = [tag for name, tag in vars(tags).items() if name[0].isupper() and isinstance(tag, int)]
+    everything = {tags.key(tag): said("LO", "secret") for tag in known}
+    nested = {tags.key(tags.PatientName): said("PN", "secret"), tags.key(tags.FrameVOILUTSequence): said("SQ", {})}
+    everything[tags.key(tags.PerFrameFunctionalGroupsSequence)] = said("SQ", nested)
+    kept = presentation(everything)
+    assert not {tag for tag in kept if tag.startswith(("0010", "0040", "0038", "0032"))}
+    assert kept[tags.key(tags.PerFrameFunctionalGroupsSequence)].get("Value") == [
+        {tags.key(tags.FrameVOILUTSequence): said("SQ", {})}
+    ]
 
 
 # --- limits and lies ----------------------------------------------------------
