@@ -189,13 +189,10 @@ class SignIn:
         ------
         Denied
         """
-        with self._store.writing() as connection:
-            try:
-                person = self._links.redeem(connection, secret, Purpose.SIGN_IN)
-            except Denied:
-                person = None
-        if person is None:
+        if self._links.whose(secret, Purpose.SIGN_IN) is None:  # strangers do not get to hold the one writer
             raise self._refuse_link(peer)
+        with self._store.writing() as connection:
+            person = self._links.redeem(connection, secret, Purpose.SIGN_IN)
         return self._sessions.open(person, peer, "a one-time link", agent=agent)
 
     def set_up(self, secret: str, password: str, peer: str, *, agent: str = "") -> OpenedSession:
