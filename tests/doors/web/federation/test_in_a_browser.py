@@ -76,5 +76,30 @@ def test_a_passkey_is_registered_and_then_signs_in_alone(site: Site, page: Page)
     assert "copied" in str(alerts[-1]["reason"])
 
 
+def test_the_secret_of_a_set_up_link_leaves_the_address_and_opens_the_account_once(site: Site, page: Page) -> None:
+    link = site.web.leadglass.do("user", "add", "erin", "--role", "radiologist").strip()
+    there = f"{site.address}/set-up#{link.rpartition('#')[2]}"
+    page.go(there)
+    page.wait_for("document.getElementById('secret').value !== '' && location.hash === ''")
+    page.fill(password=PASSWORD, again=PASSWORD)
+    page.run("document.querySelector('form[action=\"/set-up\"] button').click()")
+    page.wait_for("location.pathname === '/account' && document.querySelector('header nav')")
+    assert "erin" in page.text()
+    sign_out(page, site)
+    page.go(there)
+    page.wait_for("document.getElementById('secret').value !== ''")
+    page.fill(password=PASSWORD, again=PASSWORD)
+    page.run("document.querySelector('form[action=\"/set-up\"] button').click()")
+    page.wait_for("document.querySelector('[role=alert]')")
+    assert "used already" in page.text()
+
+
 def test_nothing_on_these_pages_breaks_their_own_policy(page: Page) -> None:
-    assert not [line for line in page.console if "Content Security Policy" in line or "Refused" in line], page.console
+    assert breaches(page) == []
+    page.run("document.body.insertAdjacentHTML('beforeend', '<style>p { color: red }</style>')")
+    page.wait_for("true")
+    assert breaches(page)  # it would have been heard
+
+
+def breaches(page: Page) -> list[str]:
+    return [line for line in page.console if "Content Security Policy" in line]
