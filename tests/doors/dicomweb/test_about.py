@@ -144,6 +144,21 @@ def test_capabilities_are_told_as_the_standard_has_them(web: Web, method: str, p
     assert as_json.json()["openapi"] == "3.1.0"
 
 
+def test_served_tokens_see_what_their_role_may_and_nothing_once_they_are_revoked(web: Web) -> None:
+    """The served archive, with tokens as an operator makes them; ``tests/doors/test_who_sees_what`` has every row."""
+    path = f"/dicom-web/studies/{STUDY}/metadata"
+    for role, scope, status in (("admin", (), 403), ("referrer", (), 403), ("referrer", ("study=1.2.3",), 404)):
+        with web.client(web.token(role, name=f"{role}-{len(scope)}", scope=scope)) as client:
+            assert client.get(path).status_code == status
+    with web.client(web.token("researcher")) as client:
+        (seen,) = client.get(path).json()
+        assert seen["00100010"] == {"vr": "PN"}
+        assert client.get("/dicom-web/studies?PatientName=Doe*").status_code == 403
+        web.leadglass.do("token", "revoke", "researcher")
+        refused = client.get(path)
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Bearer realm="leadglass"')
+
+
 def schemathesis(folder: Path, web: Web, *arguments: str, settings: str = "") -> "subprocess.CompletedProcess[str]":
     """Have schemathesis ask the running archive whatever its description lets it."""
     (folder / "hooks.py").write_text(HOOKS, encoding="utf-8")
