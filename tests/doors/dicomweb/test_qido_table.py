@@ -117,8 +117,8 @@ def test_everything_of_an_instance_is_what_pydicom_reads(library: Library, clien
         for element in head:
             if element.VR in ("SQ", "UN", "OB", "OW", "OF") or element.tag.is_private or element.tag.element == 0:
                 continue
-            if element.keyword == "SpecificCharacterSet":
-                continue
+            if element.keyword in ("SpecificCharacterSet", "ModalitiesInStudy"):
+                continue  # what is said of the answer, and of the study as it is here
             found, wanted = cast("Any", answer[element.tag]).value, element.value
             assert found == wanted or str(found).strip() == str(wanted).strip(), element.keyword
 

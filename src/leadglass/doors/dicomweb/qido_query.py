@@ -9,13 +9,14 @@ in ``dicom.matching``, for this door as for DIMSE.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Final, cast
 from urllib.parse import unquote_plus
 
 from leadglass.archive.backroom import Window
 from leadglass.dicom import dictionary, tags
-from leadglass.dicom.levels import MADE, Level, Root, is_below
-from leadglass.dicom.matching import Key, Name, Query, SequenceKey, query_from_identifier
+from leadglass.dicom.levels import Level, Root, is_below
+from leadglass.dicom.matching import Key, Name, Query, SequenceKey, Universal, query_from_identifier
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.values import BINARY, NUMBERS, decimal, integer, person_name
 from leadglass.errors import BadInput
@@ -149,10 +150,8 @@ def parse(query_string: bytes, level: Level, path: Attributes) -> Search:
     asked = _Asked()
     for name, value in _fields(query_string):
         _read(asked, name, value, level, path)
-    if_known = _if_known(level, path)
+    returned = _returned(level, tags.key(tags.StudyInstanceUID) in path, tags.key(tags.SeriesInstanceUID) in path)
     identifier: Attributes = {tags.key(tags.QueryRetrieveLevel): {"vr": "CS", "Value": [level.value]}}
-    for tag in (*_required(level, path), *if_known):
-        identifier[tags.key(tag)] = {"vr": _vr(tag)}
     for places in sorted(asked.included):
         _put(identifier, places, {"vr": _vr(places[-1])}, is_asked=False)
     for places, element in asked.matches.items():
@@ -171,12 +170,17 @@ def parse(query_string: bytes, level: Level, path: Attributes) -> Search:
         whole.add(tags.key(tags.RequestAttributesSequence))
     _flag(asked, "multiplevaluematching")
     matched = {tags.key(places[0]) for places in asked.matches}
+    included = {tags.key(places[0]) for places in asked.included}
     return Search(
-        replace(query, is_all=asked.is_all, whole=frozenset(whole)),
+        replace(
+            query,
+            keys=dict(sorted((returned.keys | query.keys).items())),
+            vrs=returned.vrs | query.vrs,
+            is_all=asked.is_all,
+            whole=frozenset(whole),
+        ),
         Window(_number(asked, "offset", 0), min(MOST, _number(asked, "limit", DEFAULT))),
-        frozenset({tags.key(tag) for tag in if_known} | {tags.key(places[0]) for places in asked.included})
-        - matched
-        - {tags.key(tag) for tag in _required(level, path)},
+        (returned.if_known | included) - matched - returned.required,
         _flag(asked, "fuzzymatching") and _has_literal_name(query.keys),
     )
 
@@ -359,31 +363,37 @@ def _has_literal_name(keys: dict[str, Key]) -> bool:
 # --- what is returned ---------------------------------------------------------
 
 
-def _is_named(tag: int, path: Attributes) -> bool:
-    return tags.key(tag) in path
+@dataclass(frozen=True, slots=True)
+class _Returned:
+    """What answers hold whatever is asked: keys that ask for it, their VRs, and which of them only where known."""
+
+    keys: dict[str, Key]
+    vrs: dict[str, str]
+    required: frozenset[str]
+    if_known: frozenset[str]
 
 
-def _required(level: Level, path: Attributes) -> tuple[int, ...]:
-    """Give what every answer holds: of the level, and of those above that the path does not fix."""
-    match level:
-        case Level.STUDY:
-            return _STUDY
-        case Level.SERIES:
-            return _SERIES + (() if _is_named(tags.StudyInstanceUID, path) else _STUDY)
-        case _:
-            of_series = () if _is_named(tags.SeriesInstanceUID, path) else _SERIES
-            return _INSTANCE + of_series + (() if _is_named(tags.StudyInstanceUID, path) else _STUDY)
-
-
-def _if_known(level: Level, path: Attributes) -> tuple[int, ...]:
-    """Give what an answer holds where it is known."""
-    match level:
-        case Level.STUDY:
-            return _STUDY_IF_KNOWN
-        case Level.SERIES:
-            return _SERIES_IF_KNOWN + (() if _is_named(tags.StudyInstanceUID, path) else _STUDY_IF_KNOWN)
-        case _:
-            return _INSTANCE_IF_KNOWN + (() if _is_named(tags.SeriesInstanceUID, path) else _SERIES_IF_KNOWN)
+@cache
+def _returned(level: Level, has_study: bool, has_series: bool) -> _Returned:  # noqa: FBT001 - cached by position
+    """Give what is returned of a level, and of those above that the path does not fix."""
+    required: list[int] = []
+    if_known: list[int] = []
+    if level is Level.IMAGE:
+        required += _INSTANCE
+        if_known += _INSTANCE_IF_KNOWN
+    if level is Level.SERIES or (level is Level.IMAGE and not has_series):
+        required += _SERIES
+        if_known += _SERIES_IF_KNOWN
+    if level is Level.STUDY or not has_study:
+        required += _STUDY
+        if_known += _STUDY_IF_KNOWN
+    everything = {tags.key(tag): tag for tag in (*required, *if_known)}
+    return _Returned(
+        {name: Universal() for name in everything},
+        {name: _vr(tag) for name, tag in everything.items()},
+        frozenset(map(tags.key, required)),
+        frozenset(map(tags.key, if_known)),
+    )
 
 
 def keywords(level: Level) -> tuple[str, ...]:
@@ -393,7 +403,3 @@ def keywords(level: Level) -> tuple[str, ...]:
         Level.SERIES: _SERIES + _SERIES_IF_KNOWN,
     }.get(level, _INSTANCE + _INSTANCE_IF_KNOWN)
     return tuple(sorted({dictionary.keyword(tag) for tag in (*own, tags.RetrieveURL)}))
-
-
-MADE_HERE: Final = frozenset(map(tags.key, MADE))
-"""What is counted or said by the archive."""
