@@ -184,7 +184,7 @@ def _images(manifest: tuple[CorpusFile, ...]) -> Iterator[CorpusFile]:
         if row.is_malformed or row.is_directory or row.transfer_syntax_uid in uids.VIDEO:
             continue
         seen[row.series_uid] = seen.get(row.series_uid, 0) + 1
-        if seen[row.series_uid] <= 12 or not row.series_uid:
+        if seen[row.series_uid] <= 3 or not row.series_uid:
             yield row
 
 

@@ -559,7 +559,7 @@ def test_frames_that_cannot_be_told_apart_are_not_shown(renderer: Renderer) -> N
 def test_what_needs_more_memory_than_a_worker_has_is_refused_and_the_next_is_drawn() -> None:
     starved = Renderer(workers=1, memory_bytes=1 << 30)
     try:
-        large = np.zeros((11_000, 11_000), dtype=np.uint32)
+        large = np.zeros((7_000, 7_000), dtype=np.uint32)
         with pytest.raises(BadInput, match="memory"):
             starved.render(image(large), [0], PNG)
         assert starved.render(image(SQUARES), [0], PNG).width == 64
