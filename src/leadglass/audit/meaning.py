@@ -120,6 +120,7 @@ _ALERT_KINDS: Final = {
     "key": SECURITY_CONFIGURATION,
     "connect": NODE_AUTHENTICATION,
     "associate": NODE_AUTHENTICATION,
+    "identify": NODE_AUTHENTICATION,
     "break-glass": EMERGENCY_OVERRIDE_STARTED,
 }
 """EventTypeCode of an alert (CID 403); for all others "Use of Restricted Function"."""
@@ -135,6 +136,8 @@ TABLE: Final[dict[str, _Row]] = {
     "associate": _Row(
         USER_AUTHENTICATION, USER_AUTHENTICATION, _E, LOGIN, refused=SECURITY_ALERT, refused_kind=NODE_AUTHENTICATION
     ),
+    # Somebody at the web door who showed nothing, or nothing good; no user either.
+    "identify": _Row(SECURITY_ALERT, SECURITY_ALERT, _E, NODE_AUTHENTICATION),
     "signin": _Row(USER_AUTHENTICATION, USER_AUTHENTICATION, _E, LOGIN),
     "signout": _Row(USER_AUTHENTICATION, USER_AUTHENTICATION, _E, LOGOUT),
     # What people change of their own: a password, an authenticator app.
@@ -155,6 +158,8 @@ TABLE: Final[dict[str, _Row]] = {
     "resolve": _Row(INSTANCES_ACCESSED, INSTANCES_ACCESSED, _U),
     # Re-reading everything touches no study for anybody: it is a restricted function that was used.
     "verify": _Row(SECURITY_ALERT, SECURITY_ALERT, _E, RESTRICTED_FUNCTION),
+    # A receiver that was not told of what happened, which the archive wants to be.
+    "webhook": _Row(SECURITY_ALERT, SECURITY_ALERT, _E, RESTRICTED_FUNCTION),
     # The archive's own books.
     "audit": _Row(AUDIT_LOG_USED, AUDIT_LOG_USED, _R),
     "key": _Row(SECURITY_ALERT, SECURITY_ALERT, _U, SECURITY_CONFIGURATION),
