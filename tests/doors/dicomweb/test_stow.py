@@ -16,8 +16,8 @@ from leadglass.archive.backroom import Stored as Fate
 from leadglass.dicom.json_reader import ModelLimits
 from leadglass.dicom.native_xml_reader import read_native
 from leadglass.doors.dicomweb.multipart import MultipartLimits
-from leadglass.doors.dicomweb.stow_intake import MOST_OF_ONE, MOST_REQUESTS, Gathered, Share
 from leadglass.doors.dicomweb.stow_response import REASONS, Failed, FailureReason, Stored, reason_of, response_module
+from leadglass.doors.dicomweb.stow_share import MOST_OF_ONE, MOST_REQUESTS, Gathered, Share
 from leadglass.errors import Busy, Kind
 from leadglass.policy.action import Action
 from leadglass.policy.scope import Field, Scope
@@ -141,6 +141,7 @@ def test_a_file_whose_meta_information_names_another_instance_is_stored_with_a_w
     [
         ({"SOPClassUID": "1.2.840.10008.1.3.10"}, 0x0122),
         ({"SOPClassUID": "1.2.840.10008.1.1"}, 0x0122),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.2.1.1"}, 0x0122),
     ],
 )
 def test_classes_that_are_none_of_storage_are_refused_by_the_standards_reason(

@@ -44,9 +44,10 @@ from leadglass.doors.dicomweb.multipart import (
     parse_content_type,
 )
 from leadglass.doors.dicomweb.paths import ROOT, STUDY, service_url, uid_of
-from leadglass.doors.dicomweb.stow_intake import Courier, Files, Share, Sink
+from leadglass.doors.dicomweb.stow_intake import Courier, Files, Sink
 from leadglass.doors.dicomweb.stow_models import Drafts, Models
 from leadglass.doors.dicomweb.stow_response import response_module, status_of
+from leadglass.doors.dicomweb.stow_share import Share
 from leadglass.doors.threads import Threads
 from leadglass.doors.web.problem import HttpFault
 from leadglass.doors.web.routes import Asked, Route, Services

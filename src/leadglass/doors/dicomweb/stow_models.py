@@ -22,8 +22,9 @@ from leadglass.dicom.part10 import FileMeta
 from leadglass.dicom.source import Bytes
 from leadglass.doors.dicomweb.accept import DICOM_JSON, DICOM_XML, OCTETS
 from leadglass.doors.dicomweb.multipart import Malformed, parse_content_type
-from leadglass.doors.dicomweb.stow_intake import Batches, Coming, Courier, Gathered, Share, coded_part, is_storable
+from leadglass.doors.dicomweb.stow_intake import Batches, Coming, Courier, coded_part, is_storable
 from leadglass.doors.dicomweb.stow_response import Became, FailureReason
+from leadglass.doors.dicomweb.stow_share import Gathered, Share
 from leadglass.doors.threads import Threads
 from leadglass.errors import BadInput, Busy, Denied, LeadglassError
 from leadglass.policy.caller import Caller
