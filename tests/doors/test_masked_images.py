@@ -16,6 +16,7 @@ from tests.corpus import CorpusFile
 from tests.dicom.sets import LIMITS, as_pydicom, stored
 from tests.doors.everywhere import Everywhere, opened
 from tests.peers.scu import STUDY_GET, Collected, Way, association, identifier, last_status
+from tests.vault.sets import CT, EXPLICIT
 
 SYNTAXES = (
     uids.IMPLICIT_VR_LITTLE_ENDIAN,
@@ -125,3 +126,29 @@ def test_the_pictures_of_who_may_not_know_show_no_name(everywhere: Everywhere) -
     named = everywhere.ask("READER", "GET", f"{path}?annotation=patient", "image/png")
     assert plain.content == annotated.content
     assert named.content != plain.content
+
+
+def test_of_a_mixed_study_what_a_mask_reaches_is_given_and_the_rest_is_told_of(everywhere: Everywhere) -> None:
+    study = "1.2.826.98"
+    given = everywhere.store(study)
+    withheld = everywhere.store(study, SOPClassUID="1.2.840.10008.5.1.4.1.1.6.1", Modality="US")
+    base = f"/dicom-web/studies/{study}"
+    whole = everywhere.ask("RESEARCH", "GET", base, 'multipart/related; type="application/dicom"; transfer-syntax=*')
+    assert whole.status_code == 200
+    assert whole.content.count(b"DICM") == 1
+    assert everywhere.status("RESEARCH", f"{base}/rendered", "image/png") == 200
+    assert everywhere.status("RESEARCH", f"{base}/thumbnail", "image/png") == 200
+    assert everywhere.status("RESEARCH", f"{base}/bulkdata") in (200, 204)
+    assert len(everywhere.ask("RESEARCH", "GET", f"{base}/metadata").json()) == 2
+    instance = f"{base}/series/{study}.1/instances/{withheld}"
+    for path in ("", "/frames/1", "/rendered", "/thumbnail", "/bulkdata"):
+        answer = everywhere.ask("RESEARCH", "GET", instance + path)
+        assert answer.status_code == 501, path
+        assert "Not given where attributes are masked" in answer.json()["detail"]
+    collected = Collected()
+    contexts = [(STUDY_GET, (EXPLICIT,)), (CT, (EXPLICIT,)), ("1.2.840.10008.5.1.4.1.1.6.1", (EXPLICIT,))]
+    with association(Way(everywhere.house.port, "RESEARCH"), contexts, get=collected) as asked:
+        keys = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=study)
+        last = last_status(asked.send_c_get(keys, STUDY_GET))
+    assert list(collected.instances) == [given]
+    assert (last.NumberOfCompletedSuboperations, last.NumberOfFailedSuboperations) == (1, 1)

@@ -226,9 +226,10 @@ class Bulk:
         return _Words(source, start, size, word_size(value.vr) if is_turned else 1)
 
     def _every(self, retrieval: Retrieval, writer: MultipartWriter, base: str) -> Blocks:
-        for record in retrieval.records:
-            if retrieval.withheld(record):
-                continue
+        given = [record for record in retrieval.records if not retrieval.withheld(record)]
+        if not given:
+            retrieval.open(retrieval.records[0]).close()  # says why nothing of it is given
+        for record in given:
             [text] = retrieval.json_texts((record,))
             values = list(_values(text.plain(b"")))
             if values:
