@@ -109,6 +109,17 @@ def test_the_name_of_a_token_that_ran_out_is_free_again(house: House, tokens: To
     assert [token.counts(tokens.now) for token in tokens.list()] == [False, True]
 
 
+def test_a_token_is_forgotten_a_year_after_its_time(house: House, tokens: Tokens) -> None:
+    old = create(tokens, "old")
+    house.clock.now += timedelta(days=365)
+    create(tokens, "middle")
+    assert refused(tokens, old) is Why.EXPIRED
+    house.clock.now += timedelta(days=2)
+    create(tokens, "new")
+    assert refused(tokens, old) is Why.UNKNOWN
+    assert [token.name for token in tokens.list()] == ["middle", "new"]
+
+
 def test_two_tokens_that_count_do_not_share_a_name(tokens: Tokens) -> None:
     secret = create(tokens)
     with pytest.raises(Conflict, match="viewer"):

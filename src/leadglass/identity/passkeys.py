@@ -329,6 +329,10 @@ class Passkeys:
             if self._connection.execute("SELECT 1 FROM passkey WHERE id = ?", (made.credential_id,)).fetchone():
                 raise Conflict("This passkey is registered already.")
             self._connection.execute(
+                "DELETE FROM passkey WHERE person = ? AND (epoch <> ? OR account_made <> ?)",
+                (person.name, person.epoch, to_stored(person.made)),
+            )
+            self._connection.execute(
                 "INSERT INTO passkey VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
                 (
                     made.credential_id,

@@ -41,6 +41,9 @@ LONGEST_LIFE: Final = timedelta(days=90)
 
 LONGEST_NAME: Final = 64
 
+_REMEMBERED: Final = timedelta(days=365)
+"""How long a token is remembered after its time, so that its use is refused for what it is."""
+
 _MEETING: Final = timedelta(hours=1)
 """How long one record covers the uses of a token from one address; its session id joins what is done meanwhile."""
 
@@ -317,7 +320,7 @@ class Tokens:
         if row is None:
             return TokenRefused(
                 f"A token that this archive does not know was shown from {peer}. "
-                "If it was made here, it was pruned after its end; make a new one.",
+                "If it was made here, it ended more than a year ago, or in another data folder.",
                 Why.UNKNOWN,
             )
         token = _token(row)
@@ -374,6 +377,8 @@ class Tokens:
                     f"There is a token {escape(name)} already. Choose another name, or: leadglass token revoke"
                 )
             self._connection.execute("UPDATE token SET ended = until WHERE name = ? AND ended IS NULL", (name,))
+            # All times are written alike, in UTC, so they compare as text.
+            self._connection.execute("DELETE FROM token WHERE until < ?", ((now - _REMEMBERED).isoformat(),))
             self._connection.execute(
                 "INSERT INTO token (id, name, role, scope, digest, made, made_by, until)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
