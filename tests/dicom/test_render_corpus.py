@@ -63,7 +63,7 @@ def ours(row: CorpusFile) -> tuple[Image8, int, Array] | None:
     wish = Wish(format=PictureFormat.PNG, icc=IccProfile.YES)
     job, blocks = renderer.job(image, [frame], wish)
     assert renderer.job(replace(image, attributes=presentation(image.attributes)), [frame], wish)[0] == job
-    _, data = render(replace(job, aspect=1.0), list(blocks))
+    _, data = render(replace(job, aspect=1.0), [b"".join(blocks)])
     return image, frame, np.asarray(Image.open(io.BytesIO(data)))
 
 

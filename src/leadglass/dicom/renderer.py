@@ -32,6 +32,8 @@ from leadglass.dicom.worker_pool import WorkerPool
 from leadglass.errors import BadInput, Corrupt, Full, Unsupported
 
 _ANSWER: Final = 64 << 10
+_PIECE: Final = 1 << 20
+"""Bytes of a frame that are read at once."""
 _SHORTEST_DELAY: Final = 20
 """Milliseconds: browsers show what is faster at a tenth of its speed."""
 _LONGEST_DELAY: Final = 10_000
@@ -177,7 +179,7 @@ class Renderer:
     def job(
         self, image: Stored, frame_indices: Sequence[int], wish: Wish, lines: tuple[str, ...] = ()
     ) -> tuple[RenderJob, Iterator[bytes]]:
-        """Say what a worker has to do, and give the bytes of each frame as they are asked for; raises as ``render``."""
+        """Say what a worker has to do, and give the bytes of its frames, in pieces; raises as ``render``."""
         if not frame_indices or (len(frame_indices) > 1 and wish.format is not PictureFormat.GIF):
             raise WishFault("One picture shows one frame; several frames need image/gif or multipart/related.")
         opened = self._source(image)
@@ -211,7 +213,7 @@ class Renderer:
             lines=lines,
             delays=delays(image.attributes, len(frame_indices)) if len(frame_indices) > 1 else (),
         )
-        return job, (_read(opened, each) for each in parts)
+        return job, (piece for each in parts for part in each for piece in _pieces(opened, *part))
 
     def close(self) -> None:
         """End the workers; pictures under way fail with ``Busy`` or ``BadInput``."""
@@ -250,11 +252,15 @@ def _place(table: FrameTable, index: int, pixels: Pixels) -> tuple[list[tuple[in
     return [(offset - early, length + early + (length + early) % 2)], bit_offset + 8 * early
 
 
-def _read(source: ReadAt, parts: list[tuple[int, int]]) -> bytes:
-    data = b"".join(source.read_at(*part) for part in parts)
-    if len(data) < sum(length for _, length in parts):
-        raise Corrupt("A stored object is shorter than its index says. Run: leadglass fsck")
-    return data
+def _pieces(source: ReadAt, offset: int, length: int) -> Iterator[bytes]:
+    """Give a part of a frame piece by piece, so that no large frame is held in this process."""
+    end = offset + length
+    while offset < end:
+        piece = source.read_at(offset, min(_PIECE, end - offset))
+        if not piece:
+            raise Corrupt("A stored object is shorter than its index says. Run: leadglass fsck")
+        offset += len(piece)
+        yield piece
 
 
 @lru_cache(maxsize=1)
