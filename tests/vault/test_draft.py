@@ -1,5 +1,6 @@
 """Drafts: bytes that wait for their instance, sealed, and gone with whoever held them."""
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,25 @@ def test_what_is_written_is_read_back_and_no_file_has_a_name(vault: Vault, tmp_p
         assert reader.read_at(size // 2, 100) == data[size // 2 :][:100]
     with pytest.raises(BadInput, match="added"):
         draft.write(b"more")
+
+
+def test_where_a_file_system_has_no_nameless_files_a_draft_has_no_name_either(
+    vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain_open = os.open
+
+    def refusing(path: str | Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        return plain_open(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", refusing)
+    before = sorted(tmp_path.rglob("*"))
+    draft = vault.draft(permit(Action.STORE))
+    draft.write(bytes(100_000))
+    assert sorted(tmp_path.rglob("*")) == before
+    with draft.finish() as reader:
+        assert reader.size == 100_000
 
 
 def test_on_the_disk_a_draft_is_sealed(vault: Vault) -> None:

@@ -152,10 +152,20 @@ class Objects:
         ------
         Full
         """
+        flags = os.O_RDWR | os.O_CLOEXEC
         try:
-            return os.open(self._folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            try:
+                return os.open(self._folder, os.O_TMPFILE | flags, 0o600)
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
+                    raise
+            # A file system that has none: it has a name for a moment, as an unfinished marker, which sweeps remove.
+            path = self._markers / f".{secrets.token_hex(_OBJECT)}"
+            file = os.open(path, os.O_CREAT | os.O_EXCL | flags, 0o600)
+            path.unlink()
         except OSError as error:
             raise disk_error(error) from error
+        return file
 
     def settle(self, place: Place, *, keep: bool) -> None:
         """Say that an object of this process has its row, or remove it."""
