@@ -32,7 +32,7 @@ def test_every_field_of_every_form_has_a_label(name: str) -> None:
     text = PACKAGE.joinpath("templates", name).read_text(encoding="utf-8")
     labelled = set(re.findall(r'<label for="([^"]+)"', text))
     for field in re.findall(r"<(?:input|textarea)\s[^>]*>", text):
-        if 'type="hidden"' not in field:
+        if not re.search(r'type="hidden"|\shidden\b', field):
             found = re.search(r'\sid="([^"]+)"', field)
             assert found, field
             assert found[1] in labelled, field
