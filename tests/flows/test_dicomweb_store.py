@@ -1,11 +1,13 @@
 """Strangers that store by DICOMweb: dicomweb-client, Orthanc's plugin, curl, and what no client should send."""
 
 import hashlib
+import json
 import shutil
 import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +16,7 @@ import requests
 from dicomweb_client.web import DICOMwebClient
 from pydicom.filereader import dcmread  # pyright: ignore[reportUnknownVariableType]
 
+from leadglass.dicom.native_xml import write_native
 from tests.corpus import CorpusFile
 from tests.doors.dicomweb.stowhouse import BOUNDARY, RELATED, StowHouse, file_of, multipart, opened
 from tests.peers.dataset import split
@@ -41,6 +44,10 @@ def token(web: Web) -> str:
 
 def _read(path: Path) -> Any:
     return cast("Any", dcmread)(path)
+
+
+def _read_bytes(data: bytes) -> Any:
+    return cast("Any", dcmread)(BytesIO(data))
 
 
 def is_stored(web: Web, token: str, file: bytes, study: str) -> bool:
@@ -99,6 +106,30 @@ def test_curl_sends_a_file_once_it_was_told_to_go_on(web: Web, token: str, tmp_p
     assert "HTTP/1.1 100" in done.stderr
     assert '"1.5.1"' in done.stdout
     assert is_stored(web, token, file, "1.5")
+
+
+@pytest.mark.parametrize("media_type", ["application/dicom+json", "application/dicom+xml"])
+def test_metadata_and_bulk_data_are_an_instance_that_is_given_back_as_it_was(
+    web: Web, token: str, corpus: Path, media_type: str
+) -> None:
+    original = _read(corpus / "pydicom/CT_small.dcm")
+    number = 1 + media_type.endswith("xml")
+    original.SOPInstanceUID, original.SeriesInstanceUID, original.StudyInstanceUID = f"1.8.{number}.1.1", "1.8.1", "1.8"
+    model = {tag: element for tag, element in original.to_json_dict().items() if tag not in ("FFFCFFFC", "00080005")}
+    sent = model | {"7FE00010": {"vr": "OW", "BulkDataURI": "pixels"}}
+    text = json.dumps([sent]).encode() if media_type.endswith("json") else write_native(cast("Any", sent))
+    pixels = ({"Content-Type": "application/octet-stream", "Content-Location": "pixels"}, original.PixelData)
+    body = multipart(pixels, ({"Content-Type": media_type}, text))
+    kind = f'multipart/related; type="{media_type}"; boundary={BOUNDARY}'
+    path = f"{STUDIES}/1.8/series/1.8.1/instances/{original.SOPInstanceUID}"
+    with web.client(token) as client:
+        answer = client.post(f"{STUDIES}/1.8", content=body, headers={"Content-Type": kind, "Accept": media_type})
+        assert (answer.status_code, answer.headers["content-type"]) == (200, media_type)
+        got = client.get(path, headers={"Accept": "application/dicom; transfer-syntax=*"})
+    back = _read_bytes(got.content)
+    assert back.PixelData == original.PixelData
+    again = {tag: element for tag, element in back.to_json_dict().items() if tag != "00080005"}
+    assert again == model
 
 
 def test_who_may_not_store_is_told_so_and_nothing_is_kept(web: Web) -> None:
