@@ -141,17 +141,17 @@ class Retrieval:
             When it is withheld: ``withheld`` says so beforehand.
         Corrupt, NotHere, Busy, Throttled
         """
-        if self._is_whole:
-            self._weigh(record)
-        view = self._permit.view_of(record.facts)
-        if view.is_full:
-            return self._retrieving.room.open(self._permit, record)
         why = self.withheld(record)
         if why:
             if record.study_uid not in self._told:
                 self._told.add(record.study_uid)
                 self._retrieving.refuse(self._permit, record.study_uid, why)
             raise Unsupported(why)
+        if self._is_whole:
+            self._weigh(record)
+        view = self._permit.view_of(record.facts)
+        if view.is_full:
+            return self._retrieving.room.open(self._permit, record)
         masked, syntax = views.keys_of(view), record.transfer_syntax_uid
         places = None if self._is_whole else masked_places(self.metadata(record))
         reader = self._retrieving.room.open(self._permit, record)
