@@ -241,7 +241,9 @@ def test_a_device_action_is_never_one_of_those_that_manage_or_destroy() -> None:
 def test_a_caller_is_named_as_in_the_log_and_each_has_a_session_of_its_own() -> None:
     assert str(device("CT1")) == "device:CT1"
     assert device("CT1").session != device("CT1").session
-    assert {kind.value for kind in CallerKind} == {"device", "cli", "person", "token", "link"}
+    assert {kind.value for kind in CallerKind} == {
+        "device", "cli", "person", "token", "link", "webhook", "client", "provider",
+    }  # fmt: skip
 
 
 def test_a_caller_cannot_be_changed() -> None:

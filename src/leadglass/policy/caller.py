@@ -22,6 +22,7 @@ class CallerKind(StrEnum):
     TOKEN = "token"  # noqa: S105 - a word, not a secret
     LINK = "link"
     WEBHOOK = "webhook"
+    """A receiver that the operator named, which is told ids."""
     CLIENT = "client"
     """A program that another authorization server vouches for."""
     PROVIDER = "provider"
