@@ -27,9 +27,8 @@ _LINGER: Final = 2.0
 """seconds in which a peer may take the answer to what was refused before the connection is closed; closing it while
 bytes of it are still coming would destroy the answer"""
 
-_DRAIN_SECONDS: Final = 5.0
 _DRAIN_BYTES: Final = 8 * 1024 * 1024
-"""what is read and thrown away of a body that nobody wanted, so that its sender gets to read why"""
+"""bytes that are read and thrown away of a body that nobody wanted"""
 
 _WRITE_BUFFER: Final = 512 * 1024
 """bytes that wait for a slow peer before the sender has to wait"""
@@ -309,7 +308,7 @@ class Http(HttpToolsProtocol):
             if now - self._closing_since > limit:
                 self.transport.abort()
         elif self._until is not None or self._drain_since is not None:
-            if now > (self._until or 0.0) and now - (self._drain_since or 0.0) > _DRAIN_SECONDS:
+            if now > (self._until or 0.0) and now - (self._drain_since or 0.0) > self._limits.drain:
                 self.transport.close()
         elif self.flow.read_paused:
             # We do not read: that the peer does not send is not its fault.

@@ -52,6 +52,9 @@ class WebLimits:
     write_stall: float = 60.0
     """seconds for which a peer may take nothing of what is sent to it."""
 
+    drain: float = 5.0
+    """seconds for which a body that nobody reads is taken and thrown away, so that its sender gets to read why."""
+
     pipelined: int = 16
     """requests that may wait behind the running one of a connection. Browsers send none ahead."""
 
