@@ -1,13 +1,16 @@
 """A real server under a crowd: whoever is honest is served meanwhile, and memory has bounds."""
 
+import asyncio
 import socket
 import ssl
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+from starlette.responses import Response, StreamingResponse
 
+from leadglass.doors.web.routes import Asked, Route
 from tests.doors.web import webhouse
 from tests.peers.web import Web, serving
 
@@ -108,3 +111,26 @@ def test_who_may_not_speak_is_closed_before_tls(tmp_path: Path, monkeypatch: pyt
             with suppress(ConnectionError):
                 assert connection.recv(100) == b"", "not even a TLS alert"
         assert any(each.detail.get("alert") for each in house.log.records)
+
+
+async def _endless(asked: Asked) -> Response:
+    async def parts() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 1024
+            await asyncio.sleep(0.01)
+
+    return StreamingResponse(parts())
+
+
+def test_who_ends_the_server_waits_for_no_stream_without_end(tmp_path: Path) -> None:
+    connections: list[ssl.SSLSocket] = []
+    with webhouse.opened(tmp_path, [Route("/endless", ("GET",), _endless)]) as house:
+        for _ in range(3):
+            connection = house.connect()
+            connections.append(connection)
+            connection.sendall(b"GET /endless HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer lg_good\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    # Leaving the block asserts that the server ended.
+    for connection in connections:
+        with connection:
+            assert not webhouse.hear(connection).endswith(b"0\r\n\r\n"), "nobody takes the stream for whole"
