@@ -36,11 +36,11 @@ class ModelLimits:
     Parameters
     ----------
     text_bytes : int
-        Bytes of the text. 32 MiB: an enhanced multi-frame header of ten thousand frames.
+        Bytes of the text. 32 MiB: twice what such a header takes.
     containers : int
-        Elements and items, about. 500,000: as many as a data set may have (``Limits``).
+        Elements and items, about. 300,000: an enhanced multi-frame header of ten thousand frames.
     values : int
-        Values, about. 2,000,000: some 200 MB while they are read.
+        Values, about. 1,000,000: some 100 MB while they are read.
     depth : int
         Nested sequences. 64, as in a data set.
     instances : int
@@ -48,8 +48,8 @@ class ModelLimits:
     """
 
     text_bytes: int = 32 << 20
-    containers: int = 500_000
-    values: int = 2_000_000
+    containers: int = 300_000
+    values: int = 1_000_000
     depth: int = 64
     instances: int = 10_000
 

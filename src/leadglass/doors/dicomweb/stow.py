@@ -61,8 +61,8 @@ _OFFERS: Final = (
     Offer(DICOM_XML, is_related=False),
     Offer(JSON, is_related=False),
 )
-_READINGS: Final = 2
-"""Requests whose metadata is taken apart at one time: each may take some 300 MB for it, real ones some MB."""
+_READINGS: Final = 1
+"""Requests whose metadata is taken apart at one time: one may take some 200 MB for it, real ones take some MB."""
 _TYPES: Final = frozenset({DICOM, DICOM_JSON, DICOM_XML})
 _WANTED: Final = (
     f'Send {RELATED}; type="{DICOM}"; boundary=…, or with type "{DICOM_JSON}" or "{DICOM_XML}" (PS3.18 section 10.5.1).'
