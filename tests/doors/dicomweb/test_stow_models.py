@@ -252,7 +252,7 @@ DEEP_JSON = b'{"00400275":{"vr":"SQ","Value":[' * 10_000 + b"{}" + b"]}}" * 10_0
         (JSON, b'{"FFFEE000":{"vr":"UN"}}', "no data set"),
         (JSON, DEEP_JSON, "nested"),
         (JSON, b'{"00400275":{"vr":"SQ","Value":[' * 70 + b"{}" + b"]}}" * 70, "nested"),
-        (JSON, b"[" * 400_000 + b"]" * 400_000, "nested"),
+        (JSON, b"[" * 200_000 + b"]" * 200_000, "nested"),
         (JSON, b"[" + b"{}," * 400_000 + b"{}]", "more than"),
         (JSON, b'{"00091001":{"vr":"US","Value":[' + b"1," * 3_000_000 + b"1]}}", "more than"),
         (JSON, b"[" + b"{}," * 20_000 + b"{}]", "10,000"),
