@@ -66,7 +66,7 @@ def desks(tmp_path: Path) -> Iterator[Desks]:
 
         def make(said: IntrospectionSettings, authority: Path) -> Desk:
             clock = Ticking()
-            opened.append(Outbound(authority, patience=3.0))
+            opened.append(Outbound(authority, patience=60.0))
             return Desk(log, clock, Introspection(said, opened[-1], log, clock=clock))
 
         yield make

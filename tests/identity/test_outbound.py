@@ -19,7 +19,13 @@ def liar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Liar]:
 
 @pytest.fixture
 def outbound(liar: Liar) -> Iterator[Outbound]:
-    with Outbound(liar.authority, patience=2.0) as made:
+    with Outbound(liar.authority, patience=60.0) as made:
+        yield made
+
+
+@pytest.fixture
+def impatient(liar: Liar) -> Iterator[Outbound]:
+    with Outbound(liar.authority, patience=1.0) as made:
         yield made
 
 
@@ -59,7 +65,7 @@ def test_what_was_not_asked_for_compressed_is_not_inflated(liar: Liar, outbound:
         outbound.get(liar.url)
 
 
-def test_who_sends_a_byte_now_and_then_is_not_waited_for(liar: Liar, outbound: Outbound) -> None:
+def test_who_sends_a_byte_now_and_then_is_not_waited_for(liar: Liar, impatient: Outbound) -> None:
     def drip(_request: bytes, send: Callable[[bytes], None]) -> None:
         send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         for _ in range(100):
@@ -68,13 +74,13 @@ def test_who_sends_a_byte_now_and_then_is_not_waited_for(liar: Liar, outbound: O
 
     liar.answer = drip
     with pytest.raises(Busy, match="longer"):
-        outbound.get(liar.url)
+        impatient.get(liar.url)
 
 
-def test_who_says_nothing_is_not_waited_for(liar: Liar, outbound: Outbound) -> None:
+def test_who_says_nothing_is_not_waited_for(liar: Liar, impatient: Outbound) -> None:
     liar.answer = lambda _request, _send: time.sleep(3)
     with pytest.raises(Busy, match="longer"):
-        outbound.get(liar.url)
+        impatient.get(liar.url)
 
 
 def test_who_hangs_up_is_busy(liar: Liar, outbound: Outbound) -> None:
