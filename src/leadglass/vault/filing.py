@@ -285,7 +285,7 @@ class Filing:
                     normal.text(of_study, tags.AccessionNumber),
                     normal.text(of_study, tags.StudyID),
                     wrapped,
-                    packed.pack(of_study),
+                    packed.pack_row(of_study),
                     arrived.received,
                     normal.newest(of_study),
                 ),
@@ -328,7 +328,7 @@ class Filing:
                 issuer,
                 normal.patient(patient_id, issuer, attributes),
                 normal.text(attributes, tags.PatientID),
-                packed.pack(dict(sorted(attributes.items()))),
+                packed.pack_row(dict(sorted(attributes.items()))),
                 study.row,
             ),
         )
@@ -353,7 +353,7 @@ class Filing:
                         study.row,
                         arrived.series_uid,
                         normal.plain(of_series, tags.Modality),
-                        packed.pack(of_series),
+                        packed.pack_row(of_series),
                         normal.number(of_series, tags.SeriesNumber),
                     ),
                 ).lastrowid
