@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
 import numpy as np
 import pytest
 import requests
@@ -16,7 +17,9 @@ from pydicom.filereader import dcmread  # pyright: ignore[reportUnknownVariableT
 from wsidicom import WsiDicom, WsiDicomWebClient
 
 from leadglass.dicom import uids
+from leadglass.dicom.part10 import file_meta
 from tests.peers.web import Web, serving
+from tests.vault.sets import data_set, encoded
 
 NAMES = (
     "pydicom/CT_small.dcm",
@@ -153,3 +156,26 @@ def test_nobody_gets_anything_without_a_token(web: Web, corpus: Path) -> None:
             got = anonymous.get(path)
             assert (got.status_code, got.headers["www-authenticate"]) == (401, 'Bearer realm="leadglass"')
         assert anonymous.delete(base).status_code == 401
+
+
+def test_an_answer_that_meets_damage_on_its_way_does_not_end_as_if_it_were_whole(tmp_path: Path) -> None:
+    with serving(tmp_path) as web:
+        made = data_set(Rows=2048, Columns=2048, PixelData=bytes(8 << 20))
+        path = tmp_path / "large.dcm"
+        path.write_bytes(
+            file_meta(made.SOPClassUID, made.SOPInstanceUID, uids.EXPLICIT_VR_LITTLE_ENDIAN) + encoded(made)
+        )
+        web.leadglass.do("import", path)
+        study, series, instance = _names(made)
+        one = f"/dicom-web/studies/{study}/series/{series}/instances/{instance}"
+        with web.client(web.token()) as client:
+            whole = client.get(one, headers={"Accept": "application/dicom"})
+            assert whole.content == path.read_bytes()
+            [stored] = [each for each in (web.leadglass.data / "objects").glob("*/*") if len(each.name) == 32]
+            content = bytearray(stored.read_bytes())
+            content[len(content) // 2] ^= 1
+            stored.write_bytes(content)
+            for accept in ("application/dicom", 'multipart/related; type="application/dicom"'):
+                with pytest.raises(httpx.RemoteProtocolError):
+                    client.get(one, headers={"Accept": accept})
+            assert client.get(f"{one}/metadata").status_code == 200

@@ -527,7 +527,7 @@ def test_a_study_is_deleted_by_who_may_and_only_whole(tmp_path: Path) -> None:
 
 def test_a_damaged_object_is_never_sent_as_a_whole_answer(tmp_path: Path) -> None:
     with opened(tmp_path) as house:
-        house.store(_instance(Rows=1024, Columns=1024, PixelData=bytes(2 << 20)), EXPLICIT)
+        house.store(_instance(Rows=512, Columns=512, PixelData=bytes(512 << 10)), EXPLICIT)
         [path] = [each for each in (tmp_path / "objects").glob("*/*") if len(each.name) == 32]
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1

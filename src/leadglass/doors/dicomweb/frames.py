@@ -109,12 +109,12 @@ class Knowing:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._known: OrderedDict[tuple[int, bytes], Known] = OrderedDict()
+        self._known: OrderedDict[tuple[int, bytes, bool], Known] = OrderedDict()
         self._weight = 0
 
     def known(self, retrieval: Retrieval, record: InstanceRecord) -> Known:
-        """Give it, from memory or the index. What the caller may see was decided before."""
-        key = (record.row, record.digest)
+        """Give it, from memory or the index. What the caller may see was decided before; under a mask it is apart."""
+        key = (record.row, record.digest, retrieval.is_as_stored(record))
         with self._lock:
             found = self._known.get(key)
             if found is not None:

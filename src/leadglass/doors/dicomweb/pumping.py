@@ -7,16 +7,17 @@ made, never while they are sent or waited for; the next are made meanwhile.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, ParamSpec, Protocol, TypeVar
 
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-STEP: Final = 2 << 20
+STEP: Final = 1 << 20
 """Bytes that are made in one go: a hop to a thread costs as much as copying some hundred KiB."""
 
 
@@ -124,10 +125,27 @@ async def respond(threads: Runs, prepare: Callable[[], Prepared]) -> Response:
         return Response(body, prepared.status, headers)
     if prepared.length is not None:
         headers["Content-Length"] = str(prepared.length)
-    return StreamingResponse(_pump(threads, prepared.blocks, first), prepared.status, headers)
+    return _Streamed(_pump(threads, prepared.blocks, first), prepared.blocks, prepared.status, headers)
 
 
-async def _pump(threads: Runs, blocks: Blocks, first: _Step) -> AsyncIterator[bytes]:
+class _Streamed(StreamingResponse):
+    """A stream that lets go of its source when it is over, however it ends."""
+
+    def __init__(self, body: AsyncGenerator[bytes], blocks: Blocks, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(body, status, headers)
+        self._body = body
+        self._blocks = blocks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._body.aclose()
+            self._blocks.close()  # nothing, but where the body was never begun
+
+
+async def _pump(threads: Runs, blocks: Blocks, first: _Step) -> AsyncGenerator[bytes]:
     step = first
     following: asyncio.Task[_Step] | None = None
     try:

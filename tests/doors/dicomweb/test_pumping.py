@@ -1,0 +1,140 @@
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+from starlette.responses import Response, StreamingResponse
+
+from leadglass.doors.dicomweb.pumping import STEP, Blocks, Pause, Prepared, respond
+from leadglass.doors.threads import Pool, Threads
+from leadglass.errors import Corrupt, NotHere
+
+
+def _with_threads(work: Callable[[Threads], object]) -> None:
+    with Pool(4, "core") as pool:
+        asyncio.run(work(Threads(pool)))  # pyright: ignore[reportArgumentType]
+
+
+class Source:
+    """Blocks that remember in which thread they were made and whether they were let go of."""
+
+    def __init__(self, count: int, *, fails_at: int = -1, pause: float = 0.0) -> None:
+        self.made = 0
+        self.is_closed = False
+        self.threads: set[str] = set()
+        self._count = count
+        self._fails_at = fails_at
+        self._pause = pause
+
+    def blocks(self) -> Blocks:
+        try:
+            for number in range(self._count):
+                self.threads.add(threading.current_thread().name)
+                if number == self._fails_at:
+                    raise Corrupt("A stored object fails its authentication.")
+                if self._pause:
+                    yield Pause(self._pause)
+                self.made += 1
+                yield bytes([number % 256]) * STEP
+        finally:
+            self.is_closed = True
+
+
+def test_a_short_answer_is_whole_and_its_length_known() -> None:
+    async def work(threads: Threads) -> None:
+        def blocks() -> Blocks:
+            yield b"one "
+            yield Pause(0.0)
+            yield b"two"
+
+        response = await respond(threads, lambda: Prepared("text/plain", blocks()))
+        assert type(response) is Response
+        assert (response.body, response.headers["content-length"]) == (b"one two", "7")
+
+    _with_threads(work)
+
+
+def test_a_long_answer_is_streamed_in_order_and_made_only_a_little_ahead() -> None:
+    async def work(threads: Threads) -> None:
+        source = Source(6)
+        response = await respond(threads, lambda: Prepared("x/y", source.blocks(), length=6 * STEP))
+        assert isinstance(response, StreamingResponse)
+        assert response.headers["content-length"] == str(6 * STEP)
+        taken = 0
+        async for block in response.body_iterator:
+            assert isinstance(block, bytes)
+            assert block[0] == taken
+            await asyncio.sleep(0.02)
+            taken += 1
+            assert source.made <= taken + 1, "no more than one step ahead"
+        assert taken == 6
+        assert source.is_closed
+        assert all(name.startswith("core") for name in source.threads), "never in the loop's thread"
+
+    _with_threads(work)
+
+
+def test_what_goes_wrong_at_first_is_an_error_and_later_breaks_the_answer_off() -> None:
+    async def work(threads: Threads) -> None:
+        early = Source(3, fails_at=0)
+        with pytest.raises(Corrupt):
+            await respond(threads, lambda: Prepared("x/y", early.blocks()))
+        assert early.is_closed
+
+        def refuse() -> Prepared:
+            raise NotHere("There is nothing of that name here.")
+
+        with pytest.raises(NotHere):
+            await respond(threads, refuse)
+        late = Source(9, fails_at=3)
+        response = await respond(threads, lambda: Prepared("x/y", late.blocks()))
+        assert isinstance(response, StreamingResponse)
+        taken: list[int] = []
+
+        async def take() -> None:
+            async for block in response.body_iterator:
+                taken.append(len(block))  # noqa: PERF401 - what was taken before it broke
+
+        with pytest.raises(Corrupt):
+            await take()
+        assert taken == [STEP] * 3
+        assert late.is_closed
+
+    _with_threads(work)
+
+
+def test_whoever_goes_away_leaves_nothing_open() -> None:
+    async def receive() -> dict[str, str]:
+        await asyncio.sleep(3600)
+        return {"type": "http.disconnect"}
+
+    async def send(_message: object) -> None:
+        await asyncio.sleep(0.01)
+
+    async def work(threads: Threads) -> None:
+        for pause in (0.0, 30.0):
+            source = Source(1000, pause=pause)
+            response = await respond(threads, lambda source=source: Prepared("x/y", source.blocks()))
+            sending = asyncio.create_task(response({"type": "http"}, receive, send))  # pyright: ignore[reportArgumentType]
+            await asyncio.sleep(0.2)
+            sending.cancel()
+            await asyncio.wait([sending])
+            assert source.is_closed
+            assert source.made < 900
+
+    _with_threads(work)
+
+
+def test_a_pause_holds_no_thread() -> None:
+    async def work(threads: Threads) -> None:
+        sources = [Source(2, pause=0.05) for _ in range(16)]
+
+        async def take(source: Source) -> int:
+            response = await respond(threads, lambda: Prepared("x/y", source.blocks()))
+            assert isinstance(response, StreamingResponse)
+            return sum([len(block) async for block in response.body_iterator])
+
+        # Sixteen at a time with four threads, and each of them waits twice.
+        assert await asyncio.gather(*map(take, sources)) == [2 * STEP] * 16
+
+    _with_threads(work)
