@@ -34,8 +34,9 @@ from leadglass.identity.oidc import SignOn
 from leadglass.identity.oidc_mapping import Mapping as Groups
 from leadglass.identity.oidc_provider import OidcSettings, Provider
 from leadglass.identity.outbound import Outbound
-from leadglass.identity.passkeys import PASSKEYS_FILE, Passkeys, RelyingParty, is_bare, public_origin
+from leadglass.identity.passkeys import PASSKEYS_FILE, Passkeys
 from leadglass.identity.peers import IpAddress
+from leadglass.identity.relying_party import RelyingParty, is_bare, public_origin
 from leadglass.identity.tokens import Tokens
 from leadglass.identity.visitors import Visitors, Why
 from leadglass.identity.webhooks import caller_of_receiver

@@ -15,7 +15,8 @@ from leadglass.audit.refusals import Refusals
 from leadglass.crypto.passphrase import Cost
 from leadglass.errors import BadInput, Conflict, Denied, Misconfigured, NotHere
 from leadglass.identity.accounts import Accounts, open_accounts
-from leadglass.identity.passkeys import LIFE, MOST_KEYS, REFUSED, Passkeys, RelyingParty
+from leadglass.identity.passkeys import LIFE, MOST_KEYS, REFUSED, Passkeys
+from leadglass.identity.relying_party import RelyingParty
 from leadglass.policy.caller import Caller
 from leadglass.policy.roles import Role
 from tests.callers import device, everything

@@ -15,12 +15,10 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from secrets import token_bytes
 from threading import Lock, RLock
 from typing import Final, Self, cast
-from urllib.parse import urlsplit
 
 import msgspec
 import webauthn
@@ -38,10 +36,11 @@ from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.audit.refusals import Refusals
 from leadglass.crypto.database import open_with, transaction, translating
-from leadglass.errors import BadInput, Conflict, Denied, LeadglassError, Misconfigured, NotHere
+from leadglass.errors import BadInput, Conflict, Denied, LeadglassError, NotHere
 from leadglass.identity.people import People
 from leadglass.identity.people_store import from_stored, to_stored
 from leadglass.identity.person import Person
+from leadglass.identity.relying_party import RelyingParty
 from leadglass.identity.sessions import OpenedSession, Sessions
 from leadglass.policy.caller import Caller, CallerKind
 from leadglass.system import utc_now
@@ -88,68 +87,7 @@ _SCHEMA: Final = (
 )
 
 
-def public_origin(address: str) -> str:
-    """Read the public address of the archive: scheme, name and port, as a browser writes them.
-
-    Raises
-    ------
-    Misconfigured
-    """
-    try:
-        parts = urlsplit(address)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        host, port, parts = "", None, urlsplit("")
-    if parts.scheme != "https" or not host or parts.username or parts.path.strip("/") or parts.query or parts.fragment:
-        raise Misconfigured("[web] address is to be https://NAME or https://NAME:PORT, as people reach the archive.")
-    shown = f"[{host}]" if ":" in host else host
-    return f"https://{shown}" if port in {None, 443} else f"https://{shown}:{port}"
-
-
-def is_bare(address: str) -> bool:
-    """Say whether a public address names no host but an IP address; raises ``Misconfigured``."""
-    try:
-        ip_address(str(urlsplit(public_origin(address)).hostname))
-    except ValueError:
-        return False
-    return True
-
-
 Json = dict[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class RelyingParty:
-    """What passkeys are bound to: a host name, and the address of our pages at it.
-
-    Parameters
-    ----------
-    id : str
-        The host's name (RP ID).
-    origin : str
-        The address without a path.
-    """
-
-    id: str
-    origin: str
-
-    @classmethod
-    def of(cls, address: str) -> Self:
-        """Read it from the public address of the archive.
-
-        Raises
-        ------
-        Misconfigured
-            When the address has no name: browsers bind no passkey to a bare IP address.
-        """
-        origin = public_origin(address)
-        host = str(urlsplit(origin).hostname)
-        if is_bare(address):
-            raise Misconfigured(
-                f"Passkeys need a name: browsers bind none to an IP address such as {host}. "
-                "Give the archive a name, and write it in [web] address."
-            )
-        return cls(host, origin)
 
 
 @dataclass(frozen=True, slots=True)
