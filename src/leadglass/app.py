@@ -120,7 +120,7 @@ class App:
         """Run the server until SIGTERM or SIGINT."""
         folder = Folder(data.expanduser().absolute())
         if self.initialise(data):
-            warn(f"{folder.path} was empty and is initialised now.")
+            warn(f"{folder.path} was empty and is initialised now. For people: leadglass user add NAME --role admin")
         folder.require_ready()
         folder.check_writable()
         config = settings_file.load(folder.path)

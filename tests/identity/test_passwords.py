@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadglass.errors import BadInput, Busy
+from leadglass.crypto.passphrase import Cost, Stretch
+from leadglass.errors import BadInput, Busy, Misconfigured
 from leadglass.identity.common_passwords import COMMON, WHOLE
-from leadglass.identity.passwords import COST, LEAST, Passwords, require_good
+from leadglass.identity.passwords import COST, LEAST, Hash, Passwords, require_good
 from tests.identity.peoplehouse import BETTER, CHEAP, GOOD
 
 
@@ -82,7 +83,26 @@ def test_a_password_matches_itself_alone_and_nobody_is_matched_by_nothing() -> N
 
 
 def test_a_guess_costs_memory_as_the_rfc_recommends() -> None:
-    assert (COST.memory_kib, COST.passes, COST.lanes) == (65_536, 3, 4)
+    assert (COST.memory_kib, COST.passes, COST.lanes) == (65_536, 3, 1)
+
+
+def test_passwords_are_hashed_at_one_time_and_none_waits_for_ever() -> None:
+    """Several lanes would: two threads that derive at one time hang inside the library."""
+    passwords = Passwords(at_a_time=2, waiting=8, of_one_network=8)
+    hashed = passwords.hash(GOOD)
+    seen: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda: seen.append(passwords.matches(GOOD, hashed, "here")), daemon=True)
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert seen == [True] * 6
+    with pytest.raises(Misconfigured):
+        Passwords(Cost(memory_kib=65_536, passes=3, lanes=4))
+    assert not passwords.matches(GOOD, Hash(Stretch(bytes(16), Cost(65_536, 3, 4)), bytes(32)), "here")
 
 
 def test_guesses_are_worked_on_a_few_at_a_time_and_one_network_cannot_take_all_turns() -> None:

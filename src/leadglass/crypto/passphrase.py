@@ -97,7 +97,7 @@ class Stretch:
         return cls(secrets.token_bytes(16), cost)
 
     def key(self, passphrase: str) -> bytes:
-        """Give the 32-byte key.
+        """Give the 32-byte key. With several lanes not in two threads at one time: OpenSSL 4.0.3 hangs then.
 
         Raises
         ------

@@ -18,7 +18,7 @@ from threading import Condition
 from typing import Final
 
 from leadglass.crypto.passphrase import MOST, Cost, Stretch, normal
-from leadglass.errors import BadInput, Busy
+from leadglass.errors import BadInput, Busy, Misconfigured
 from leadglass.identity.common_passwords import COMMON, WHOLE
 
 LEAST: Final = 12
@@ -30,8 +30,9 @@ _OWN: Final = 6
 _DIFFERENT: Final = 4
 """Different ones among these."""
 
-COST: Final = Cost(memory_kib=64 * 1024, passes=3, lanes=4)
-"""RFC 9106's second recommendation: 64 MiB, three passes, four lanes."""
+COST: Final = Cost(memory_kib=64 * 1024, passes=3, lanes=1)
+"""Memory and passes of RFC 9106's second recommendation, 64 MiB and three. One lane, not four: OpenSSL 4.0.3
+works on several lanes in threads of its own, and hangs for ever when two derivations do so at one time."""
 
 AT_A_TIME: Final = 2
 """Guesses worked on at a time: 128 MiB and two processors."""
@@ -70,9 +71,14 @@ class Passwords:
     Parameters
     ----------
     cost : Cost
-        What a guess at a new password is to cost.
+        What a guess at a new password is to cost; of one lane.
     at_a_time, waiting, of_one_network : int
         How many are worked on, how many wait, and how many of both are one network's.
+
+    Raises
+    ------
+    Misconfigured
+        When the cost has several lanes.
     """
 
     def __init__(
@@ -83,6 +89,8 @@ class Passwords:
         waiting: int = WAITING,
         of_one_network: int = OF_ONE_NETWORK,
     ) -> None:
+        if cost.lanes != 1:
+            raise Misconfigured("Passwords are hashed in one lane: several hang when two are hashed at one time.")
         self._cost = cost
         self._at_a_time = at_a_time
         self._most = at_a_time + waiting
@@ -113,6 +121,8 @@ class Passwords:
         ------
         Busy, Misconfigured
         """
+        if hashed is not None and hashed.stretch.cost.lanes != 1:
+            hashed = None  # see COST; nobody made one here
         against = hashed or self._nobody
         with self.having_turn(network):
             value = against.stretch.key(password[:MOST])

@@ -43,7 +43,7 @@ _SCHEMA: Final = (
         hash BLOB NOT NULL CHECK (length(hash) = 32 AND hash <> zeroblob(32)),
         memory_kib INTEGER NOT NULL CHECK (memory_kib >= 8192),
         passes INTEGER NOT NULL CHECK (passes >= 1),
-        lanes INTEGER NOT NULL CHECK (lanes >= 1),
+        lanes INTEGER NOT NULL CHECK (lanes = 1),
         made TEXT NOT NULL CHECK (made <> '')
     ) STRICT""",
     """CREATE TABLE IF NOT EXISTS totp (

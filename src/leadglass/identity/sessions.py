@@ -285,6 +285,14 @@ class Sessions:
             raise NotHere("There is no such session.")
         self.end(caller, id)
 
+    def end_replaced(self, secret: str, peer: str) -> None:
+        """End the session whose secret a browser held until it was given another one."""
+        try:
+            caller = self.caller(secret, peer)
+        except Denied:
+            return  # it was over
+        self.end(caller, caller.session, why="signed in anew")
+
     def end_all(self, caller: Caller, name: str, *, but: str = "") -> int:
         """End the sessions of an account: the caller's own, or anybody's for who manages; gives how many.
 

@@ -1,4 +1,5 @@
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -178,6 +179,34 @@ def test_guessing_is_slowed_down_and_says_when_to_come_back(web: Web) -> None:
         browser.sign_in("victim")
         assert browser.status == 429
         assert "Try again in" in browser.alert
+
+
+def test_signing_in_anew_ends_the_session_that_the_browser_had(web: Web, jane: str) -> None:
+    with Browser(web) as browser:
+        browser.sign_in(jane)
+        before = dict(browser.client.cookies)
+        browser.sign_in(add_person(web, "second.shift"))
+        assert "Welcome, second.shift" in browser.page
+        with web.client() as thief:
+            for name, value in before.items():
+                thief.cookies.set(name, value)
+            assert thief.get("/").status_code == 401
+
+
+def test_a_crowd_that_guesses_keeps_nobody_out_who_is_in(web: Web, jane: str) -> None:
+    with Browser(web) as browser, ThreadPoolExecutor(30) as crowd:
+        browser.sign_in(jane)
+        with web.client() as client:
+
+            def guess(number: int) -> int:
+                return client.post("/sign-in", json={"name": f"name-{number}", "password": "wrong"}).status_code
+
+            guesses = [crowd.submit(guess, number) for number in range(60)]
+            seen = [browser.client.get("/account").status_code for _ in range(5)]
+            answers = {each.result() for each in guesses}
+        assert seen == [200] * 5
+        assert answers <= {403, 503, 429}
+        assert 503 in answers, "of one network only some are hashed at a time"
 
 
 def test_what_happened_is_on_record_without_a_secret(web: Web, jane: str) -> None:

@@ -126,7 +126,7 @@ class _SigningIn:
             if wants_json(request):
                 return JSONResponse({"signed_in": False, "needs": "second factor", "ticket": result.ticket})
             return page(request, "second.html", ticket=result.ticket, back=back, error="")
-        return _signed_in(request, result, back)
+        return await self._signed_in(request, result, back)
 
     async def second(self, request: Request) -> Response:
         fields = await fields_of(request)
@@ -141,7 +141,7 @@ class _SigningIn:
                 raise _told(error) from None
             status = HTTPStatus.FORBIDDEN if isinstance(error, Denied) else problem_of(error).status
             return page(request, "second.html", status=status, ticket=ticket, back=back, error=in_words(error))
-        return _signed_in(request, opened, back)
+        return await self._signed_in(request, opened, back)
 
     # --- links -----------------------------------------------------------------------
 
@@ -163,7 +163,7 @@ class _SigningIn:
             return page(
                 request, "set_up.html", status=status, error=error.message, secret=secret, advice=_ADVICE, least=LEAST
             )
-        return _signed_in(request, opened, "/account")
+        return await self._signed_in(request, opened, "/account")
 
     async def show_link(self, request: Request) -> Response:
         return page(request, "link.html", error="", secret="")
@@ -178,7 +178,17 @@ class _SigningIn:
             if wants_json(request):
                 raise _told(error) from None
             return page(request, "link.html", status=HTTPStatus.FORBIDDEN, error=error.message, secret="")
-        return _signed_in(request, opened, "/")
+        return await self._signed_in(request, opened, "/")
+
+    async def _signed_in(self, request: Request, opened: OpenedSession, back: str) -> Response:
+        """Give the new session, and end the one that this browser had: nobody would end it otherwise."""
+        before = request.cookies.get(cookie.COOKIE, "")
+        if before:
+            await self._desk.threads.run(self._desk.accounts.sessions.end_replaced, before[:128], peer_of(request))
+        if wants_json(request):
+            said = {"signed_in": True, "name": opened.session.name, "csrf": csrf_of(opened.secret)}
+            return cookie.give(JSONResponse({**said, "until": opened.session.until.isoformat()}), opened)
+        return cookie.give(see_other(back), opened)
 
     # --- out -------------------------------------------------------------------------
 
@@ -192,13 +202,6 @@ class _SigningIn:
 def _told(error: LeadglassError) -> LeadglassError:
     """Give the error as a program is to hear it: what people read on the page may be read by programs too."""
     return HttpFault(HTTPStatus.FORBIDDEN, error.message) if isinstance(error, Denied) else error
-
-
-def _signed_in(request: Request, opened: OpenedSession, back: str) -> Response:
-    if wants_json(request):
-        said = {"signed_in": True, "name": opened.session.name, "csrf": csrf_of(opened.secret)}
-        return cookie.give(JSONResponse({**said, "until": opened.session.until.isoformat()}), opened)
-    return cookie.give(see_other(back), opened)
 
 
 def in_words(error: LeadglassError) -> str:
