@@ -136,7 +136,7 @@ def test_json_is_what_comes_otherwise(house: House, accept: str) -> None:
 
 
 def test_what_cannot_be_given_is_said(house: House) -> None:
-    assert house.get(STUDIES, accept="image/png").status in (400, 406)
+    assert house.get(STUDIES, accept="image/png").status == 406
 
 
 @pytest.mark.parametrize("path", ["/dicom-web/studies/abc/series", "/dicom-web/studies/1.1/series/1..2/instances"])
