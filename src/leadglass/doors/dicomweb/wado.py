@@ -58,7 +58,8 @@ class Instances:
         transcoder = self._services.transcoder
         if target.instance:
             record = retrieval.records[0]
-            offer = choose(wanted, dicom_offers(transcoder, record.transfer_syntax_uid, _has_frames(retrieval, record)))
+            may_encode = _names_encoded(wanted) and _has_frames(retrieval, record)
+            offer = choose(wanted, dicom_offers(transcoder, record.transfer_syntax_uid, may_encode))
             if not offer.is_related:
                 return single(retrieval, record, offer, transcoder)
             syntaxes = [offer.transfer_syntax]
@@ -152,13 +153,18 @@ def _chosen(transcoder: Transcoder, retrieval: Retrieval, wanted: Sequence[Wante
     """
     chosen: dict[tuple[str, bool], str] = {}
     syntaxes: list[str] = []
-    is_encoding = any(each.transfer_syntax in uids.ENCODED for each in wanted)
+    is_encoding = _names_encoded(wanted)
     for record in retrieval.records:
         kind = (record.transfer_syntax_uid, is_encoding and _has_frames(retrieval, record))
         if kind not in chosen:
             chosen[kind] = choose(wanted, dicom_offers(transcoder, *kind, may_single=False)).transfer_syntax
         syntaxes.append(chosen[kind])
     return syntaxes
+
+
+def _names_encoded(wanted: Sequence[Wanted]) -> bool:
+    """Say whether something is asked for by name that has to be encoded; else nobody has to know of frames."""
+    return any(each.transfer_syntax in uids.ENCODED for each in wanted)
 
 
 def _has_frames(retrieval: Retrieval, record: InstanceRecord) -> bool:
