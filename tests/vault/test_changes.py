@@ -224,7 +224,8 @@ def _downgrade(path: Path, key: bytes) -> None:
     """Make the index as it was before changes were numbered."""
     connection = open_sealed(path, key)
     for statement in (
-        "DROP TABLE change", "DROP TABLE secret", "DROP TABLE study_word", "DROP INDEX study_by_newest", "DROP INDEX series_counted",
+        "DROP TABLE change", "DROP TABLE secret", "DROP TABLE study_word",
+        "DROP INDEX study_by_newest", "DROP INDEX series_counted",
         "ALTER TABLE study DROP COLUMN newest", "ALTER TABLE series DROP COLUMN series_number",
         "PRAGMA user_version = 1",
     ):  # fmt: skip

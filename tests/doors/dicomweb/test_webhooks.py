@@ -128,22 +128,13 @@ def test_a_receiver_hears_everything_once_and_can_prove_who_said_it(tmp_path: Pa
         assert b"4711" not in post.body
 
 
-def test_a_receiver_is_called_by_https_with_its_own_authority(tmp_path: Path) -> None:
+def test_one_that_fails_for_long_is_an_alert_and_holds_nobody_up(tmp_path: Path) -> None:
     authority = Authority.create(tmp_path / "ca.pem", tmp_path / "ca.key")
     certificate = authority.ensure_server_certificate(tmp_path / "hook.pem", ["127.0.0.1"])
-    with (
-        receiver(certificate) as hook,
-        serving(tmp_path / "house", settings=settings(tmp_path, hook, authority=f'"{tmp_path / "ca.pem"}"')) as web,
-    ):
-        wait_until(lambda: "webhook" in str(web.leadglass.audit("--json")), "the receiver to be known")
-        bring(web, tmp_path, "1.7")
-        wait_until(lambda: len(hook.heard()) == 2, "the study")
-
-
-def test_one_that_fails_for_long_is_an_alert_and_holds_nobody_up(tmp_path: Path) -> None:
-    with receiver() as hook:
+    with receiver(certificate) as hook:  # by https, with an authority of its own
         hook.answers += [503] * 100_000
-        with serving(tmp_path / "house", settings=settings(tmp_path, hook, alert_after="0")) as web:
+        text = settings(tmp_path, hook, alert_after="0", authority=f'"{tmp_path / "ca.pem"}"')
+        with serving(tmp_path / "house", settings=text) as web:
             wait_until(lambda: "webhook" in str(web.leadglass.audit("--json")), "the receiver to be known")
             bring(web, tmp_path, "1.7")
             wait_until(lambda: "cannot be told" in str(web.leadglass.audit("--json")), "the alert")
