@@ -209,7 +209,7 @@ class Retrieval:
         metadata = self._retrieving.room.metadata(self._permit, record)
         return views.apply(self._permit.view_of(record.facts), metadata)
 
-    def read(self, records: Sequence[InstanceRecord], octets: int) -> None:
+    def read(self, records: Sequence[InstanceRecord], octets: int, *, goes_on: bool = False) -> None:
         """Count what is about to be sent of some of ``records`` of which not all was asked for; raises ``Throttled``.
 
         Parameters
@@ -218,12 +218,14 @@ class Retrieval:
             Of one study.
         octets : int
             Bytes of their metadata or frames.
+        goes_on : bool
+            Whether they were counted already: these are more bytes of the same.
         """
         if records:
             caller, permit = self._permit.caller, self._permit
             self._delay = max(self._delay, self._retrieving.pedal.octets(caller, permit.action, octets))
             self._retrieving.windows.count(
-                caller, permit, records[0].study_uid, octets, to=self._to, instances=len(records)
+                caller, permit, records[0].study_uid, octets, to=self._to, instances=0 if goes_on else len(records)
             )
 
     def json_texts(self, records: Sequence[InstanceRecord]) -> list[JsonText]:

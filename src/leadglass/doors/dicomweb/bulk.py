@@ -210,12 +210,12 @@ class Bulk:
     def _bytes(self, retrieval: Retrieval, record: InstanceRecord, value: Value, start: int, length: int) -> Blocks:
         with retrieval.open(record) as reader:
             source = self._value(plain(reader, record.transfer_syntax_uid, self._limits), record, value)
-            end = start + length
+            first, end = start, start + length
             while start < end:
                 block = source.read_at(start, min(_BLOCK, end - start))
                 if not block:
                     raise NotHere("There is no such bulk data here.")
-                retrieval.read((record,), len(block))
+                retrieval.read((record,), len(block), goes_on=start > first)
                 yield Pause(retrieval.take_delay())
                 yield block
                 start += len(block)

@@ -258,8 +258,8 @@ class Frames:
     def _single(self, retrieval: Retrieval, cutter: "Cutter", number: int) -> Blocks:
         with retrieval.open(cutter.record) as reader:
             source = self._source(reader, cutter.record)
-            for block in cutter.cut(source, number - 1):
-                retrieval.read((cutter.record,), len(block))
+            for piece, block in enumerate(cutter.cut(source, number - 1)):
+                retrieval.read((cutter.record,), len(block), goes_on=piece > 0)
                 yield Pause(retrieval.take_delay())
                 yield block
 
@@ -276,8 +276,8 @@ class Frames:
             source = self._source(reader, cutter.record)
             for number in numbers:
                 head = writer.part({"Content-Type": offer.content_type, "Content-Location": f"{location}{number}"})
-                for block in cutter.cut(source, number - 1):
-                    retrieval.read((cutter.record,), len(block))
+                for piece, block in enumerate(cutter.cut(source, number - 1)):
+                    retrieval.read((cutter.record,), len(block), goes_on=piece > 0)
                     yield Pause(retrieval.take_delay())
                     if head:
                         yield head
