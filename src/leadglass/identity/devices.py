@@ -17,13 +17,12 @@ from pathlib import Path
 from threading import RLock
 from typing import Final, Self
 
-from leadglass.audit.decision import decide_on_record
-from leadglass.audit.event import Event, Outcome
+from leadglass.audit.decision import decide_on_record, failing_on_record
 from leadglass.audit.log import AuditLog
 from leadglass.audit.record import escape
 from leadglass.crypto.ca import DEVICE_DAYS, Authority, Issued, write_private
 from leadglass.crypto.database import open_with, transaction, translating
-from leadglass.errors import BadInput, Conflict, LeadglassError, Misconfigured, NotHere
+from leadglass.errors import BadInput, Conflict, Misconfigured, NotHere
 from leadglass.identity.device import Device
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
@@ -323,17 +322,9 @@ class Devices:
         """Decide, record, then change in one transaction; what fails is recorded too."""
         said = {"change": change, "device": ae_title, **detail}
         decide_on_record(self._audit.append, caller, Action.MANAGE, door=self._door, detail=said)
-        with self._lock:
-            try:
-                with transaction(self._connection, self._path.name):
-                    yield
-            except BaseException as error:
-                reason = error.message if isinstance(error, LeadglassError) else type(error).__name__
-                self._audit.append(self._event(caller, Outcome.FAILED, reason, said))
-                raise
-
-    def _event(self, caller: Caller, outcome: Outcome, reason: str, detail: dict[str, str | int]) -> Event:
-        return Event.of(caller, outcome, Action.MANAGE, reason, door=self._door, detail=detail)
+        failing = failing_on_record(self._audit.append, caller, Action.MANAGE, door=self._door, detail=said)
+        with self._lock, failing, transaction(self._connection, self._path.name):
+            yield
 
 
 _Row = tuple[str, str, str, int, str | None, str, int, str | None, str | None, str | None, str | None]

@@ -16,13 +16,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
-from secrets import token_urlsafe
 from threading import Lock
 from typing import Final, cast
 
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.refusals import Refusals
 from leadglass.errors import BadInput, Busy, Conflict, Denied
+from leadglass.identity import secret_text
 from leadglass.identity.oidc_claims import Expected, NotProven, UnknownKey, verify
 from leadglass.identity.oidc_mapping import Standing
 from leadglass.identity.oidc_provider import OidcSettings, Provider
@@ -151,7 +151,7 @@ class SignOn:
         Busy
             When the provider is not reached.
         """
-        state, secret, nonce, verifier = (token_urlsafe(32) for _ in range(4))
+        state, secret, nonce, verifier = (secret_text.make() for _ in range(4))
         challenge = urlsafe_b64encode(sha256(verifier.encode()).digest()).decode().rstrip("=")
         try:
             url = self._provider.authorization_url(state=state, nonce=nonce, challenge=challenge)
@@ -305,4 +305,4 @@ def _word(text: str) -> str:
 
 
 def _digest(secret: str) -> bytes:
-    return sha256(b"leadglass sign-on\0" + secret.encode("utf-8", "surrogatepass")).digest()
+    return secret_text.digest("sign-on", secret)

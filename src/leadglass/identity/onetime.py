@@ -5,17 +5,15 @@ sees it; it arrives in the body of a POST. Rule 2. Only its hash is kept, it
 counts once, and it ends. Rule 3. A new link to an account ends the older ones.
 """
 
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from hashlib import sha256
-from secrets import token_bytes
 from typing import TYPE_CHECKING, Final
 
 from leadglass.audit.decision import decide_on_record
 from leadglass.errors import Denied
 from leadglass.identity import people as accounts
+from leadglass.identity import secret_text
 from leadglass.identity.people_store import PeopleStore, from_stored, to_stored
 from leadglass.identity.person import Person
 from leadglass.policy.action import Action
@@ -96,7 +94,7 @@ class OneTime:
         Denied
         """
         life = life or (SET_UP_LIFE if purpose is Purpose.SET_UP else SIGN_IN_LIFE)
-        link = Link(person.name, purpose, self._store.now + life, urlsafe_b64encode(token_bytes(32)).decode()[:43])
+        link = Link(person.name, purpose, self._store.now + life, secret_text.make())
         said: dict[str, str | int] = {
             "change": f"{purpose} link",
             "account": person.name,
@@ -141,4 +139,4 @@ class OneTime:
 
 
 def _digest(secret: str) -> bytes:
-    return sha256(b"leadglass link\0" + secret.encode("utf-8", "surrogatepass")).digest()
+    return secret_text.digest("link", secret)

@@ -32,11 +32,12 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
+from leadglass.audit.decision import failing_on_record
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.audit.refusals import Refusals
 from leadglass.crypto.database import open_with, transaction, translating
-from leadglass.errors import BadInput, Conflict, Denied, LeadglassError, NotHere
+from leadglass.errors import BadInput, Conflict, Denied, NotHere
 from leadglass.identity.people import People
 from leadglass.identity.people_store import from_stored, to_stored
 from leadglass.identity.person import Person
@@ -461,13 +462,9 @@ class Passkeys:
         """Record, then change in one transaction; what fails is recorded too."""
         detail = {"account": caller.name, "passkey": id_[:16]}
         self._audit.append(Event.of(caller, Outcome.PERMITTED, "account", what, door=self._door, detail=detail))
-        try:
-            with self._lock, transaction(self._connection, self._path.name):
-                yield
-        except BaseException as error:
-            reason = error.message if isinstance(error, LeadglassError) else type(error).__name__
-            self._audit.append(Event.of(caller, Outcome.FAILED, "account", reason, door=self._door, detail=detail))
-            raise
+        failing = failing_on_record(self._audit.append, caller, "account", door=self._door, detail=detail)
+        with self._lock, failing, transaction(self._connection, self._path.name):
+            yield
 
 
 Listed = list[Passkey]

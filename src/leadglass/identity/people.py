@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from leadglass.audit.decision import decide_on_record
-from leadglass.audit.event import Outcome
+from leadglass.audit.decision import decide_on_record, failing_on_record
 from leadglass.audit.record import escape
-from leadglass.errors import BadInput, Conflict, Denied, LeadglassError, NotHere
+from leadglass.errors import BadInput, Conflict, Denied, NotHere
 from leadglass.identity.breakglass import open_grants
 from leadglass.identity.passwords import Hash, Passwords, require_good
 from leadglass.identity.people_store import PeopleStore, from_stored, to_stored
@@ -267,13 +266,9 @@ class People:
         """Decide, record, then change in one transaction; what fails is recorded too."""
         said = {"change": change, "account": name, **detail}
         decide_on_record(self._store.audit.append, caller, Action.MANAGE, door=self._store.door, detail=said)
-        try:
-            with self._store.writing() as connection:
-                yield connection
-        except BaseException as error:
-            reason = error.message if isinstance(error, LeadglassError) else type(error).__name__
-            self._store.record(caller, Outcome.FAILED, Action.MANAGE, reason, detail=said)
-            raise
+        failing = failing_on_record(self._store.audit.append, caller, Action.MANAGE, door=self._store.door, detail=said)
+        with failing, self._store.writing() as connection:
+            yield connection
 
 
 # --- the same, for who holds a connection already ------------------------------------

@@ -12,8 +12,6 @@ import hmac
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from hashlib import sha256
-from secrets import token_bytes
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
@@ -22,6 +20,7 @@ from leadglass.audit.decision import decide_on_record
 from leadglass.audit.event import Outcome
 from leadglass.errors import Denied, NotHere
 from leadglass.identity import people as accounts
+from leadglass.identity import secret_text
 from leadglass.identity.people_store import PeopleStore, from_stored, to_stored
 from leadglass.identity.person import Person
 from leadglass.identity.places import network_of
@@ -152,7 +151,7 @@ class Sessions:
         Busy, Full, Corrupt, Misconfigured
         """
         now = self._store.now
-        secret = _new_secret()
+        secret = secret_text.make()
         agent = "".join(c for c in agent[:256] if c.isprintable())
         session = Session(uuid4().hex, person.name, now, now, now + self._longest, peer, agent, evidence)
         with self._store.writing() as connection:
@@ -393,7 +392,7 @@ _COLUMNS: Final = "SELECT id, name, made, seen, until, peer, agent, evidence FRO
 
 def digest(secret: str) -> bytes:
     """Give what is kept of a secret: it is random and long, so that nothing has to be stretched."""
-    return sha256(b"leadglass session\0" + secret.encode("utf-8", "surrogatepass")).digest()
+    return secret_text.digest("session", secret)
 
 
 def csrf_of(secret: str) -> str:
@@ -405,10 +404,6 @@ def csrf_of(secret: str) -> str:
 def is_csrf(secret: str, shown: str) -> bool:
     """Say whether a form carries what its session's pages carry."""
     return hmac.compare_digest(csrf_of(secret).encode(), shown.encode("utf-8", "surrogatepass"))
-
-
-def _new_secret() -> str:
-    return urlsafe_b64encode(token_bytes(32)).decode().rstrip("=")
 
 
 def _manages(caller: Caller) -> bool:

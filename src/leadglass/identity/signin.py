@@ -13,8 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from hashlib import sha256
-from secrets import token_urlsafe
 from threading import Lock
 from typing import Final
 
@@ -23,6 +21,7 @@ from leadglass.audit.refusals import Refusals
 from leadglass.crypto.passphrase import Cost, Stretch, normal
 from leadglass.errors import BadInput, Busy, Denied, Throttled
 from leadglass.identity import people as accounts
+from leadglass.identity import secret_text
 from leadglass.identity.lockout import Lockout
 from leadglass.identity.onetime import OneTime, Purpose
 from leadglass.identity.passwords import Hash, Passwords, require_good
@@ -339,7 +338,7 @@ class SignIn:
     # --- between the two steps ----------------------------------------------------------
 
     def _new_ticket(self, person: Person) -> str:
-        ticket = token_urlsafe(32)
+        ticket = secret_text.make()
         held = _Ticket(person.name, person.epoch, self._store.now + TICKET_LIFE)
         with self._lock:
             self._tickets[_digest(ticket)] = held
@@ -372,4 +371,4 @@ def _claimed(name: str) -> str:
 
 
 def _digest(ticket: str) -> bytes:
-    return sha256(b"leadglass ticket\0" + ticket.encode("utf-8", "surrogatepass")).digest()
+    return secret_text.digest("ticket", ticket)

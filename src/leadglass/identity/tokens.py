@@ -18,7 +18,7 @@ from secrets import token_hex
 from threading import Lock, RLock
 from typing import Final, Self
 
-from leadglass.audit.decision import decide_on_record
+from leadglass.audit.decision import decide_on_record, failing_on_record
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.audit.record import escape
@@ -430,16 +430,9 @@ class Tokens:
         """Decide, record, then change in one transaction; what fails is recorded too."""
         said = {"change": change, "token": token.name, "id": token.id, **detail}
         decide_on_record(self._audit.append, caller, Action.MANAGE, door=self._door, detail=said)
-        with self._lock:
-            try:
-                with transaction(self._connection, self._path.name):
-                    yield
-            except BaseException as error:
-                reason = error.message if isinstance(error, LeadglassError) else type(error).__name__
-                self._audit.append(
-                    Event.of(caller, Outcome.FAILED, Action.MANAGE, reason, door=self._door, detail=said)
-                )
-                raise
+        failing = failing_on_record(self._audit.append, caller, Action.MANAGE, door=self._door, detail=said)
+        with self._lock, failing, transaction(self._connection, self._path.name):
+            yield
 
 
 _Row = tuple[str, str, str, str | None, str, str, str, str | None, str | None, bytes]

@@ -8,7 +8,6 @@ as hashes, and count once each.
 import hmac
 from base64 import b32encode
 from dataclasses import dataclass, field
-from hashlib import sha256
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -17,6 +16,7 @@ from pyotp.totp import TOTP
 
 from leadglass.audit.event import Outcome
 from leadglass.errors import BadInput, Conflict, NotHere
+from leadglass.identity import secret_text
 from leadglass.identity.people_store import PeopleStore
 from leadglass.policy.caller import Caller
 
@@ -211,4 +211,4 @@ def _keep_codes(connection: "driver.Connection", name: str, codes: tuple[str, ..
 def _digest(name: str, code: str) -> bytes:
     """Give what is kept of a recovery code; how it is grouped and in which case it is typed does not matter."""
     plain = "".join(c for c in code.lower() if c.isalnum()).replace("0", "o").replace("1", "l")
-    return sha256(b"leadglass recovery\0" + f"{name}\0{plain}".encode("utf-8", "surrogatepass")).digest()
+    return secret_text.digest("recovery", f"{name}\0{plain}")
