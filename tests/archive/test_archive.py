@@ -11,7 +11,14 @@ from leadglass.archive.backroom import Declared, Receipt, Resolution, Selection,
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.dicom.matching import Key, Level, Query, Root, SequenceKey, Single, Universal
-from leadglass.dicom.tags import PatientName, ReferencedStudySequence, StudyInstanceUID, key
+from leadglass.dicom.tags import (
+    ContentDate,
+    ContentSequence,
+    PatientName,
+    ReferencedStudySequence,
+    StudyInstanceUID,
+    key,
+)
 from leadglass.errors import Busy, Conflict, Denied, Full, NotHere, Unsupported
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, CallerKind, Grant
@@ -343,8 +350,11 @@ def test_a_masked_attribute_leaves_empty_at_every_level(level: Level, archive: A
     [
         {key(PatientName): Single(("Doe^Jane",))},
         {key(ReferencedStudySequence): SequenceKey({key(PatientName): Single(("Doe^Jane",))})},
+        {key(ContentSequence): SequenceKey({key(ContentDate): Single(("19700101",))})},
+        {"60000022": Single(("Doe*",))},
+        {"00091001": Single(("Doe*",))},
     ],
-    ids=["plain", "in a sequence"],
+    ids=["plain", "in a sequence", "in what a mask drops", "in an overlay", "in a private element"],
 )
 def test_nobody_can_find_out_a_masked_value_by_asking_for_it(
     asked: dict[str, Key], archive: Archive, room: MemoryRoom, audit: AuditLog

@@ -22,7 +22,7 @@ from leadglass.errors import Unsupported
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
 from leadglass.policy.masking import without_identity
-from leadglass.vault.vault import open_vault
+from leadglass.vault.vault import Vault, open_vault
 from tests.callers import device, everything
 from tests.dicom.sets import as_pydicom
 from tests.vault.sets import CT, EXPLICIT, PIXELS, data_set, encoded
@@ -38,6 +38,7 @@ DX = STORAGE + "1.1"
 class House:
     archive: Archive
     audit: AuditLog
+    room: Vault
 
     def store(self, made: Dataset) -> bytes:
         """Store an instance; gives it as stored."""
@@ -59,7 +60,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         AuditLog(tmp_path / "audit.db", b"k" * 32, b"s" * 32) as audit,
         open_vault(tmp_path, ArchiveKey(b"a" * 32)) as vault,
     ):
-        yield House(Archive(vault, audit, door="test"), audit)
+        yield House(Archive(vault, audit, door="test"), audit, vault)
 
 
 RESEARCHER = device("RESEARCH", Action.GET, Action.FIND, view=without_identity())
@@ -112,6 +113,17 @@ def test_frames_are_the_same_bytes_at_the_same_place_and_nothing_else_can_be_rea
     assert len(data) == len(stored)
     assert data[offset : offset + length] == PIXELS
     assert not (data[:offset] + data[offset + length :]).strip(b"\0")
+
+
+def test_what_leaves_masked_has_no_fingerprint_by_which_a_name_could_be_tried(house: House) -> None:
+    house.store(data_set())
+    masked, full = house.retrieve(RESEARCHER), house.retrieve(device("WS1", Action.GET))
+    others = Archive(house.room, house.audit, door="test").retrieve(
+        RESEARCHER, Action.GET, Level.STUDY, Selection(study_uids=("1.2.3.4",))
+    )
+    assert masked.fingerprint() == house.retrieve(RESEARCHER).fingerprint()  # or nobody would be spared anything
+    assert masked.fingerprint() != full.fingerprint()
+    assert masked.fingerprint() != others.fingerprint()  # whoever knew how it is made could make it of a guess
 
 
 def test_metadata_is_masked_and_has_nothing_private(house: House) -> None:

@@ -7,7 +7,9 @@ what no mask reaches is withheld (``withholding``).
 """
 
 import hashlib
+import hmac
 from collections.abc import Sequence
+from secrets import token_bytes
 
 from leadglass.archive import views
 from leadglass.archive.backroom import BackRoom, InstanceRecord, Reader, Selection
@@ -46,7 +48,7 @@ class Retrieving:
         What reading a data set may cost that has to be written anew.
     """
 
-    __slots__ = ("_door", "_ledger", "limits", "pedal", "room", "windows")
+    __slots__ = ("_door", "_ledger", "blind", "limits", "pedal", "room", "windows")
 
     def __init__(
         self, room: BackRoom, pedal: Pedal, windows: Windows, ledger: Ledger, door: str, limits: Limits
@@ -57,6 +59,8 @@ class Retrieving:
         self._ledger = ledger
         self._door = door
         self.limits = limits
+        self.blind = token_bytes(32)
+        """Makes fingerprints of what leaves masked: a digest of what was stored would let names be tried."""
 
     def retrieve(
         self, permit: Permit, level: Level, selection: Selection, to: str, *, is_whole: bool = True
@@ -248,7 +252,12 @@ class Retrieval:
         return self._retrieving.room.frames(self._permit, record)
 
     def fingerprint(self) -> bytes:
-        """Give 32 bytes that are others when ``records`` are others, hold something else or are seen otherwise."""
+        """Give 32 bytes that are others when ``records`` are others, hold something else or are seen otherwise.
+
+        Where something is masked they are those of this process: of the stored
+        bytes all but a name may be known, and a digest would say whether a
+        guess at it is right.
+        """
         digest = hashlib.sha256()
         masked: dict[str, bytes] = {}
         for record in self.records:
@@ -257,4 +266,6 @@ class Retrieval:
                 masked[record.study_uid] = b"".join(tag.to_bytes(4, "big") for tag in tags)
                 digest.update(masked[record.study_uid])
             digest.update(record.sop_instance_uid.encode() + b"\0" + record.digest)
+        if any(masked.values()):
+            return hmac.digest(self._retrieving.blind, digest.digest(), "sha256")
         return digest.digest()

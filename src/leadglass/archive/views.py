@@ -5,7 +5,7 @@ Rule: under a view that masks, what ``dicom.masking`` drops does not leave eithe
 
 from functools import lru_cache
 
-from leadglass.dicom.masking import mask
+from leadglass.dicom.masking import is_dropped, mask
 from leadglass.dicom.matching import Key, Query, SequenceKey, Universal
 from leadglass.dicom.model import Attributes
 from leadglass.dicom.tags import key
@@ -49,7 +49,7 @@ def strictest(caller: Caller, action: Action) -> View:
 
 
 def asks_about(query: Query, view: View) -> bool:
-    """Say whether a query looks at the value of an attribute that the view masks, in sequences too."""
+    """Say whether a query looks at the value of what does not leave under the view: masked, or dropped with a mask."""
     masked = keys_of(view)
     combined = {tag for pair in query.combined for tag in (pair.date_tag, pair.time_tag)}
     return not masked.isdisjoint(combined) or _asks_about(query.keys, masked)
@@ -58,11 +58,16 @@ def asks_about(query: Query, view: View) -> bool:
 def _asks_about(keys: dict[str, Key], masked: frozenset[str]) -> bool:
     for tag, asked in keys.items():
         if isinstance(asked, SequenceKey):
-            if _asks_about(asked.keys, masked) or (tag in masked and _matches_something(asked.keys)):
+            if _asks_about(asked.keys, masked) or (_is_kept(tag, masked) and _matches_something(asked.keys)):
                 return True
-        elif tag in masked and not isinstance(asked, Universal):
+        elif _is_kept(tag, masked) and not isinstance(asked, Universal):
             return True
     return False
+
+
+def _is_kept(tag: str, masked: frozenset[str]) -> bool:
+    """Say whether an attribute does not leave: the matches would tell what it holds."""
+    return tag in masked or is_dropped(tag)
 
 
 def _matches_something(keys: dict[str, Key]) -> bool:
