@@ -214,7 +214,7 @@ _WRONG: Final = re.compile(r"Traceback|Exception|\berror\b|defect|failed in the 
 def assert_nothing_is_wrong(said: str) -> None:
     """Fail when a log holds a traceback or an error."""
     wrong = [line for line in said.splitlines() if _WRONG.search(line)]
-    assert wrong == []
+    assert wrong == [], wrong[:3]
 
 
 @contextmanager

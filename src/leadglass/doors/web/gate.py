@@ -17,6 +17,8 @@ from secrets import token_hex
 from time import monotonic, time
 from typing import Any, Final, Protocol, cast
 
+from starlette.requests import ClientDisconnect
+
 from leadglass.doors.threads import Threads
 from leadglass.doors.web.peer import peer_behind
 from leadglass.doors.web.problem import FAULT, HttpFault, Problem, plain, problem_of
@@ -109,6 +111,8 @@ class Gate:
             problem = problem_of(error)
         except asyncio.CancelledError:
             _cut(scope)  # the server ends, and this with it
+        except ClientDisconnect:
+            _cut(scope)  # nobody is left to be answered: no fault of ours, and as often as anybody likes
         except Exception as error:  # noqa: BLE001 - the border: a fault ends one answer, not the server
             LOG.error("A request failed: %s", place(error), extra={"request": answer.id})  # noqa: TRY400 - no texts
             problem = plain(FAULT)

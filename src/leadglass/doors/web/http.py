@@ -94,6 +94,7 @@ class Http(HttpToolsProtocol):
         self._stalled_since: float | None = None
         self._closing_since: float | None = None
         self._until: float | None = None
+        self._has_refused = False
 
     # --- what the gate and the routes ask ---------------------------------------------
 
@@ -110,7 +111,7 @@ class Http(HttpToolsProtocol):
 
     def cut(self) -> None:
         """Drop the connection in the middle of an answer, so that nobody takes it for whole."""
-        if not self._lost:
+        if not self._lost and not self._has_refused:
             self.transport.abort()
 
     # --- bytes ------------------------------------------------------------------------
@@ -277,8 +278,12 @@ class Http(HttpToolsProtocol):
         self._until = self.loop.time() + _LINGER
         self._on_failed(f"an HTTP request was refused: {reason}")
         if self._is_answering():
-            self.transport.close()  # what was answered so far is flushed; the rest cannot be told from this request
-            return
+            if self.cycle.response_started or not self.cycle.more_body or self.pipeline:
+                self.transport.close()  # what was answered so far is flushed; the rest cannot be told from this request
+                return
+            self.cycle.disconnected = True  # who reads the body hears that nothing more comes, and says nothing
+            self.cycle.message_event.set()
+        self._has_refused = True
         self.transport.write(
             b"HTTP/1.1 %d %s\r\ncontent-length: 0\r\nconnection: close\r\ncache-control: no-store\r\n"
             b"x-content-type-options: nosniff\r\n\r\n" % (status, status.phrase.encode())
