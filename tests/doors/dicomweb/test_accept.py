@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from leadglass.doors.dicomweb.accept import (
     ANYTHING,
@@ -80,8 +81,11 @@ def test_what_is_no_list_of_media_ranges_is_refused(text: str) -> None:
 
 
 def test_a_query_parameter_stands_in_for_the_header_and_its_plus_may_have_become_a_space() -> None:
-    assert accept_of("text/html", ["application/dicom json"]) == (Wanted("application/dicom+json", is_related=False),)
-    assert accept_of(None, []) == ANYTHING
+    asked = Request(
+        {"type": "http", "headers": [(b"accept", b"text/html")], "query_string": b"accept=application/dicom+json"}
+    )
+    assert accept_of(asked) == (Wanted("application/dicom+json", is_related=False),)
+    assert accept_of(Request({"type": "http", "headers": [], "query_string": b""})) == ANYTHING
 
 
 @pytest.mark.parametrize(

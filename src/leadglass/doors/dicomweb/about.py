@@ -71,7 +71,7 @@ class About:
 
     async def _capabilities(self, asked: Asked) -> Response:
         request = asked.request
-        offer = choose(accept_of(request.headers.get("accept"), request.query_params.getlist("accept")), _OFFERS)
+        offer = choose(accept_of(request), _OFFERS)
         headers = {"Allow": "GET, OPTIONS", "Vary": "Accept"}
         if offer.media == JSON:
             return Response(self._document, headers=headers, media_type=JSON)

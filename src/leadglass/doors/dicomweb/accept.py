@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
+from starlette.requests import Request
+
 from leadglass.dicom import uids
 from leadglass.dicom.uids import is_transfer_syntax
 from leadglass.doors.web.problem import HttpFault
@@ -122,12 +124,12 @@ def parse_accept(text: str) -> tuple[Wanted, ...]:
     return tuple(wanted) or ANYTHING
 
 
-def accept_of(header: str | None, query: Sequence[str]) -> tuple[Wanted, ...]:
+def accept_of(request: Request) -> tuple[Wanted, ...]:
     """Give what a request accepts; the query parameter, where there is one, stands in for the header."""
-    if query:
+    if query := request.query_params.getlist("accept"):
         # In a query a "+" is a space unless it was escaped: application/dicom+json is often written plainly.
         return parse_accept(",".join(query).replace("dicom json", "dicom+json").replace("dicom xml", "dicom+xml"))
-    return parse_accept(header or "")
+    return parse_accept(request.headers.get("accept", ""))
 
 
 def choose(wanted: Sequence[Wanted], offers: Sequence[Offer]) -> Offer:

@@ -24,6 +24,7 @@ from leadglass.dicom.recode import word_size
 from leadglass.dicom.source import ReadAt
 from leadglass.dicom.values import swapped
 from leadglass.doors.dicomweb.accept import OCTETS, Offer, Wanted, accept_of, choose
+from leadglass.doors.dicomweb.locating import locate
 from leadglass.doors.dicomweb.metadata import bulk_base, is_listed
 from leadglass.doors.dicomweb.multipart import MultipartWriter
 from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, service_url, target_of
@@ -31,7 +32,6 @@ from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, nothing, r
 from leadglass.doors.web.problem import HttpFault
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import NotHere
-from leadglass.policy.action import Action
 
 _BLOCK: Final = 1 << 20
 _SINGLE, _RELATED = Offer(OCTETS, is_related=False), Offer(OCTETS, is_related=True)
@@ -143,7 +143,7 @@ class Bulk:
         place: str = request.path_params["place"]
         fields = request.headers
         conditions = Conditions(fields.get("range", ""), fields.get("if-range", ""), fields.get("if-none-match", ""))
-        wanted = accept_of(fields.get("accept"), request.query_params.getlist("accept"))
+        wanted = accept_of(request)
         base = service_url(request)
         return await respond(
             self._services.threads, lambda: self._prepare_one(asked, target, place, conditions, wanted, base)
@@ -153,7 +153,7 @@ class Bulk:
         """Give all values of a study, a series or an instance."""
         request = asked.request
         target = target_of(request)
-        offer = choose(accept_of(request.headers.get("accept"), request.query_params.getlist("accept")), (_RELATED,))
+        offer = choose(accept_of(request), (_RELATED,))
         base = service_url(request)
 
         def prepare() -> Prepared:
@@ -164,12 +164,7 @@ class Bulk:
         return await respond(self._services.threads, prepare)
 
     def _retrieve(self, asked: Asked, target: Target) -> Retrieval:
-        retrieval = self._services.archive.retrieve(
-            asked.caller, Action.GET, target.level, target.selection, is_whole=False
-        )
-        if not retrieval.records:
-            raise NotHere("There is nothing of that name here.")
-        return retrieval
+        return locate(self._services.archive, asked.caller, target)
 
     def _prepare_one(
         self,

@@ -89,7 +89,7 @@ def routes(services: Services) -> list[Route]:
     async def changes(asked: Asked) -> Response:
         request = asked.request
         cursor, limit = read(request)
-        choose(accept_of(request.headers.get("accept"), request.query_params.getlist("accept")), _OFFERS)
+        choose(accept_of(request), _OFFERS)
 
         def look() -> bytes:
             return encode(services.archive.changes(asked.caller, cursor, limit))

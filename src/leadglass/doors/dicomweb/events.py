@@ -83,7 +83,7 @@ class Events:
     async def listen(self, asked: Asked) -> Response:
         """Begin to tell one listener."""
         request = asked.request
-        choose(accept_of(request.headers.get("accept"), request.query_params.getlist("accept")), _OFFERS)
+        choose(accept_of(request), _OFFERS)
         if set(request.query_params) - {"accept"}:
             raise BadInput("There are no parameters here. Come back with the field Last-Event-ID.")
         cursor = request.headers.get("last-event-id", _NOW) or _NOW

@@ -28,13 +28,13 @@ from leadglass.dicom.source import ReadAt
 from leadglass.dicom.transcode import Transcoder
 from leadglass.dicom.values import swapped
 from leadglass.doors.dicomweb.accept import OCTETS, Offer, Wanted, accept_of, choose
+from leadglass.doors.dicomweb.locating import locate, require_frames
 from leadglass.doors.dicomweb.multipart import MultipartWriter
 from leadglass.doors.dicomweb.paths import INSTANCE, Target, instance_path, service_url, target_of
 from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, respond
 from leadglass.doors.web.problem import HttpFault
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Full, LeadglassError, NotHere
-from leadglass.policy.action import Action
 
 _EXPLICIT: Final = uids.EXPLICIT_VR_LITTLE_ENDIAN
 _MOST: Final = 10_000
@@ -220,7 +220,7 @@ class Frames:
         request = asked.request
         target = target_of(request)
         numbers = parse_frames(request.path_params["frames"])
-        wanted = accept_of(request.headers.get("accept"), request.query_params.getlist("accept"))
+        wanted = accept_of(request)
         base = service_url(request)
         return await respond(self._services.threads, lambda: self.prepare(asked, target, numbers, wanted, base))
 
@@ -228,20 +228,14 @@ class Frames:
         self, asked: Asked, target: Target, numbers: list[int], wanted: Sequence[Wanted], base: str
     ) -> Prepared:
         """Decide what is sent and how (blocking)."""
-        retrieval = self._services.archive.retrieve(
-            asked.caller, Action.GET, target.level, target.selection, is_whole=False
-        )
-        if not retrieval.records:
-            raise NotHere("There is nothing of that name here.")
+        retrieval = locate(self._services.archive, asked.caller, target)
         record = retrieval.records[0]
         known = self._knowing.known(retrieval, record)
         table = known.table
         if table is None:
             raise HttpFault(HTTPStatus.NOT_FOUND, "The instance has no frames, or none that can be told apart.")
         count = 1 if table.layout is Layout.STREAM else table.number_of_frames
-        missing = next((number for number in numbers if number > count), None)
-        if missing is not None:
-            raise HttpFault(HTTPStatus.NOT_FOUND, f"There is no frame {missing}; the instance has {count}.")
+        require_frames(numbers, count)
         offers = frame_offers(
             self._services.transcoder, record.transfer_syntax_uid, known, may_single=len(numbers) == 1
         )

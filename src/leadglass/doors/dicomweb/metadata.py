@@ -18,12 +18,11 @@ from leadglass.archive.retrieving import Retrieval
 from leadglass.dicom.json_text import Deflated, JsonText, stored
 from leadglass.dicom.native_xml import write_native
 from leadglass.doors.dicomweb.accept import DICOM_JSON, DICOM_XML, JSON, Offer, accept_of, choose
+from leadglass.doors.dicomweb.locating import locate
 from leadglass.doors.dicomweb.multipart import MultipartWriter
 from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, instance_path, service_url, target_of
 from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, nothing, respond
 from leadglass.doors.web.routes import Asked, Route, Services
-from leadglass.errors import NotHere
-from leadglass.policy.action import Action
 
 _BATCH: Final = 256
 """Instances whose metadata is read from the index at once; some 1.5 MB of JSON."""
@@ -51,7 +50,7 @@ class Metadata:
         """Give the metadata of a study, a series or an instance."""
         request = asked.request
         target = target_of(request)
-        offer = choose(accept_of(request.headers.get("accept"), request.query_params.getlist("accept")), _OFFERS)
+        offer = choose(accept_of(request), _OFFERS)
         is_deflated = offer.media != DICOM_XML and takes_deflated(request.headers.get("accept-encoding", ""))
         base = service_url(request)
         tags = request.headers.get("if-none-match", "")
@@ -64,11 +63,7 @@ class Metadata:
     def _prepare(
         self, asked: Asked, target: Target, offer: Offer, base: str, tags: str, *, is_deflated: bool
     ) -> Prepared:
-        retrieval = self._services.archive.retrieve(
-            asked.caller, Action.GET, target.level, target.selection, is_whole=False
-        )
-        if not retrieval.records:
-            raise NotHere("There is nothing of that name here.")
+        retrieval = locate(self._services.archive, asked.caller, target)
         tag = _tag(retrieval, f"{offer} {base} {is_deflated}")
         headers = {"ETag": tag, "Vary": "Accept, Accept-Encoding", "Cache-Control": "private, no-cache"}
         if is_listed(tag, tags):

@@ -113,7 +113,7 @@ class Qido:
             if name in request.path_params
         }
         search = parse(request.scope.get("query_string", b""), level, fixed)
-        offer = choose(accept_of(request.headers.get("accept"), request.query_params.getlist("accept")), _OFFERS)
+        offer = choose(accept_of(request), _OFFERS)
         work = _Work(asked.caller, search, level, service_url(request))
         answers = await self._gather(work, request)
         headers: list[str] = []

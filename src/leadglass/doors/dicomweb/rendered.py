@@ -22,17 +22,16 @@ from leadglass.dicom.render_model import PictureFormat
 from leadglass.doors.dicomweb.accept import NotAcceptable, Offer, Wanted, accept_of, choose
 from leadglass.doors.dicomweb.documents import PDF, document_of
 from leadglass.doors.dicomweb.frames import parse_frames
+from leadglass.doors.dicomweb.locating import locate, require_frames
 from leadglass.doors.dicomweb.multipart import MultipartWriter
 from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, instance_path, service_url, target_of
 from leadglass.doors.dicomweb.pictures import NOT_SHOWN, Pictures, tag_of, unchanged
-from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, respond
+from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, nothing, respond
 from leadglass.doors.dicomweb.rendered_query import RenderQuery, parse_rendered, parse_uri
 from leadglass.doors.dicomweb.representative import representative, representative_frame
 from leadglass.doors.dicomweb.turns import Turns
 from leadglass.doors.web.problem import MEDIA_TYPE, HttpFault, problem_of
 from leadglass.doors.web.routes import Asked, Route, Services
-from leadglass.errors import NotHere
-from leadglass.policy.action import Action
 
 _MOST_PARTS: Final = 2000
 """Pictures in one answer."""
@@ -89,7 +88,7 @@ class Rendered:
             target=target_of(request),
             frames=tuple(parse_frames(frames)) if frames is not None else (),
             query=query,
-            wanted=accept_of(request.headers.get("accept"), request.query_params.getlist("accept")),
+            wanted=accept_of(request),
             base=service_url(request),
             known_tags=request.headers.get("if-none-match", ""),
         )
@@ -114,21 +113,14 @@ class Rendered:
     def _prepare(self, read: _Request) -> Prepared:
         """Decide what is given and how (blocking)."""
         target = read.target
-        retrieval = self._archive.retrieve(
-            read.asked.caller, Action.GET, target.level, target.selection, is_whole=False
-        )
-        if not retrieval.records:
-            raise NotHere("There is nothing of that name here.")
+        retrieval = locate(self._archive, read.asked.caller, target)
         if not target.instance:
             return self._of_many(read, retrieval)
         record = retrieval.records[0]
         seen = self._pictures.looking.at(retrieval, record)
         table = seen.table
         if read.frames:
-            count = table.number_of_frames if table is not None else 0
-            missing = next((number for number in read.frames if number > count), None)
-            if missing is not None:
-                raise HttpFault(HTTPStatus.NOT_FOUND, f"There is no frame {missing}; the instance has {count}.")
+            require_frames(read.frames, table.number_of_frames if table is not None else 0)
             return self._of_frames(read, retrieval, record, read.frames)
         if not seen.is_image:
             return document_of(retrieval, record, retrieval.metadata(record), read.wanted)
@@ -194,7 +186,7 @@ class Rendered:
         if shown.location:
             headers["Content-Location"] = read.base + shown.location
         if unchanged(tag, read.known_tags):
-            return Prepared(offer.media, _nothing(), status=HTTPStatus.NOT_MODIFIED, headers=headers)
+            return Prepared(offer.media, nothing(), status=HTTPStatus.NOT_MODIFIED, headers=headers)
         return Prepared(offer.media, self._picture(read, retrieval, shown, offer), headers=headers)
 
     def _picture(self, read: _Request, retrieval: Retrieval, shown: _Shown, offer: Offer) -> Blocks:
@@ -238,10 +230,6 @@ class Rendered:
 
 def _location(record: InstanceRecord, number: int) -> str:
     return f"{instance_path(record)}/frames/{number}/rendered"
-
-
-def _nothing() -> Blocks:
-    yield from ()
 
 
 def made(services: Services) -> Rendered:

@@ -174,7 +174,7 @@ def _study_of(request: Request) -> str:
 
 def _offer_of(request: Request) -> Offer:
     """Choose how to answer, before anything is stored."""
-    wanted = accept_of(request.headers.get("accept"), request.query_params.getlist("accept"))
+    wanted = accept_of(request)
     try:
         return choose(wanted, _OFFERS)
     except NotAcceptable as error:

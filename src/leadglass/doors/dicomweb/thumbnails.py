@@ -15,16 +15,15 @@ from leadglass.archive.retrieving import Retrieval
 from leadglass.dicom.render_model import PictureFormat, Viewport
 from leadglass.doors.dicomweb.accept import NotAcceptable, Offer, Wanted, accept_of, choose
 from leadglass.doors.dicomweb.frames import parse_frames
+from leadglass.doors.dicomweb.locating import locate, require_frames
 from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, instance_path, service_url, target_of
 from leadglass.doors.dicomweb.pictures import NOT_SHOWN, Pictures, tag_of, unchanged
-from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, respond
+from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, nothing, respond
 from leadglass.doors.dicomweb.rendered_query import parse_thumbnail
 from leadglass.doors.dicomweb.representative import representative, representative_frame
 from leadglass.doors.dicomweb.turns import Turns
 from leadglass.doors.web.problem import HttpFault
 from leadglass.doors.web.routes import Asked, Route, Services
-from leadglass.errors import NotHere
-from leadglass.policy.action import Action
 
 _OFFERS: Final = tuple(Offer(each.value, is_related=False) for each in PictureFormat)
 
@@ -54,7 +53,7 @@ class Thumbnails:
         target = target_of(request)
         frames = request.path_params.get("frames")
         numbers = parse_frames(frames) if frames is not None else []
-        wanted = accept_of(request.headers.get("accept"), request.query_params.getlist("accept"))
+        wanted = accept_of(request)
         base, known = service_url(request), request.headers.get("if-none-match", "")
         return await respond(
             self._turns.of(str(asked.caller)),
@@ -71,9 +70,7 @@ class Thumbnails:
         base: str,
         known: str,
     ) -> Prepared:
-        retrieval = self._archive.retrieve(asked.caller, Action.GET, target.level, target.selection, is_whole=False)
-        if not retrieval.records:
-            raise NotHere("There is nothing of that name here.")
+        retrieval = locate(self._archive, asked.caller, target)
         record = retrieval.records[0] if target.instance else representative(retrieval, self._pictures.looking)
         if record is None:
             raise NotAcceptable("There is no image here that can be rendered.")
@@ -86,7 +83,7 @@ class Thumbnails:
             "Content-Location": f"{base}{instance_path(record)}/frames/{frame}/thumbnail",
         }
         if unchanged(tag, known):
-            return Prepared(offer.media, _nothing(), status=HTTPStatus.NOT_MODIFIED, headers=headers)
+            return Prepared(offer.media, nothing(), status=HTTPStatus.NOT_MODIFIED, headers=headers)
         blocks = self._picture(retrieval, record, frame, viewport, offer, str(asked.caller))
         return Prepared(offer.media, blocks, headers=headers)
 
@@ -98,10 +95,7 @@ class Thumbnails:
             raise HttpFault(NOT_SHOWN, "The instance has no image, or none whose frames can be told apart.")
         if not numbers:
             return representative_frame(seen)
-        missing = next((number for number in numbers if number > table.number_of_frames), None)
-        if missing is not None:
-            count = table.number_of_frames
-            raise HttpFault(HTTPStatus.NOT_FOUND, f"There is no frame {missing}; the instance has {count}.")
+        require_frames(numbers, table.number_of_frames)
         return numbers[len(numbers) // 2]
 
     def _picture(
@@ -111,10 +105,6 @@ class Thumbnails:
         data = self._pictures.make(retrieval, record, (frame,), wish, frozenset(), who)
         yield Pause(retrieval.take_delay())
         yield data
-
-
-def _nothing() -> Blocks:
-    yield from ()
 
 
 def routes(services: Services) -> list[Route]:

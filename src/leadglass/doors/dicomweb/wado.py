@@ -19,12 +19,11 @@ from leadglass.dicom import uids
 from leadglass.dicom.part10 import file_meta
 from leadglass.dicom.transcode import Transcoder
 from leadglass.doors.dicomweb.accept import DICOM, Offer, Wanted, accept_of, choose
+from leadglass.doors.dicomweb.locating import locate
 from leadglass.doors.dicomweb.multipart import MultipartWriter
 from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, target_of
 from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, respond
 from leadglass.doors.web.routes import Asked, Route, Services
-from leadglass.errors import NotHere
-from leadglass.policy.action import Action
 
 BLOCK: Final = 256 << 10
 """Bytes read from an instance at once, four sealed chunks: more would leave the processor's cache on its way."""
@@ -47,14 +46,12 @@ class Instances:
         """Give a study, a series or an instance as DICOM files."""
         request = asked.request
         target = target_of(request)
-        wanted = accept_of(request.headers.get("accept"), request.query_params.getlist("accept"))
+        wanted = accept_of(request)
         return await respond(self._services.threads, lambda: self.prepare(asked, target, wanted))
 
     def prepare(self, asked: Asked, target: Target, wanted: Sequence[Wanted]) -> Prepared:
         """Decide what is sent and how (blocking)."""
-        retrieval = self._services.archive.retrieve(asked.caller, Action.GET, target.level, target.selection)
-        if not retrieval.records:
-            raise NotHere("There is nothing of that name here.")
+        retrieval = locate(self._services.archive, asked.caller, target, is_whole=True)
         transcoder = self._services.transcoder
         if target.instance:
             record = retrieval.records[0]
