@@ -8,7 +8,12 @@ from pathlib import Path
 import numpy as np
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    generate_uid,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +128,22 @@ def make(folder: Path, name: str, *, count: int, side: int | Sequence[int], stud
         _write(path, slice_)
         octets += path.stat().st_size
     return Load(name, folder, count, octets, uids)
+
+
+def make_multi_frame(folder: Path, name: str, *, frames: int, side: int) -> Load:
+    """Write one multi-frame instance of 16 bits."""
+    folder.mkdir(parents=True)
+    dataset = Dataset()
+    dataset.SOPClassUID = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+    dataset.SOPInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
+    dataset.StudyInstanceUID = generate_uid()
+    dataset.PatientName, dataset.PatientID = "Phantom^Frames", "PHANTOMF"
+    dataset.StudyDate, dataset.Modality, dataset.InstanceNumber = "20260101", "OT", 1
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.NumberOfFrames = frames
+    dataset.Rows = dataset.Columns = side
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 0
+    dataset.PixelData = np.random.default_rng(7).integers(0, 65536, frames * side * side, dtype=np.uint16).tobytes()
+    path = folder / "0.dcm"
+    _write(path, dataset)
+    return Load(name, folder, 1, path.stat().st_size, (str(dataset.StudyInstanceUID),))
