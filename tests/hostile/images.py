@@ -31,6 +31,10 @@ class Image:
 
     def write(self, path: Path) -> None:
         """Write it as a file of PS3.10."""
+        path.write_bytes(self.file())
+
+    def file(self) -> bytes:
+        """Give it as a file of PS3.10."""
         meta = encode(
             [
                 (tags.MediaStorageSOPClassUID, "UI", CT),
@@ -41,7 +45,7 @@ class Image:
         )
         version = encode([(tags.FileMetaInformationVersion, "OB", b"\0\1")])
         length = encode([(tags.FileMetaInformationGroupLength, "UL", struct.pack("<L", len(version) + len(meta)))])
-        path.write_bytes(bytes(128) + b"DICM" + length + version + meta + self.data)
+        return bytes(128) + b"DICM" + length + version + meta + self.data
 
 
 def image(draw: Random, study_uid: str, number: int, *, sizes: tuple[int, ...] = _SIZES, variant: str = "") -> Image:

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -26,14 +26,16 @@ from typing import Final
 from leadglass.app import App
 from tests.hostile.book import Book
 from tests.hostile.checks import check_door, check_folder
-from tests.hostile.images import image
+from tests.hostile.images import Image, image
 from tests.hostile.plain import Lost, Plain
 from tests.hostile.shim import Disk
+from tests.hostile.storer import Storer
 from tests.peers.leadglass import EVERYTHING, Leadglass
 from tests.peers.running import wait_until
 
 AE_TITLE: Final = "TORTURE"
 _SENDERS: Final = 4
+_STORERS: Final = 2
 _IMPORTED: Final = 25
 _LARGEST: Final = 60_000_000
 """Bytes beyond which studies are deleted between two rounds, so that a round stays short."""
@@ -52,6 +54,8 @@ class Torture:
         Of everything that is drawn.
     program : sequence of str
         How the server is run.
+    web : bool
+        Whether the web door is open, and some send by STOW-RS.
 
     Attributes
     ----------
@@ -60,11 +64,17 @@ class Torture:
     """
 
     def __init__(
-        self, folder: Path, seed: int, *, program: Sequence[str] = (sys.executable, "-m", "leadglass")
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        program: Sequence[str] = (sys.executable, "-m", "leadglass"),
+        web: bool = False,
     ) -> None:
         self.folder = folder
         self.seed = seed
         self.program = program
+        self.web = web
         self.env: dict[str, str] = {}
         self.book = Book()
         self.counts = Counter[str]()
@@ -74,6 +84,8 @@ class Torture:
         self.allowed = {0, 0x0111}
         self._number = 0
         self._port: int | None = None
+        self._web_port = 0
+        self._token = ""
         self.server: subprocess.Popen[bytes]
 
     @property
@@ -88,6 +100,8 @@ class Torture:
         until = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
         lane = ("--plaintext", "--until", until, "--bulk", "a test", "--bulk-until", until)
         self.lead.do("device", "add", AE_TITLE, "--address", "127.0.0.1/32", "--allow", EVERYTHING, *lane)
+        if self.web:
+            self._token = self.lead.do("token", "create", AE_TITLE, "--role", "service", "--ttl", "24h").strip()
 
     # --- processes --------------------------------------------------------------
 
@@ -95,7 +109,7 @@ class Torture:
         """Begin to serve, in a process group of its own."""
         command = [
             *self.program, "serve", "--json", "--data", str(self.data),
-            "--dicom-tls", "", "--dicom", "127.0.0.1:0",
+            "--dicom-tls", "", "--dicom", "127.0.0.1:0", *(("--http", "127.0.0.1:0") if self.web else ()),
         ]  # fmt: skip
         with self.lead.log.open("ab") as log:
             self.server = subprocess.Popen(
@@ -115,8 +129,16 @@ class Torture:
             said = json.loads(line)
             if said["ready"] == "all":
                 return port
-            port = int(str(said["address"]).rpartition(":")[2])
+            found = int(str(said["address"]).rpartition(":")[2])
+            if said["ready"] == "https":
+                self._web_port = found
+            else:
+                port = found
         return None
+
+    def storer(self) -> Storer:
+        """Give a client of the web door, which has to be open."""
+        return Storer(self._web_port, self._token, self.data / "ca.pem")
 
     def command(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """Begin a command that may be killed."""
@@ -141,6 +163,8 @@ class Torture:
         """Keep senders, readers, an import and now and then a deletion going; when the block ends, so do they."""
         stop = Event()
         work: list[Callable[[], None]] = [self._sender(port, stop, Random(self.draw.random())) for _ in range(_SENDERS)]
+        if self.web:
+            work += [self._storer(stop, Random(self.draw.random())) for _ in range(_STORERS)]
         work.append(self._reader(port, stop, Random(self.draw.random())))
         if self.draw.random() < 0.5:
             work.append(self._importer(stop, Random(self.draw.random())))
@@ -181,6 +205,15 @@ class Torture:
 
     def _send_one(self, peer: Plain, study_uid: str, number: int, draw: Random) -> None:
         """Send a new image; now and then one again, or another under the UID of one that is there."""
+        with self._drawn(study_uid, number, draw) as made:
+            status = peer.store(made.sop_instance_uid, made.data)
+            self.counts[f"C-STORE {status:04X}"] += 1
+            assert status in self.allowed, f"C-STORE was answered with {status:04X}"
+            self.book.answered(made, status)
+
+    @contextmanager
+    def _drawn(self, study_uid: str, number: int, draw: Random) -> Generator[Image]:
+        """Give what is sent next, and keep its study from being deleted inside the block."""
         kind = draw.random()
         again = self.book.use_image(draw) if kind < 0.2 else None
         if again is None:
@@ -191,13 +224,33 @@ class Torture:
             made = again
         try:
             self.book.sending(made)
-            status = peer.store(made.sop_instance_uid, made.data)
-            self.counts[f"C-STORE {status:04X}"] += 1
-            assert status in self.allowed, f"C-STORE was answered with {status:04X}"
-            self.book.answered(made, status)
+            yield made
         finally:
             if again is not None:
                 self.book.leave(again.study_uid)
+
+    def _storer(self, stop: Event, draw: Random) -> Callable[[], None]:
+        """Send several images in each request."""
+
+        def send() -> None:
+            with self.storer() as peer:
+                while not stop.is_set():
+                    study_uid = self.study_uid()
+                    with self.book.using(study_uid):
+                        self._store_some(peer, study_uid, draw)
+
+        return send
+
+    def _store_some(self, peer: Storer, study_uid: str, draw: Random) -> None:
+        with ExitStack() as stack:
+            images: dict[str, Image] = {}
+            for number in range(draw.randint(1, 20)):
+                made = stack.enter_context(self._drawn(study_uid, number, draw))
+                images.setdefault(made.sop_instance_uid, made)
+            for made, status in zip(images.values(), peer.store(list(images.values())), strict=True):
+                self.counts[f"STOW-RS {status:04X}"] += 1
+                assert status in self.allowed, f"STOW-RS was answered with {status:04X}"
+                self.book.answered(made, status)
 
     def _reader(self, port: int, stop: Event, draw: Random) -> Callable[[], None]:
         def read() -> None:
@@ -393,7 +446,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=100, help="acknowledgements before a kill")
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="leadglass-torture-"))
-    torture = Torture(folder, asked.seed)
+    torture = Torture(folder, asked.seed, web=True)
     _say(f"seed {asked.seed}, {asked.kills} kills, in {folder}")
     began = time.monotonic()
     try:
