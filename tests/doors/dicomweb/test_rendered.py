@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from leadglass.doors.dicomweb.fair import FairThreads
 from leadglass.doors.dicomweb.pumping import Runs
-from leadglass.doors.dicomweb.turns import Turns
 from leadglass.policy.action import Action
 from leadglass.policy.scope import Field, Scope
 from leadglass.policy.view import View
@@ -329,10 +329,10 @@ def test_a_crowd_of_one_caller_leaves_a_turn_for_others() -> None:
 
     async def scene() -> None:
         slow: Runs = Slow()
-        turns = Turns(slow, 3)
-        crowd = [asyncio.create_task(turns.of("greedy").run(order.append, "greedy")) for _ in range(20)]
+        threads = FairThreads(slow, 3)
+        crowd = [asyncio.create_task(threads.of("greedy").run(order.append, "greedy")) for _ in range(20)]
         await asyncio.sleep(0)
-        await turns.of("modest").run(order.append, "modest")
+        await threads.of("modest").run(order.append, "modest")
         await asyncio.gather(*crowd)
 
     asyncio.run(scene())

@@ -215,6 +215,9 @@ def test_no_secret_and_no_path_is_in_the_log(walk: Walk) -> None:
 
 
 def test_refusals_are_on_record_and_name_nobody(walk: Walk) -> None:
+    for token in (walk.revoked, walk.expired):
+        with walk.web.client(token) as client:
+            assert client.get("/dicom-web/studies").status_code == 401
     records = [each for each in walk.web.leadglass.audit() if each["action"] == "identify"]
     reasons = " ".join(str(each["reason"]) for each in records)
     assert "revoked" in reasons

@@ -21,6 +21,7 @@ from leadglass.archive.retrieving import Retrieval
 from leadglass.dicom.render_model import PictureFormat
 from leadglass.doors.dicomweb.accept import NotAcceptable, Offer, Wanted, accept_of, choose
 from leadglass.doors.dicomweb.documents import PDF, document_of
+from leadglass.doors.dicomweb.fair import FairThreads
 from leadglass.doors.dicomweb.frames import parse_frames
 from leadglass.doors.dicomweb.locating import locate, require_frames
 from leadglass.doors.dicomweb.multipart import MultipartWriter
@@ -29,7 +30,6 @@ from leadglass.doors.dicomweb.pictures import NOT_SHOWN, Pictures, tag_of, uncha
 from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, nothing, respond
 from leadglass.doors.dicomweb.rendered_query import RenderQuery, parse_rendered, parse_uri
 from leadglass.doors.dicomweb.representative import representative, representative_frame
-from leadglass.doors.dicomweb.turns import Turns
 from leadglass.doors.web.problem import MEDIA_TYPE, HttpFault, problem_of
 from leadglass.doors.web.routes import Asked, Route, Services
 
@@ -69,14 +69,14 @@ class Rendered:
         What handlers work with.
     pictures : Pictures
         Makes pictures of what was located.
-    turns : Turns
-        Whose turn it is.
+    threads : FairThreads
+        Where they are made.
     """
 
-    def __init__(self, services: Services, pictures: Pictures, turns: Turns) -> None:
+    def __init__(self, services: Services, pictures: Pictures, threads: FairThreads) -> None:
         self._archive = services.archive
         self._pictures = pictures
-        self._turns = turns
+        self._threads = threads
 
     async def answer(self, asked: Asked) -> Response:
         """Give pictures."""
@@ -92,7 +92,7 @@ class Rendered:
             base=service_url(request),
             known_tags=request.headers.get("if-none-match", ""),
         )
-        return await respond(self._turns.of(str(asked.caller)), lambda: self._prepare(read))
+        return await respond(self._threads.of(str(asked.caller)), lambda: self._prepare(read))
 
     async def answer_uri(self, asked: Asked, target: Target, media: str, given: Mapping[str, str]) -> Response:
         """Give the picture that WADO-URI asks for: always a single part."""
@@ -106,7 +106,7 @@ class Rendered:
             base=service_url(asked.request),
             known_tags=asked.request.headers.get("if-none-match", ""),
         )
-        return await respond(self._turns.of(str(asked.caller)), lambda: self._prepare(read))
+        return await respond(self._threads.of(str(asked.caller)), lambda: self._prepare(read))
 
     # --- what is given --------------------------------------------------------
 
@@ -235,7 +235,7 @@ def _location(record: InstanceRecord, number: int) -> str:
 def made(services: Services) -> Rendered:
     """Make the rendered resources."""
     pictures = Pictures(services.renderer)
-    return Rendered(services, pictures, Turns(services.threads, pictures.together))
+    return Rendered(services, pictures, FairThreads(services.threads, pictures.together))
 
 
 def routes(services: Services) -> list[Route]:

@@ -14,6 +14,7 @@ from leadglass.archive.backroom import InstanceRecord
 from leadglass.archive.retrieving import Retrieval
 from leadglass.dicom.render_model import PictureFormat, Viewport
 from leadglass.doors.dicomweb.accept import NotAcceptable, Offer, Wanted, accept_of, choose
+from leadglass.doors.dicomweb.fair import FairThreads
 from leadglass.doors.dicomweb.frames import parse_frames
 from leadglass.doors.dicomweb.locating import locate, require_frames
 from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, instance_path, service_url, target_of
@@ -21,7 +22,6 @@ from leadglass.doors.dicomweb.pictures import NOT_SHOWN, Pictures, tag_of, uncha
 from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, nothing, respond
 from leadglass.doors.dicomweb.rendered_query import parse_thumbnail
 from leadglass.doors.dicomweb.representative import representative, representative_frame
-from leadglass.doors.dicomweb.turns import Turns
 from leadglass.doors.web.problem import HttpFault
 from leadglass.doors.web.routes import Asked, Route, Services
 
@@ -37,14 +37,14 @@ class Thumbnails:
         What handlers work with.
     pictures : Pictures
         Makes pictures of what was located.
-    turns : Turns
-        Whose turn it is.
+    threads : FairThreads
+        Where they are made.
     """
 
-    def __init__(self, services: Services, pictures: Pictures, turns: Turns) -> None:
+    def __init__(self, services: Services, pictures: Pictures, threads: FairThreads) -> None:
         self._archive = services.archive
         self._pictures = pictures
-        self._turns = turns
+        self._threads = threads
 
     async def answer(self, asked: Asked) -> Response:
         """Give one thumbnail."""
@@ -56,7 +56,7 @@ class Thumbnails:
         wanted = accept_of(request)
         base, known = service_url(request), request.headers.get("if-none-match", "")
         return await respond(
-            self._turns.of(str(asked.caller)),
+            self._threads.of(str(asked.caller)),
             lambda: self._prepare(asked, target, numbers, viewport, wanted, base, known),
         )
 
@@ -110,7 +110,7 @@ class Thumbnails:
 def routes(services: Services) -> list[Route]:
     """Give the routes of thumbnails."""
     pictures = Pictures(services.renderer)
-    thumbnails = Thumbnails(services, pictures, Turns(services.threads, pictures.together))
+    thumbnails = Thumbnails(services, pictures, FairThreads(services.threads, pictures.together))
     return [
         Route(f"{path}/thumbnail", ("GET",), thumbnails.answer, summary=f"A small picture of {what}.")
         for path, what in (

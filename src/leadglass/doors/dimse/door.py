@@ -18,9 +18,9 @@ from leadglass.doors.dimse.negotiation import Services, answer, asked_for
 from leadglass.doors.dimse.parcel import Transcodes
 from leadglass.doors.dimse.session import DimseSession, Rooms
 from leadglass.doors.dimse.settings import DimseSettings
-from leadglass.doors.dimse.turns import Turns
 from leadglass.doors.dimse.watch import Watch
 from leadglass.doors.threads import Threads
+from leadglass.doors.turns import Turns
 from leadglass.errors import Denied, LeadglassError
 from leadglass.identity.associations import AssociationEvidence, Associations, CalledAETitleNotRecognized
 from leadglass.identity.peers import IpAddress
@@ -102,7 +102,7 @@ class DimseDoor:
             commitment,
         )
         self._watch = Watch(associations, desk, monotonic)
-        self._turns = Turns(together=_DECISIONS, of_one_address=_OF_ONE_ADDRESS)
+        self._turns = Turns[IpAddress](together=_DECISIONS, of_one=_OF_ONE_ADDRESS)
         self._stopping = False
 
     async def keep_watch(self) -> None:
