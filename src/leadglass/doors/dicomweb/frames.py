@@ -42,8 +42,8 @@ _MOST: Final = 10_000
 _DIGITS: Final = 10
 _PIECE: Final = 1 << 20
 """Bytes of a long frame (a video) that are read at once."""
-_MOST_KNOWN: Final = 64
-"""Instances whose frame table is kept in memory."""
+_MOST_KNOWN: Final = 10_000
+"""Instances whose frame table is kept in memory: those of some series that are being read. About 1 kB each."""
 _MOST_SPANS: Final = 2_000_000
 """Fragments in those tables together; some 200 MB."""
 
