@@ -1,4 +1,6 @@
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +10,8 @@ from leadglass.crypto.passphrase import Cost
 from leadglass.errors import BadInput, Denied, LeadglassError, Throttled
 from leadglass.identity.lockout import FREE, FREE_ELSEWHERE, LONGEST, LONGEST_ELSEWHERE, Lockout
 from leadglass.identity.onetime import SET_UP_LIFE, Purpose
-from leadglass.identity.passwords import Passwords
+from leadglass.identity.passwords import Hash, Passwords
+from leadglass.identity.people import keep_password
 from leadglass.identity.signin import REFUSED, NeedsSecond
 from leadglass.policy.roles import Role
 from tests.callers import everything
@@ -123,6 +126,46 @@ def test_many_failures_are_an_alert_once_in_a_while(house: PeopleHouse) -> None:
     assert HERE.rpartition(".")[0] in alert.reason
 
 
+def test_guesses_at_one_account_from_many_networks_are_an_alert_too(house: PeopleHouse) -> None:
+    for number in range(10):
+        _refusal(house, "jane", "wrong", f"10.1.{number}.1")
+    (alert,) = [event for event in house.events("signin") if event.outcome == "alert"]
+    assert "jane" in alert.reason
+    assert "several networks" in alert.reason
+
+
+def test_one_guess_at_each_of_many_accounts_is_an_alert_too(house: PeopleHouse) -> None:
+    for number in range(200):
+        while isinstance(error := _refusal(house, f"name-{number}", "wrong"), Throttled):
+            house.clocks.pass_by(error.retry_after)
+    (alert,) = [event for event in house.events("signin") if event.outcome == "alert"]
+    assert "at several accounts" in alert.reason
+
+
+def test_who_guesses_many_at_a_time_gets_no_more_of_them(house: PeopleHouse) -> None:
+    def guess(number: int) -> type[LeadglassError]:
+        return type(_refusal(house, "jane", f"wrong {number}"))
+
+    with ThreadPoolExecutor(12) as crowd:
+        looked_at = list(crowd.map(guess, range(12))).count(Denied)
+    assert looked_at <= FREE + 1
+    house.clocks.pass_by(LONGEST)
+    with ThreadPoolExecutor(12) as crowd:
+        looked_at += list(crowd.map(guess, range(12))).count(Denied)
+    assert looked_at <= FREE + 2
+
+
+def test_what_is_being_looked_at_counts_as_if_it_had_failed() -> None:
+    lockout = Lockout(clock=lambda: 0.0)
+    with ExitStack() as held:
+        for _ in range(FREE + 1):
+            assert held.enter_context(lockout.attempt("jane", "here", is_known=True)) == 0
+        assert lockout.wait("jane", "here", is_known=True) > 0
+        assert lockout.wait("jane", "there", is_known=False) == 0
+        assert lockout.wait("john", "here", is_known=False) == 0
+    assert lockout.wait("jane", "here", is_known=True) == 0
+
+
 def test_what_is_counted_is_bounded_and_forgets_the_quietest_first() -> None:
     now = 0.0
     lockout = Lockout(clock=lambda: now, most=30)
@@ -144,14 +187,45 @@ def test_failures_are_forgotten_after_a_while(house: PeopleHouse) -> None:
 
 def test_a_password_of_another_cost_is_hashed_anew_when_it_is_known(house: PeopleHouse) -> None:
     outdated = Passwords(Cost(memory_kib=16_384, passes=1, lanes=1)).hash(GOOD)
-    from leadglass.identity.people import keep_password
-
     with house.accounts.store.writing() as connection:
         keep_password(connection, "jane", outdated, house.clocks.now)
     assert house.opened()
     with house.accounts.store.reading() as connection:
         assert connection.execute("SELECT memory_kib FROM password").fetchone()[0] == 8_192
     assert house.opened()
+
+
+def test_a_password_that_is_changed_while_it_is_hashed_anew_does_not_come_back(
+    house: PeopleHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with house.accounts.store.writing() as connection:
+        keep_password(
+            connection, "jane", Passwords(Cost(memory_kib=16_384, passes=1, lanes=1)).hash(GOOD), house.clocks.now
+        )
+    real = Passwords.hash
+
+    def slowly(self: Passwords, password: str, network: str = "") -> Hash:
+        monkeypatch.setattr(Passwords, "hash", real)
+        house.accounts.people.set_password(everything(), "jane", BETTER)
+        return real(self, password, network)
+
+    monkeypatch.setattr(Passwords, "hash", slowly)
+    with pytest.raises(Denied):
+        house.opened()
+    assert isinstance(_refusal(house, "jane", GOOD), Denied)
+    assert house.opened(password=BETTER)
+
+
+def test_a_password_that_is_changed_between_the_steps_opens_nothing(house: PeopleHouse) -> None:
+    from tests.identity.test_totp import add_app, code_of
+
+    add_app(house, house.caller())
+    house.clocks.pass_by(timedelta(minutes=1).total_seconds())
+    needs = house.door.sign_in("jane", GOOD, HERE)
+    assert isinstance(needs, NeedsSecond)
+    house.accounts.people.set_password(everything(), "jane", BETTER)
+    with pytest.raises(Denied):
+        house.door.second(needs.ticket, code_of(house, "jane"), HERE)
 
 
 # --- one-time links -----------------------------------------------------------------

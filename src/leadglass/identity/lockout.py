@@ -7,11 +7,13 @@ unknown networks only, by half a minute at most; those the owner signed in from
 before are not held up. Rule 3. An attempt that has to wait is not looked at, so it
 neither counts nor tells anything. Rule 4. An account that is not there is
 counted like one that is. Rule 5. Memory is bounded; what is forgotten first is
-what was quiet longest.
+what was quiet longest. Rule 6. What is being looked at counts as if it had failed:
+who guesses many at a time gets no more of them than who guesses one by one.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
@@ -44,6 +46,9 @@ FORGET_AFTER: Final = 3_600.0
 MOST: Final = 20_000
 """What is remembered at a time."""
 
+_IN_TURN: Final = 1.0
+"""Seconds to wait for an attempt that is being looked at."""
+
 
 @dataclass(slots=True)
 class _Count:
@@ -67,6 +72,28 @@ class Lockout:
         self._most = most
         self._lock = Lock()
         self._counts: OrderedDict[tuple[str, str], _Count] = OrderedDict()
+        self._looked_at: Counter[tuple[str, str]] = Counter()
+
+    @contextmanager
+    def attempt(self, name: str, network: str, *, is_known: bool) -> Generator[float]:
+        """Give the seconds until an attempt is looked at; if 0, it is being looked at until the block ends.
+
+        What came of it is said inside of the block, by ``failed`` or ``succeeded``.
+        """
+        keys = _keys(name, network)
+        with self._lock:
+            wait = self._wait(name, network, is_known=is_known)
+            if not wait:
+                self._looked_at.update(keys)
+        try:
+            yield wait
+        finally:
+            if not wait:
+                with self._lock:
+                    self._looked_at.subtract(keys)
+                    for key in keys:
+                        if not self._looked_at[key]:
+                            del self._looked_at[key]
 
     def wait(self, name: str, network: str, *, is_known: bool) -> float:
         """Give the seconds until an attempt is looked at; 0: now.
@@ -80,19 +107,32 @@ class Lockout:
         is_known : bool
             Whether the account was signed in to from there before.
         """
-        now = self._clock()
         with self._lock:
-            waits = [self._left((name, network), now, FREE, LONGEST)]
-            if not is_known:
-                waits.append(self._left((name, ""), now, FREE_ELSEWHERE, LONGEST_ELSEWHERE))
-                waits.append(self._left(("", network), now, FREE_OF_NETWORK, LONGEST_OF_NETWORK))
+            return self._wait(name, network, is_known=is_known)
+
+    def everywhere(self, name: str) -> int:
+        """Say how many failures there are of an account, from all networks."""
+        with self._lock:
+            return self._failures((name, ""), self._clock())
+
+    def of_network(self, network: str) -> int:
+        """Say how many failures there are from a network, at all accounts."""
+        with self._lock:
+            return self._failures(("", network), self._clock())
+
+    def _wait(self, name: str, network: str, *, is_known: bool) -> float:
+        now = self._clock()
+        waits = [self._left((name, network), now, FREE, LONGEST)]
+        if not is_known:
+            waits.append(self._left((name, ""), now, FREE_ELSEWHERE, LONGEST_ELSEWHERE))
+            waits.append(self._left(("", network), now, FREE_OF_NETWORK, LONGEST_OF_NETWORK))
         return max(waits)
 
     def failed(self, name: str, network: str) -> int:
         """Count a failure; gives how many there are of this account and network."""
         now = self._clock()
         with self._lock:
-            for key in ((name, ""), ("", network), (name, network)):
+            for key in _keys(name, network):
                 count = self._counts.setdefault(key, _Count())
                 if now - count.last >= FORGET_AFTER:
                     count.failures = 0
@@ -108,9 +148,18 @@ class Lockout:
         with self._lock:
             self._counts.pop((name, network), None)
 
-    def _left(self, key: tuple[str, str], now: float, free: int, longest: float) -> float:
+    def _failures(self, key: tuple[str, str], now: float) -> int:
         count = self._counts.get(key)
-        if count is None or now - count.last >= FORGET_AFTER or count.failures <= free:
-            return 0.0
-        delay = min(longest, FIRST * 2.0 ** min(count.failures - free - 1, 30))
-        return max(0.0, count.last + delay - now)
+        return 0 if count is None or now - count.last >= FORGET_AFTER else count.failures
+
+    def _left(self, key: tuple[str, str], now: float, free: int, longest: float) -> float:
+        failures, looked_at = self._failures(key, now), self._looked_at[key]
+        in_turn = _IN_TURN if looked_at and failures + looked_at > free else 0.0
+        if failures <= free:
+            return in_turn
+        delay = min(longest, FIRST * 2.0 ** min(failures - free - 1, 30))
+        return max(in_turn, self._counts[key].last + delay - now)
+
+
+def _keys(name: str, network: str) -> tuple[tuple[str, str], ...]:
+    return (name, ""), ("", network), (name, network)

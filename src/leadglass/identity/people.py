@@ -301,6 +301,12 @@ def keep_password(connection: "driver.Connection", name: str, hashed: Hash, now:
     )
 
 
+def has_password(connection: "driver.Connection", name: str, value: bytes) -> bool:
+    """Say whether what is kept of somebody's password is (still) this."""
+    row = connection.execute("SELECT hash FROM password WHERE name = ?", (name,)).fetchone()
+    return row is not None and bytes(row[0]) == value
+
+
 def end_everything(connection: "driver.Connection", name: str, *, but: str = "") -> None:
     """End the sessions and links of an account.
 

@@ -130,7 +130,9 @@ class Sessions:
 
     # --- opening and asking -----------------------------------------------------
 
-    def open(self, person: Person, peer: str, evidence: str, *, agent: str = "") -> OpenedSession:
+    def open(
+        self, person: Person, peer: str, evidence: str, *, agent: str = "", password: bytes | None = None
+    ) -> OpenedSession:
         """Open a session for somebody whose identity was proven, and put that on record.
 
         Parameters
@@ -143,6 +145,8 @@ class Sessions:
             What proved it, in words (no secret).
         agent : str
             With what, as that says of itself.
+        password : bytes, optional
+            What was kept of the password that was shown, where one was: it has to be so still.
 
         Raises
         ------
@@ -158,6 +162,8 @@ class Sessions:
             current = accounts.find(connection, person.name)
             if current is None or current.is_locked or current.epoch != person.epoch:
                 raise Denied(f"The account {person.name} is locked, or was changed meanwhile.")
+            if password is not None and not accounts.has_password(connection, person.name, password):
+                raise Denied(f"The password of {person.name} was changed meanwhile.")
             caller = accounts.caller_of(connection, current, peer, evidence, session.id, now)
             # Inside the transaction: who is not on record is not signed in.
             self._store.record(

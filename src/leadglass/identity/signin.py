@@ -9,7 +9,8 @@ factor is shown.
 """
 
 from collections import OrderedDict
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -45,7 +46,10 @@ TICKET_TRIES: Final = 5
 MOST_TICKETS: Final = 1_000
 
 _ALERT_AT: Final = frozenset({10, 50, 200, 1_000})
-"""Failures of one account from one network at which the operator is told."""
+"""Failures of one account, from one network or from all, at which the operator is told."""
+
+_ALERT_OF_NETWORK_AT: Final = frozenset({200, 1_000, 5_000})
+"""The same of one network, at whatever accounts: a hospital behind one address mistypes a lot."""
 
 
 class Why(StrEnum):
@@ -77,8 +81,17 @@ class NeedsSecond:
 class _Ticket:
     name: str
     epoch: int
+    password: bytes
     until: datetime
     tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    """Whose password it is, and which it was: when it is another by the time of the session, it proved nothing."""
+
+    person: Person
+    password: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +164,10 @@ class SignIn:
             When it has to wait.
         Busy, Full, Corrupt, Misconfigured
         """
-        person = self._prove(name, password, peer)
-        if person.has_totp:
-            return NeedsSecond(self._new_ticket(person))
-        return self._sessions.open(person, peer, "a password", agent=agent)
+        proven = self._prove(name, password, peer)
+        if proven.person.has_totp:
+            return NeedsSecond(self._new_ticket(proven))
+        return self._sessions.open(proven.person, peer, "a password", agent=agent, password=proven.password)
 
     def second(self, ticket: str, code: str, peer: str, *, agent: str = "") -> OpenedSession:
         """Let somebody in whose password was right, by a code of the authenticator app or a recovery code.
@@ -169,17 +182,17 @@ class SignIn:
         if held is None:
             raise Denied("That took too long. Sign in again.")
         network, counted = network_of(peer), f"{held.name}\nsecond"
-        self._require_no_wait(counted, network, peer, held.name, is_known=False)
-        shown = self._factors.check(held.name, code[:64])
-        if shown is None:
-            self._failed(counted, network, peer, Why.CODE, held.name)
-            raise Denied(REFUSED_CODE)
-        self._forget(ticket)
-        self._lockout.succeeded(counted, network)
+        with self._attempt(counted, network, peer, held.name, is_known=False):
+            shown = self._factors.check(held.name, code[:64])
+            if shown is None:
+                self._failed(counted, network, peer, Why.CODE, held.name)
+                raise Denied(REFUSED_CODE)
+            self._forget(ticket)
+            self._lockout.succeeded(counted, network)
         person = self._find(held.name, network).person
         if person is None or person.epoch != held.epoch:
             raise Denied("The account was changed meanwhile. Sign in again.")
-        return self._sessions.open(person, peer, f"a password and {shown}", agent=agent)
+        return self._sessions.open(person, peer, f"a password and {shown}", agent=agent, password=held.password)
 
     def by_link(self, secret: str, peer: str, *, agent: str = "") -> OpenedSession:
         """Let somebody in by a one-time link; it is used up.
@@ -237,7 +250,7 @@ class SignIn:
         ------
         Denied, Throttled, Busy
         """
-        return self._prove(caller.name, password, caller.peer)
+        return self._prove(caller.name, password, caller.peer).person
 
     def change_password(self, caller: Caller, current: str, new: str) -> None:
         """Change one's own password; all other sessions, and links, end.
@@ -262,28 +275,27 @@ class SignIn:
 
     # --- within -----------------------------------------------------------------------
 
-    def _prove(self, name: str, password: str, peer: str) -> Person:
+    def _prove(self, name: str, password: str, peer: str) -> _Proven:
         """Find the account whose name and password these are."""
         claimed = _claimed(name)
         network = network_of(peer)
         found = self._find(claimed, network)
         person = found.person
         said = "" if person is None else person.name
-        self._require_no_wait(claimed, network, peer, said, is_known=found.is_known_here)
-        is_right = self._passwords.matches(normal(password), found.hashed, network)
-        if person is None:
-            why = Why.UNKNOWN
-        elif found.hashed is None:
-            why = Why.NO_PASSWORD
-        elif not is_right:
-            why = Why.PASSWORD
-        elif person.is_locked:
-            why = Why.LOCKED
-        else:
-            self._lockout.succeeded(claimed, network)
-            self._rehash(person, password, found.hashed, network)
-            return person
-        self._failed(claimed, network, peer, why, said)
+        with self._attempt(claimed, network, peer, said, is_known=found.is_known_here):
+            is_right = self._passwords.matches(normal(password), found.hashed, network)
+            if person is None:
+                why = Why.UNKNOWN
+            elif found.hashed is None:
+                why = Why.NO_PASSWORD
+            elif not is_right:
+                why = Why.PASSWORD
+            elif person.is_locked:
+                why = Why.LOCKED
+            else:
+                self._lockout.succeeded(claimed, network)
+                return _Proven(person, self._rehashed(person, password, found.hashed, network))
+            self._failed(claimed, network, peer, why, said)
         raise Denied(REFUSED)
 
     def _find(self, name: str, network: str) -> _Found:
@@ -298,21 +310,32 @@ class SignIn:
         hashed = None if row is None else Hash(Stretch(bytes(row[0]), Cost(row[2], row[3], row[4])), bytes(row[1]))
         return _Found(person, hashed, is_known_here=known is not None)
 
-    def _require_no_wait(self, name: str, network: str, peer: str, said: str, *, is_known: bool) -> None:
-        wait = self._lockout.wait(name, network, is_known=is_known)
-        if wait > 0:
-            self._record(peer, Why.WAITING, said)
-            raise Throttled("Too many attempts failed. Wait, then try again.", wait)
+    @contextmanager
+    def _attempt(self, name: str, network: str, peer: str, said: str, *, is_known: bool) -> Generator[None]:
+        """Look at an attempt inside of the block, unless it has to wait."""
+        with self._lockout.attempt(name, network, is_known=is_known) as wait:
+            if wait > 0:
+                self._record(peer, Why.WAITING, said)
+                raise Throttled("Too many attempts failed. Wait, then try again.", wait)
+            yield
 
     def _failed(self, name: str, network: str, peer: str, why: Why, said: str) -> None:
         failures = self._lockout.failed(name, network)
+        everywhere, of_network = self._lockout.everywhere(name), self._lockout.of_network(network)
         self._record(peer, why, said)
+        whom = f"the account {said}" if said else "an account that is not there"
         if failures in _ALERT_AT:
-            whom = f"the account {said}" if said else "an account that is not there"
-            reason = f"{failures} attempts to sign in to {whom} failed from {network}; each next one has to wait"
-            self._store.audit.append(
-                Event(Outcome.ALERT, "signin", peer=peer, door=self._store.door, reason=reason, detail={"why": why})
-            )
+            self._alert(peer, why, f"{failures} attempts to sign in to {whom} failed from {network}")
+        elif everywhere in _ALERT_AT:
+            self._alert(peer, why, f"{everywhere} attempts to sign in to {whom} failed, from several networks")
+        elif of_network in _ALERT_OF_NETWORK_AT:
+            self._alert(peer, why, f"{of_network} attempts to sign in failed from {network}, at several accounts")
+
+    def _alert(self, peer: str, why: Why, what: str) -> None:
+        reason = f"{what}; each next one has to wait"
+        self._store.audit.append(
+            Event(Outcome.ALERT, "signin", peer=peer, door=self._store.door, reason=reason, detail={"why": why})
+        )
 
     def _refuse_link(self, peer: str) -> Denied:
         self._record(peer, Why.LINK, "")
@@ -326,20 +349,24 @@ class SignIn:
         event = Event(Outcome.REFUSED, "signin", peer=peer, door=self._store.door, reason=reason, detail=detail)
         self._refusals.add(event, why, said)
 
-    def _rehash(self, person: Person, password: str, hashed: Hash, network: str) -> None:
-        """Bring a password to the cost of today, now that it is known."""
+    def _rehashed(self, person: Person, password: str, hashed: Hash, network: str) -> bytes:
+        """Bring a password to the cost of today, now that it is known; gives the hash that is kept of it."""
         if not self._passwords.is_outdated(hashed):
-            return
+            return hashed.value
         with suppress(Busy):  # another time
             fresh = self._passwords.hash(normal(password), network)
             with self._store.writing() as connection:
-                accounts.keep_password(connection, person.name, fresh, self._store.now)
+                # It took a while: a password that was changed meanwhile does not come back.
+                if accounts.has_password(connection, person.name, hashed.value):
+                    accounts.keep_password(connection, person.name, fresh, self._store.now)
+                    return fresh.value
+        return hashed.value
 
     # --- between the two steps ----------------------------------------------------------
 
-    def _new_ticket(self, person: Person) -> str:
+    def _new_ticket(self, proven: _Proven) -> str:
         ticket = secret_text.make()
-        held = _Ticket(person.name, person.epoch, self._store.now + TICKET_LIFE)
+        held = _Ticket(proven.person.name, proven.person.epoch, proven.password, self._store.now + TICKET_LIFE)
         with self._lock:
             self._tickets[_digest(ticket)] = held
             while len(self._tickets) > MOST_TICKETS:
