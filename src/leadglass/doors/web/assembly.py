@@ -27,7 +27,7 @@ from leadglass.doors.web.dispatch import WebApp
 from leadglass.doors.web.evidence import AnyOf, Evidence
 from leadglass.doors.web.federation import passkeys, single_sign_on
 from leadglass.doors.web.gate import Gate
-from leadglass.doors.web.people import account, emergency, home, signing_in, statics
+from leadglass.doors.web.people import account, emergency, home, pages, signing_in, statics
 from leadglass.doors.web.routes import Route, Services
 from leadglass.identity.visitors import Visitors
 
@@ -84,5 +84,6 @@ def assemble(services: Services, evidence: tuple[Evidence, ...], visitors: Visit
         clerk,
         body_bytes=settings.limits.body_bytes,
         welcome=signing_in.welcome(services.people),
+        fault=None if services.people is None else pages.fault_for_browsers,
     )
     return Gate(app, visitors, clerk, settings)

@@ -61,6 +61,9 @@ class WebApp:
     welcome : callable, optional
         Gives the page that a browser is shown, with 401, where nobody is
         identified; None: a problem document, as for a program.
+    fault : callable, optional
+        Gives the page that a browser is shown of what went wrong; None: a
+        problem document, as for a program.
 
     Raises
     ------
@@ -77,6 +80,7 @@ class WebApp:
         *,
         body_bytes: int,
         welcome: Callable[[Request], Response | None] = lambda _: None,
+        fault: Callable[[Request, LeadglassError, Caller | None], Response | None] | None = None,
     ) -> None:
         self.routes = tuple(routes)
         self._evidence = evidence
@@ -84,6 +88,7 @@ class WebApp:
         self._clerk = clerk
         self._body_bytes = body_bytes
         self._welcome = welcome
+        self._fault = fault
         seen: set[tuple[str, str]] = set()
         for route in self.routes:
             for method in route.methods:
@@ -113,7 +118,9 @@ class WebApp:
             else:
                 response = await self._for_caller(request, limited, route, others)
         except LeadglassError as error:
-            response = problem_of(error).response()
+            caller = cast("Caller | None", scope.get("leadglass.asks"))
+            page = None if self._fault is None else self._fault(request, error, caller)
+            response = page or problem_of(error).response()
         await response(scope, limited.receive, send)
 
     def _find(self, path: str, method: str, scope: Scope) -> tuple[Route | None, tuple[str, ...]]:
@@ -142,6 +149,7 @@ class WebApp:
         if not cast("_Connection", request.scope["leadglass.connection"]).identified():
             raise Busy("There are too many connections at one time. Ask again later.")
         request.scope["leadglass.caller"] = str(caller)
+        request.scope["leadglass.asks"] = caller
         if route is None:
             if others:
                 raise HttpFault(

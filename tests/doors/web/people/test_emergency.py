@@ -10,6 +10,8 @@ def test_glass_is_broken_reviewed_by_somebody_else_and_on_record_at_once(web: We
     with Browser(web) as doctor, Browser(web) as auditor:
         doctor.sign_in("dr.roe")
         doctor.get("/break-glass")
+        doctor.send("/break-glass", field="patient", value=" ", reason=WHY, minutes="30")
+        assert "Write the Patient ID" in doctor.page
         doctor.send("/break-glass", field="patient", value="4711", reason="x", minutes="30")
         assert doctor.status == 400
         assert 'value="4711"' in doctor.page, "what was typed is kept"

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from leadglass.doors.web.people.desk import PeopleDesk
 from leadglass.doors.web.people.forms import fields_of, same_twice, wants_json
 from leadglass.doors.web.people.pages import page, see_other, shown
+from leadglass.doors.web.people.rights import rights_of
 from leadglass.doors.web.people.signing_in import in_words
 from leadglass.doors.web.problem import HttpFault, problem_of
 from leadglass.doors.web.routes import Asked, Route, Services
@@ -188,7 +189,7 @@ class _Account:
             person=person,
             sessions=sessions,
             codes=codes,
-            rights=[grant.reason for grant in caller.grants],
+            rights=rights_of(caller),
             least=LEAST,
             has_passkeys=self._desk.has_passkeys,
         )

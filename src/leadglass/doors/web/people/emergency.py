@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from leadglass.doors.web.people.desk import PeopleDesk
 from leadglass.doors.web.people.forms import fields_of, wants_json
 from leadglass.doors.web.people.pages import page, see_other, shown
-from leadglass.doors.web.people.signing_in import in_words
+from leadglass.doors.web.people.rights import sees_everything
 from leadglass.doors.web.problem import problem_of
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Throttled
@@ -41,19 +41,17 @@ class _Emergency:
     async def open(self, asked: Asked) -> Response:
         fields = await fields_of(asked.request)
         try:
-            field = fields.get("field", "study")
-            word = f"{field}={fields.get(field) or fields.get('value', '')}"
             glass = await self._desk.threads.run(
                 self._desk.accounts.glass.open,
                 asked.caller,
-                word,
+                _word(fields),
                 fields.get("reason", ""),
                 minutes=_minutes(fields.get("minutes") or str(MINUTES)),
             )
         except (BadInput, Throttled) as error:
             if wants_json(asked.request):
                 raise
-            return await self._page(asked, status=problem_of(error).status, error=in_words(error), fields=fields)
+            return await self._page(asked, status=problem_of(error).status, error=error.message, fields=fields)
         if wants_json(asked.request):
             return JSONResponse(_as_json(glass), HTTPStatus.CREATED)
         return see_other(PATH)
@@ -90,12 +88,21 @@ class _Emergency:
             error=error,
             fields=fields or {},
             may=may,
+            sees_everything=sees_everything(asked.caller),
             mine=mine,
             default_minutes=MINUTES,
             most_minutes=MOST_MINUTES,
             least_reason=LEAST_REASON,
             most_reason=MOST_REASON,
         )
+
+
+def _word(fields: dict[str, str]) -> str:
+    field = fields.get("field", "study")
+    value = (fields.get(field) or fields.get("value", "")).strip()
+    if not value:
+        raise BadInput("Write the Patient ID, or the Study Instance UID, of what is needed.")
+    return f"{field}={value}"
 
 
 def _minutes(text: str) -> int:

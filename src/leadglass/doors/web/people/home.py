@@ -5,6 +5,7 @@ from starlette.responses import JSONResponse, Response
 from leadglass.doors.web.people.desk import PeopleDesk
 from leadglass.doors.web.people.forms import wants_json
 from leadglass.doors.web.people.pages import page, shown
+from leadglass.doors.web.people.rights import rights_of, sees_everything
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, CallerKind
@@ -24,9 +25,9 @@ class _Home:
 
     async def show(self, asked: Asked) -> Response:
         caller = asked.caller
-        rights = [grant.reason for grant in caller.grants]
         if wants_json(asked.request):
-            return JSONResponse({"name": caller.name, "kind": caller.kind.value, "rights": rights})
+            reasons = [grant.reason for grant in caller.grants]
+            return JSONResponse({"name": caller.name, "kind": caller.kind.value, "rights": reasons})
         reviews = _may(caller, Action.AUDIT) or _may(caller, Action.MANAGE)
         glass = self._desk.accounts.glass
         waiting = await self._desk.threads.run(glass.waiting) if reviews else 0
@@ -34,9 +35,11 @@ class _Home:
             asked.request,
             "home.html",
             caller=caller,
-            rights=rights,
+            rights=rights_of(caller),
+            reads=_may(caller, Action.GET),
+            host=asked.request.headers["host"],
             is_person=caller.kind is CallerKind.PERSON,
-            may_break_glass=await self._desk.threads.run(glass.may_open, caller),
+            may_break_glass=not sees_everything(caller) and await self._desk.threads.run(glass.may_open, caller),
             reviews=reviews,
             waiting=waiting,
         )

@@ -115,6 +115,14 @@ def shown(handler: Callable[[TAsked], Awaitable[Response]]) -> Callable[[TAsked]
     return answer
 
 
+_WHAT_NEXT: Final = {
+    Kind.DENIED: "Your account does not have this right. If your work needs it, ask whoever runs this archive; its "
+    "audit log says why.",
+    Kind.NOT_HERE: "The address may be mistyped, or it names something that you may not see.",
+}
+"""What is said where a problem says nothing but its name."""
+
+
 def fault_page(request: Request, error: LeadglassError, caller: Caller | None = None) -> Response:
     """Give the page of what went wrong, with what may be said of it."""
     problem = problem_of(error)
@@ -125,8 +133,13 @@ def fault_page(request: Request, error: LeadglassError, caller: Caller | None = 
         status=problem.status,
         headers=problem.headers,
         title=_TITLES.get(error.kind, "That did not work"),
-        detail=problem.detail,
+        detail=problem.detail or _WHAT_NEXT.get(error.kind, ""),
     )
+
+
+def fault_for_browsers(request: Request, error: LeadglassError, caller: Caller | None) -> Response | None:
+    """Give the page of what went wrong at any path; None for programs."""
+    return fault_page(request, error, caller) if wants_page(request) else None
 
 
 def static_file(name: str) -> bytes:

@@ -160,8 +160,9 @@ class _SigningIn:
             if wants_json(request):
                 raise _told(error) from None
             status = HTTPStatus.FORBIDDEN if isinstance(error, Denied) else HTTPStatus.BAD_REQUEST
+            again = "" if isinstance(error, Denied) else secret
             return page(
-                request, "set_up.html", status=status, error=error.message, secret=secret, advice=_ADVICE, least=LEAST
+                request, "set_up.html", status=status, error=error.message, secret=again, advice=_ADVICE, least=LEAST
             )
         return await self._signed_in(request, opened, "/account")
 

@@ -3,8 +3,8 @@
 (function () {
   const field = document.getElementById("secret");
   const shown = location.hash.slice(1);
-  if (!field || !shown) return;
-  field.value = shown;
+  if (!field || !(shown || field.value)) return;
+  if (shown) field.value = shown;
   const box = field.closest(".from-link");
   if (box) box.hidden = true;
   // Out of the address bar and the history, before anybody looks over a shoulder.
