@@ -77,6 +77,11 @@ class Orthanc:
         assert isinstance(listed, list)
         return [str(one) for one in listed]
 
+    def forget(self) -> None:
+        """Delete all it has."""
+        for one in self.instances():
+            self.raw("DELETE", f"/instances/{one}")
+
     def file(self, instance: str) -> bytes:
         """Give the file of an instance as Orthanc stored it."""
         status, body = self.raw("GET", f"/instances/{instance}/file")
