@@ -9,6 +9,7 @@ import zlib
 from typing import Final
 
 from leadglass.dicom import uids
+from leadglass.dicom.again import Again
 from leadglass.dicom.limits import Limits
 from leadglass.dicom.source import Bytes, ReadAt
 from leadglass.errors import BadInput
@@ -53,46 +54,6 @@ class _Stream:
         return b""
 
 
-class _Again:
-    """A large inflated data set: read forward, begin anew to go back."""
-
-    __slots__ = ("_base", "_block", "_size", "_source", "_stream", "_window_bits")
-
-    def __init__(self, source: ReadAt, size: int, window_bits: int) -> None:
-        self._source = source
-        self._size = size
-        self._window_bits = window_bits
-        self._restart()
-
-    def _restart(self) -> None:
-        self._stream = _Stream(self._source, self._window_bits)
-        self._base = 0
-        self._block = b""
-
-    @property
-    def size(self) -> int:
-        """Length in bytes, inflated."""
-        return self._size
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Give up to ``length`` bytes from ``offset``."""
-        if offset < self._base:
-            self._restart()
-        parts: list[bytes] = []
-        end = min(offset + length, self._size)
-        while offset < end:
-            if offset < self._base + len(self._block):
-                part = self._block[offset - self._base : end - self._base]
-                parts.append(part)
-                offset += len(part)
-                continue
-            self._base += len(self._block)
-            self._block = self._stream.next()
-            if not self._block:
-                break
-        return b"".join(parts)
-
-
 def inflate(source: ReadAt, limits: Limits) -> ReadAt:
     """Give the inflated data set.
 
@@ -124,7 +85,7 @@ def inflate(source: ReadAt, limits: Limits) -> ReadAt:
                 raise BadInput(f"The deflated data set grows more than {limits.inflation_ratio} times when inflated.")
     if size <= limits.inflation_free:
         return Bytes(b"".join(kept))
-    return _Again(source, size, window_bits)
+    return Again(lambda: _Stream(source, window_bits), size)
 
 
 def plain(source: ReadAt, transfer_syntax_uid: str, limits: Limits) -> ReadAt:

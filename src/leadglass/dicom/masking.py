@@ -7,7 +7,6 @@ what attributes once held. Rule 3. Everything else leaves with the bytes it was
 stored with, in the transfer syntax it was stored in.
 """
 
-import zlib
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,12 @@ from itertools import accumulate
 from typing import Final, cast
 
 from leadglass.dicom import dictionary, tags, uids
+from leadglass.dicom.deflate import deflated
 from leadglass.dicom.inflate import plain
 from leadglass.dicom.limits import Limits
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.recode import Piece, RawDataSet, lay_out, sequence_in
-from leadglass.dicom.source import Bytes, ReadAt
+from leadglass.dicom.source import ReadAt
 from leadglass.errors import Unsupported
 
 _DROPPED: Final = frozenset(
@@ -65,7 +65,6 @@ _STRUCTURE: Final = frozenset(
 )
 """What an instance is not one without, or its image not an image."""
 
-_BLOCK: Final = 256 << 10
 _LONGEST_UNKNOWN: Final = 16 << 20
 """Bytes of a sequence in VR UN that is looked into; a longer one is emptied."""
 
@@ -143,7 +142,7 @@ def open_masked(source: ReadAt, transfer_syntax_uid: str, masked: frozenset[str]
     laid_out = _Pieces(lay_out(data_set, seen, transfer_syntax_uid), data_set.source)
     if transfer_syntax_uid not in uids.DEFLATED:
         return laid_out
-    return _deflated(laid_out, limits.inflation_free)
+    return deflated(laid_out, limits.inflation_free)
 
 
 def open_blanked(
@@ -176,7 +175,7 @@ def open_blanked(
         pieces += [_Zeros(offset - end), (offset, length)]
         end = offset + length
     blanked = _Pieces([*pieces, _Zeros(elements.size - end)], elements)
-    return _deflated(blanked, limits.inflation_free) if transfer_syntax_uid in uids.DEFLATED else blanked
+    return deflated(blanked, limits.inflation_free) if transfer_syntax_uid in uids.DEFLATED else blanked
 
 
 def _known(data_set: RawDataSet, attributes: Attributes, masked: frozenset[str], limits: Limits) -> Attributes:
@@ -270,79 +269,3 @@ def _length(piece: Piece | _Zeros) -> int:
     if isinstance(piece, bytes):
         return len(piece)
     return piece.length if isinstance(piece, _Zeros) else piece[1]
-
-
-class _Deflating:
-    """The deflated bytes of a data set, block by block, from the beginning (PS3.5 section A.5)."""
-
-    __slots__ = ("_deflater", "_given", "_is_over", "_offset", "_source")
-
-    def __init__(self, source: ReadAt) -> None:
-        self._source = source
-        self._deflater = zlib.compressobj(wbits=-15)
-        self._offset = 0
-        self._given = 0
-        self._is_over = False
-
-    def next(self) -> bytes:
-        """Give the next bytes; none at the end."""
-        while not self._is_over:
-            block = self._source.read_at(self._offset, _BLOCK)
-            self._offset += len(block)
-            if block:
-                deflated = self._deflater.compress(block)
-            else:
-                self._is_over = True
-                deflated = self._deflater.flush()
-                deflated += b"\0" * ((self._given + len(deflated)) % 2)
-            if deflated:
-                self._given += len(deflated)
-                return deflated
-        return b""
-
-
-class _Again:
-    """A large deflated data set: read forward, begin anew to go back."""
-
-    __slots__ = ("_base", "_block", "_source", "_stream", "size")
-
-    def __init__(self, source: ReadAt, size: int) -> None:
-        self._source = source
-        self.size = size
-        """Length in bytes."""
-        self._restart()
-
-    def _restart(self) -> None:
-        self._stream = _Deflating(self._source)
-        self._base = 0
-        self._block = b""
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Give up to ``length`` bytes from ``offset``."""
-        if offset < self._base:
-            self._restart()
-        parts: list[bytes] = []
-        end = min(offset + length, self.size)
-        while offset < end:
-            if offset < self._base + len(self._block):
-                part = self._block[offset - self._base : end - self._base]
-                parts.append(part)
-                offset += len(part)
-                continue
-            self._base += len(self._block)
-            self._block = self._stream.next()
-        return b"".join(parts)
-
-
-def _deflated(source: ReadAt, kept: int) -> ReadAt:
-    """Deflate a data set: in memory when it becomes small, else as it is asked for."""
-    stream = _Deflating(source)
-    blocks: list[bytes] = []
-    size = 0
-    while block := stream.next():
-        size += len(block)
-        if size <= kept:
-            blocks.append(block)
-        else:
-            blocks.clear()
-    return Bytes(b"".join(blocks)) if size <= kept else _Again(source, size)
