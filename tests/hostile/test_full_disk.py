@@ -50,6 +50,23 @@ def _fill(torture: Torture, port: int, *, until: int = 3) -> int:
     return stored
 
 
+def _fill_by_web(torture: Torture, *, until: int = 3) -> int:
+    """Send the same by STOW-RS, some in a request."""
+    refused = stored = 0
+    with torture.storer() as peer:
+        while refused < until:
+            made = [image(torture.draw, torture.study_uid(), 1, sizes=(300_000,)) for _ in range(4)]
+            for each in made:
+                torture.book.sending(each)
+            statuses = peer.store(made)
+            for each, status in zip(made, statuses, strict=True):
+                torture.book.answered(each, status)
+                assert status in {0, 0xA700}, f"STOW-RS was answered with {status:04X}"
+            refused = refused + 1 if any(statuses) else 0
+            stored += statuses.count(0)
+    return stored
+
+
 def _free(folder: Path) -> int:
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize
@@ -91,7 +108,8 @@ def _kept_free(torture: Torture) -> None:
         assert torture.book.sent[uid] == {digest}
     for _ in range(6):
         _delete(torture)
-    assert _fill(torture, port) >= 1, "after room was made it does not store again"
+    assert _fill_by_web(torture) >= 1, "after room was made it does not store again"
+    assert _FREE - 2 * _MIB < _free(torture.folder) < _FREE
     torture.end()
 
 
@@ -100,6 +118,7 @@ def _nothing_free(torture: Torture) -> None:
     port = torture.serve()
     for path in _ballast(torture):
         _fill(torture, port)
+        _fill_by_web(torture)
         refused = torture.lead.cli("delete", "--study", _some(torture.book), "--yes")
         assert refused.code == 0 or "full" in refused.err.lower(), refused.said
         if refused.code == 0:
@@ -107,13 +126,13 @@ def _nothing_free(torture: Torture) -> None:
         path.unlink()
     for _ in range(4):
         _delete(torture)
-    assert _fill(torture, port) >= 1, "after room was made it does not store again"
+    assert _fill_by_web(torture) >= 1, "after room was made it does not store again"
     torture.end()
 
 
 def main(folder: Path) -> None:
     """Run on the small disk."""
-    torture = Torture(folder, 99)
+    torture = Torture(folder, 99, web=True)
     try:
         torture.begin(f"[ingest]\nmin_free_bytes = {_FREE}\n[audit]\nwindow = 1.0\n")
         _kept_free(torture)
@@ -122,7 +141,9 @@ def main(folder: Path) -> None:
         _nothing_free(torture)
         torture.finish()
         (torture.data / "leadglass.toml").write_text("[ingest]\nmin_free_bytes = 0\n[audit]\nwindow = 1.0\n")
-        _fill(torture, torture.serve())  # to the last byte, index and audit log with it
+        port = torture.serve()
+        _fill_by_web(torture)
+        _fill(torture, port)  # to the last byte, index and audit log with it
         torture.kill()
         (torture.data / "leadglass.toml").write_text(f"[ingest]\nmin_free_bytes = {_FREE}\n")
         (folder / "serve.log").unlink()
