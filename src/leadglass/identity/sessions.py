@@ -207,7 +207,7 @@ class Sessions:
                 return None
             return known.callers.get(peer)
 
-    def caller(self, secret: str, peer: str) -> Caller:
+    def caller(self, secret: str, peer: str, *, is_use: bool = True) -> Caller:
         """Give the caller that a session's secret proves, with the rights of now.
 
         Parameters
@@ -216,6 +216,8 @@ class Sessions:
             What was shown, hostile until proven otherwise.
         peer : str
             From which address.
+        is_use : bool
+            Whether somebody asks for something; if not, the session ends as if nobody had asked.
 
         Raises
         ------
@@ -235,7 +237,8 @@ class Sessions:
             known.callers[peer] = caller
             if len(known.callers) > 64:
                 known.callers.clear()
-        self._note(known.session)
+        if is_use:
+            self._note(known.session)
         return caller
 
     def session_of(self, secret: str) -> Session | None:

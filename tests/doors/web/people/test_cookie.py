@@ -1,8 +1,18 @@
+import asyncio
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
+from starlette.requests import Request
 
+from leadglass.doors.threads import Pool, Threads
+from leadglass.doors.web.evidence import SESSION_COOKIE
+from leadglass.doors.web.people.cookie import SessionCookie
+from leadglass.errors import Denied
+from leadglass.identity.sessions import IDLE
+from leadglass.policy.caller import Caller
 from tests.doors.web.people.browser import Browser, add_person, records
+from tests.identity.peoplehouse import HERE, people_house
 from tests.peers.web import Web
 
 
@@ -59,6 +69,20 @@ def test_a_change_at_any_route_needs_the_token_too(jane: Browser) -> None:
     assert "form" in answer.text
 
 
+@pytest.mark.parametrize("site", ["same-site", "cross-site"])
+def test_a_page_next_door_leads_here_and_fetches_and_frames_nothing(web: Web, jane: Browser, site: str) -> None:
+    for mode, dest in (("no-cors", "image"), ("cors", "empty"), ("navigate", "iframe"), ("navigate", "object")):
+        headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest, "Accept": "text/html"}
+        answer = jane.client.get("/dicom-web/studies", headers=headers)
+        assert answer.status_code == 403, (mode, dest)
+        assert "Set-Cookie" not in answer.headers  # nor does it sign anybody out
+    leads = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert jane.client.get("/account", headers=leads).status_code == 200
+    own = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Accept": "*/*"}
+    assert jane.client.get("/dicom-web/studies", headers=own).status_code == 200
+    assert any("fetch something" in each.reason for each in records(web, "identify"))
+
+
 @pytest.mark.parametrize("cookie", ["", "x", "a" * 43, "a" * 5_000, "' OR 1=1 --"])
 def test_a_cookie_of_nobody_is_nobody(web: Web, cookie: str) -> None:
     with web.client() as client:
@@ -74,6 +98,25 @@ def test_a_session_beside_a_token_is_refused_for_nobody_knows_which_was_meant(we
         assert client.get("/").status_code == 200
     assert jane.client.get("/").status_code == 200
     assert answer.status_code == 401
+
+
+def test_an_answer_that_lasts_is_no_use_of_the_session_that_asked_for_it(tmp_path: Path) -> None:
+    with people_house(tmp_path) as house, Pool(1, "test") as pool:
+        house.person("jane")
+        secret = house.opened().secret
+        evidence = SessionCookie(house.accounts.sessions, Threads(pool), lambda peer, reason: None)
+        headers = [(b"cookie", f"{SESSION_COOKIE}={secret}".encode())]
+        request = Request({"type": "http", "method": "GET", "headers": headers, "leadglass.peer": HERE})
+
+        async def ask() -> Caller | None:
+            return await evidence.caller(request)
+
+        assert asyncio.run(ask())
+        house.clocks.pass_by(IDLE.total_seconds() / 2)
+        assert asyncio.run(ask())
+        house.clocks.pass_by(IDLE.total_seconds() / 2)
+        with pytest.raises(Denied):
+            asyncio.run(ask())
 
 
 def test_a_stale_cookie_is_taken_away_with_the_page_to_sign_in(web: Web) -> None:

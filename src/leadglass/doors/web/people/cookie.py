@@ -3,7 +3,9 @@
 Rule 1. The cookie is for this host, over TLS, out of reach of scripts, and never
 sent from other sites. Rule 2. A request that changes something has to come from
 our own pages: the browser says so (Fetch Metadata, or Origin), and it carries the
-session's token in a field or a header. Rule 3. One is not enough.
+session's token in a field or a header. Rule 3. One is not enough. Rule 4. A page
+next door (another name of the same site, to which browsers send the cookie too)
+may lead here, and not embed, fetch or time anything.
 """
 
 from collections.abc import Callable
@@ -32,6 +34,9 @@ _LONGEST: Final = 128
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
+_ASKED: Final = "leadglass.session"
+"""Where a request's scope says that its session was asked about: asking again is no use of the session."""
+
 
 class SessionCookie:
     """Session cookies as evidence.
@@ -57,9 +62,16 @@ class SessionCookie:
         if secret is None:
             return None
         peer = peer_of(request)
-        caller = self._sessions.known(secret, peer) or await self._threads.run(self._sessions.caller, secret, peer)
+        is_use = _ASKED not in request.scope
+        request.scope[_ASKED] = True
+        caller = self._sessions.known(secret, peer) or await self._threads.run(
+            self._sessions.caller, secret, peer, is_use=is_use
+        )
         if request.method not in _SAFE:
             await self._require_ours(request, secret, peer)
+        elif not (is_from_here(request) or _leads_here(request)):
+            await self._refuse(peer, "A page of another site had a browser fetch something with a session's cookie.")
+            raise HttpFault(HTTPStatus.FORBIDDEN, "This was asked for by another site. Open it in a page of its own.")
         return caller
 
     async def _require_ours(self, request: Request, secret: str, peer: str) -> None:
@@ -68,10 +80,12 @@ class SessionCookie:
             shown = (await fields_of(request)).get(CSRF_FIELD)
         if is_from_here(request) and shown is not None and is_csrf(secret, shown):
             return
-        reason = "A request with a session's cookie did not come from a page of that session."
+        await self._refuse(peer, "A request with a session's cookie did not come from a page of that session.")
+        raise HttpFault(HTTPStatus.FORBIDDEN, "This form is out of date, or not one of ours. Load the page again.")
+
+    async def _refuse(self, peer: str, reason: str) -> None:
         with suppress(LeadglassError):  # the answer is no all the same
             await self._threads.run(self._forged, peer, reason)
-        raise HttpFault(HTTPStatus.FORBIDDEN, "This form is out of date, or not one of ours. Load the page again.")
 
 
 def secret_of(request: Request) -> str | None:
@@ -97,6 +111,11 @@ def is_from_here(request: Request) -> bool:
         return site in {"same-origin", "none"}
     origin = request.headers.get("origin")
     return origin is None or origin.lower() == f"https://{request.headers.get('host', '').lower()}"
+
+
+def _leads_here(request: Request) -> bool:
+    """Say whether a browser goes to a page, as by a link, and does not fetch or frame something for another page."""
+    return (request.headers.get("sec-fetch-mode"), request.headers.get("sec-fetch-dest")) == ("navigate", "document")
 
 
 def require_from_here(request: Request) -> None:
