@@ -91,4 +91,4 @@ def test_a_scope_is_explained_in_words() -> None:
     assert Scope.nothing().explain() == "no study"
     assert Scope.everything().explain() == "every study"
     both = Scope.where(Field.STUDY, "1.2") & Scope.where(Field.LABEL, "b", "a")
-    assert both.explain() == "label in {a, b} and study in {1.2}"
+    assert both.explain() == "label in {a, b} and study 1.2"

@@ -460,6 +460,5 @@ def _check_name(name: str) -> None:
 
 def _spoken(life: timedelta) -> str:
     """Say a duration."""
-    if life.days:
-        return f"{life.days} days"
-    return f"{life.seconds // 60} minutes"
+    count, unit = (life.days, "day") if life.days else (life.seconds // 60, "minute")
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"

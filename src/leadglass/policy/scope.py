@@ -58,7 +58,8 @@ class Condition:
         """Say the condition in words, without naming patients."""
         if self.field is Field.PATIENT:
             return "one patient" if len(self.values) == 1 else f"one of {len(self.values)} patients"
-        return f"{self.field} in {{{', '.join(sorted(self.values))}}}"
+        listed = ", ".join(sorted(self.values))
+        return f"{self.field} {listed}" if len(self.values) == 1 else f"{self.field} in {{{listed}}}"
 
 
 Clause = frozenset[Condition]

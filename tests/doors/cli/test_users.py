@@ -34,6 +34,15 @@ def test_a_new_account_gets_a_link_alone_on_stdout(cli: Cli) -> None:
 def test_the_link_leads_to_where_the_settings_say(cli: Cli) -> None:
     (cli.data / "leadglass.toml").write_text('[listen]\nhttps = "10.1.2.3:443"\n', encoding="utf-8")
     assert cli.do("user", "add", "jane", "--role", "auditor").out.startswith("https://10.1.2.3:443/set-up#")
+    settings = '[listen]\nhttps = "10.1.2.3:443"\n[web]\naddress = "https://pacs.example.org"\n'
+    (cli.data / "leadglass.toml").write_text(settings, encoding="utf-8")
+    assert cli.do("user", "add", "john", "--role", "auditor").out.startswith("https://pacs.example.org/set-up#")
+
+
+def test_what_is_missing_and_what_there_is_to_choose_from_is_one_sentence(cli: Cli) -> None:
+    done = cli("user", "add", "jane")
+    assert done.code == 2
+    assert "Choose from: admin, radiologist, technologist," in done.err
 
 
 def test_a_password_comes_by_standard_input_and_a_bad_one_makes_no_account(cli: Cli) -> None:

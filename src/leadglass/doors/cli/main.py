@@ -109,7 +109,8 @@ def run(arguments: Sequence[str], application: Callable[[], Application]) -> int
         terminal.say(error.format_message())
         return 2
     except click.UsageError as error:
-        terminal.tell(f"leadglass: {error.format_message()}")
+        # click sets what there is to choose from in lines of its own.
+        terminal.tell(f"leadglass: {' '.join(error.format_message().split())}")
         if error.ctx is not None:
             terminal.tell(f"Try: {error.ctx.command_path} --help")
         return 2

@@ -19,14 +19,9 @@ FIRST: Final = "admin"
 """What the first administrator is called. Nothing opens this account but the link that its maker was shown."""
 
 
-def address_of(config: "Config") -> str:
-    """Give ``HOST:PORT`` of the web door, as the settings have it."""
-    return config.listen.https or DEFAULT_ADDRESS
-
-
 def url_of(config: "Config", link: "Link") -> str:
-    """Give a link as it is opened."""
-    return f"https://{address_of(config)}{link.path}"
+    """Give a link as it is opened: by the address people use, else by the one the settings listen on."""
+    return f"{config.web.address.rstrip('/') or f'https://{config.listen.https or DEFAULT_ADDRESS}'}{link.path}"
 
 
 def until(link: "Link") -> str:
@@ -49,6 +44,8 @@ def first_link(opened: "Opened") -> "Link | None":
 def tell_of_link(terminal: Terminal, config: "Config", link: "Link") -> None:
     """Print a link alone on stdout, and on stderr what it is good for."""
     terminal.say(url_of(config, link))
+    if not config.web.address:
+        terminal.tell("Put the name in it by which people reach the archive, or write [web] address down.")
     terminal.tell(
         f"Whoever opens this link first is {link.name}: give it to them and nobody else. It counts once, until "
         f"{until(link)}, and is kept nowhere."

@@ -30,6 +30,9 @@ LOG: Final = logging.getLogger(__name__)
 CHALLENGE: Final[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="leadglass"'}
 """RFC 6750 3: how to say who one is. No ``Basic``: browsers would ask for passwords."""
 
+_SHOW: Final = "Send a token that counts, as Authorization: Bearer TOKEN; or sign in with a browser."
+"""The same whatever was shown: whether a token was wrong or over is for the audit log."""
+
 
 class _Connection(Protocol):
     def identified(self) -> bool: ...
@@ -145,7 +148,7 @@ class WebApp:
     ) -> Response:
         caller = await self._identify(request)
         if caller is None:
-            return self._welcome(request) or plain(UNIDENTIFIED, CHALLENGE).response()
+            return self._welcome(request) or plain(UNIDENTIFIED, CHALLENGE, _SHOW).response()
         if not cast("_Connection", request.scope["leadglass.connection"]).identified():
             raise Busy("There are too many connections at one time. Ask again later.")
         request.scope["leadglass.caller"] = str(caller)

@@ -61,6 +61,12 @@ _ORIGIN_FIELDS: Final = b"Authorization, Content-Type, Accept, Range, If-None-Ma
 _ORIGIN_EXPOSED: Final = b"Content-Location, ETag, Link, Location, Retry-After, Warning, X-Request-Id"
 
 
+_OTHER_NAME: Final = "Ask for it by a name it knows. Whoever runs it adds a name in leadglass.toml: [web] names."
+"""What to do about a 421. It is the same for every name, so it tells none."""
+
+_ON_RECORD: Final = "Whoever runs the archive finds what is missing in its audit log."
+
+
 class Connection(Protocol):
     """What the gate may do with the connection of a request."""
 
@@ -166,7 +172,7 @@ class Gate:
                 peer = direct
             else:
                 await self._record(str(direct), Why.PROXY, error.message)
-                return Problem(HTTPStatus.BAD_REQUEST, "proxy", "The proxy is not set up for this archive")
+                return Problem(HTTPStatus.BAD_REQUEST, "proxy", "The proxy is not set up for this archive", _ON_RECORD)
         scope["leadglass.peer"] = peer
         if peer is not direct and not self._visitors.may_speak(peer):
             await self._clerk.run(self._visitors.refuse_peer, peer)
@@ -176,7 +182,7 @@ class Gate:
                 "A request was for a host that is not this archive's. If the name is yours, list it in [web] names."
             )
             await self._record(str(peer), Why.OTHER_HOST, reason)
-            return Problem(HTTPStatus.MISDIRECTED_REQUEST, "misdirected", "This is not that host")
+            return Problem(HTTPStatus.MISDIRECTED_REQUEST, "misdirected", "This is not that host", _OTHER_NAME)
         if _is_devious(cast("bytes", scope["raw_path"])):
             raise HttpFault(HTTPStatus.BAD_REQUEST, "The path holds what no path of this archive does.")
         return self._preflight(scope)

@@ -137,6 +137,6 @@ def problem_of(error: LeadglassError) -> Problem:
     return Problem(answer.status, answer.slug, answer.title, error.message if answer.tells else "", headers)
 
 
-def plain(answer: Answer, headers: Mapping[str, str] | None = None) -> Problem:
-    """Give a problem that says nothing but its name."""
-    return Problem(answer.status, answer.slug, answer.title, headers=headers or {})
+def plain(answer: Answer, headers: Mapping[str, str] | None = None, detail: str = "") -> Problem:
+    """Give a problem that says nothing but its name, and what to do about it."""
+    return Problem(answer.status, answer.slug, answer.title, detail, headers or {})

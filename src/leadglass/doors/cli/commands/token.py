@@ -68,7 +68,8 @@ def token_create(
         created = opened.open_tokens().create(opened.caller, name, kind, scope, ttl)
     terminal.say(created.secret)
     terminal.tell(
-        f"{created.token.name} is a {kind} for {_studies(kind, scope)}, until {created.token.until:%Y-%m-%d %H:%M} UTC."
+        f"{created.token.name} has the role {kind}: {_studies(kind, scope)}, "
+        f"until {created.token.until:%Y-%m-%d %H:%M} UTC."
     )
     if kind not in NEEDS_NO_IMAGES and (own_scope(kind) if scope is None else scope).is_nothing:
         terminal.tell(f"A {kind} without a scope sees nothing. Name studies with --scope {SYNTAX}.", "yellow")

@@ -92,7 +92,7 @@ def user_add(
             tell_of_link(terminal, opened.config, link)
         else:
             terminal.say(f"{person.name} is added.")
-    terminal.tell(f"{person.name} is a {person.role} for {_studies(person)}.")
+    terminal.tell(f"{person.name} has the role {person.role}: {_studies(person)}.")
     _tell_of_nothing(terminal, person)
 
 
@@ -163,7 +163,7 @@ def user_role(context: click.Context, name: str, role: str, scope: Scope | None,
     terminal = Terminal()
     with application_of(context).open(data) as opened:
         person = opened.open_people().people.set_role(opened.caller, name, Role(role), scope)
-    terminal.say(f"{person.name} is a {person.role} for {_studies(person)}.")
+    terminal.say(f"{person.name} has the role {person.role}: {_studies(person)}.")
     _tell_of_nothing(terminal, person)
 
 
