@@ -1,4 +1,4 @@
-"""When the disk refuses, is full, or a database is locked, STOW-RS says that it is so; what it called stored is there."""
+"""When a disk refuses, is full, or a database is locked, STOW-RS says so; what it called stored is there."""
 
 from collections.abc import Generator
 from pathlib import Path
