@@ -23,12 +23,11 @@ from leadglass.wire.association import (
 )
 from leadglass.wire.errors import AssociationAborted, place
 from leadglass.wire.limits import WireLimits
+from leadglass.wire.listener import Listener
 from leadglass.wire.pdu import LOCAL_LIMIT_EXCEEDED, TEMPORARY_CONGESTION, AssociateRequest, Rejection
 from leadglass.wire.sockets import first_byte, has_spoken
 from leadglass.wire.tls import Tls, tls_failure
 
-_ACCEPTS_AT_ONCE: Final = 8
-"""connections taken before others get their turn; a TLS handshake takes a millisecond, and the kernel holds the rest"""
 _CANCELS: Final = 3
 """times a session is asked to stop before ``close`` no longer waits for it"""
 _REPORT_EVERY: Final = 60.0
@@ -68,7 +67,7 @@ class DicomServer:
             associations=self._limits.associations,
             associations_per_address=self._limits.associations_per_address,
         )
-        self._listeners: list[tuple[socket.socket, ssl.SSLContext | None]] = []
+        self._listeners: list[Listener] = []
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._peers: dict[int, Peer] = {}
         self._associated: dict[int, ServerAssociation] = {}
@@ -110,28 +109,18 @@ class DicomServer:
         OSError
             When the address cannot be bound.
         """
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.settimeout(0)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(self._limits.backlog)
-        except OSError:
-            listener.close()
-            raise
-        self._listeners.append((listener, tls))
-        loop.add_reader(listener.fileno(), self._accept, listener, tls)
-        bound = listener.getsockname()
-        return str(bound[0]), int(bound[1])
+
+        def begin(connection: socket.socket, address: str, port: int) -> None:
+            self._begin(connection, address, port, tls)
+
+        listener = await Listener.open(host, port, self._limits.backlog, begin)
+        self._listeners.append(listener)
+        return listener.bound
 
     async def close(self, grace: float = 5.0) -> None:
         """Stop listening, let associations end by themselves for ``grace`` seconds, then abort them."""
         loop = asyncio.get_running_loop()
-        for listener, _ in self._listeners:
-            loop.remove_reader(listener.fileno())
+        for listener in self._listeners:
             listener.close()
         self._listeners.clear()
         for number, task in list(self._tasks.items()):
@@ -151,34 +140,6 @@ class DicomServer:
                 task.cancel()
 
     # --- accepting ------------------------------------------------------------------
-
-    def _accept(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
-        for _ in range(_ACCEPTS_AT_ONCE):
-            try:
-                connection, address = listener.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except ConnectionError:
-                continue
-            except OSError:
-                # Out of file descriptors or memory, or the network is down: all of it passes.
-                self._rest(listener, tls)
-                return
-            connection.settimeout(0)
-            self._begin(connection, str(address[0]), int(address[1]), tls)
-
-    def _rest(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
-        """Let the kernel keep newcomers for a moment."""
-        if listener.fileno() == -1:
-            return
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(listener.fileno())
-
-        def resume() -> None:
-            if listener.fileno() != -1:
-                loop.add_reader(listener.fileno(), self._accept, listener, tls)
-
-        loop.call_later(0.2, resume)
 
     def _begin(self, connection: socket.socket, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         address = _address(host)

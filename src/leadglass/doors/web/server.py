@@ -20,13 +20,11 @@ from leadglass.doors.web.http import Http
 from leadglass.doors.web.settings import KIBI, WebLimits
 from leadglass.identity.peers import IpAddress, IpNetwork, is_inside, plain
 from leadglass.wire.admission import Admission
+from leadglass.wire.listener import Listener
 from leadglass.wire.sockets import first_byte, has_spoken
 from leadglass.wire.tls import Tls, tls_failure
 
 LOG: Final = logging.getLogger(__name__)
-
-_ACCEPTS_AT_ONCE: Final = 8
-"""connections taken before others get their turn"""
 
 _LOOK: Final = 0.5
 """seconds between two looks at the deadlines"""
@@ -109,7 +107,7 @@ class HttpsServer:
             associations_per_address=limits.connections_per_address,
         )
         self._buffer = memoryview(bytearray(_BUFFER))
-        self._listeners: list[socket.socket] = []
+        self._listeners: list[Listener] = []
         self._connections: dict[int, asyncio.Task[None]] = {}
         self._open: dict[int, Http] = {}
         self._reports: set[asyncio.Task[None]] = set()
@@ -136,30 +134,20 @@ class HttpsServer:
         OSError
             When the address cannot be bound.
         """
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.settimeout(0)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(self._limits.backlog)
-        except OSError:
-            listener.close()
-            raise
+
+        def begin(connection: socket.socket, address: str, _port: int) -> None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+            self._begin(connection, plain(address), context)
+
+        listener = await Listener.open(host, port, self._limits.backlog, begin)
         self._listeners.append(listener)
-        loop.add_reader(listener.fileno(), self._accept, listener, context)
         if self._watch is None:
-            self._watch = loop.create_task(self._keep_watch(), name="web-deadlines")
-        bound = listener.getsockname()
-        return str(bound[0]), int(bound[1])
+            self._watch = asyncio.get_running_loop().create_task(self._keep_watch(), name="web-deadlines")
+        return listener.bound
 
     async def close(self, grace: float = 5.0) -> None:
         """Stop listening, let answers end by themselves for ``grace`` seconds, then drop their connections."""
-        loop = asyncio.get_running_loop()
         for listener in self._listeners:
-            loop.remove_reader(listener.fileno())
             listener.close()
         self._listeners.clear()
         for number, task in list(self._connections.items()):
@@ -191,34 +179,6 @@ class HttpsServer:
                 http.check(now)
 
     # --- accepting ------------------------------------------------------------------
-
-    def _accept(self, listener: socket.socket, context: ssl.SSLContext) -> None:
-        for _ in range(_ACCEPTS_AT_ONCE):
-            try:
-                connection, address = listener.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except ConnectionError:
-                continue
-            except OSError:
-                self._rest(listener, context)  # out of descriptors or memory: it passes
-                return
-            connection.settimeout(0)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-            self._begin(connection, plain(str(address[0])), context)
-
-    def _rest(self, listener: socket.socket, context: ssl.SSLContext) -> None:
-        """Let the kernel keep newcomers for a moment."""
-        if listener.fileno() == -1:
-            return
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(listener.fileno())
-
-        def resume() -> None:
-            if listener.fileno() != -1:
-                loop.add_reader(listener.fileno(), self._accept, listener, context)
-
-        loop.call_later(0.2, resume)
 
     def _counted_as(self, address: IpAddress, number: int) -> IpAddress:
         """Give the address a connection counts for: behind a proxy there are many callers, so each for itself."""
