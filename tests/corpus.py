@@ -5,6 +5,7 @@ Rule: it is read where it lies, beside the checkout, and never becomes part of t
 
 import csv
 import os
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 CORPUS = Path(os.environ.get("LEADGLASS_CORPUS", ROOT.parent / "shared" / "corpus"))
 """Where the corpus is; it may be absent."""
+
+
+_KEEP = re.compile(
+    r"^(store|tolerate, (mend|normalise|do not use)|refuse to render|ignore the table|no division"
+    r"|do not draw|serve as|never serve)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,19 @@ class CorpusFile:
     def is_malformed(self) -> bool:
         """Whether the file is one of those that mislead or kill other software."""
         return self.kind == "malformed"
+
+    @property
+    def must_be_refused(self) -> bool:
+        """Whether a malformed file is one that no careful archive keeps."""
+        said = self.expected
+        return (said.startswith("reject") and " or " not in said and "(" not in said) or said.startswith(
+            ("refuse by expansion", "refuse, no recursion")
+        )
+
+    @property
+    def must_be_kept(self) -> bool:
+        """Whether what is wrong with a malformed file matters to who shows it, not to who keeps it."""
+        return bool(_KEEP.match(self.expected)) and "reject" not in self.expected
 
     @property
     def is_directory(self) -> bool:

@@ -1,25 +1,23 @@
-import base64
 import csv
-import json
-import math
 import warnings
 import zlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from pydicom import config
-from pydicom.dataset import Dataset
 
 from leadglass.dicom import dictionary, tags, uids
 from leadglass.dicom.inflate import plain
 from leadglass.dicom.ingest import Description, describe
-from leadglass.dicom.model import Attributes, bulk_location, is_encapsulated_bulk
+from leadglass.dicom.model import bulk_location, is_encapsulated_bulk
 from leadglass.dicom.recode import recode
 from leadglass.dicom.source import Bytes
 from leadglass.errors import BadInput
 from tests.corpus import CorpusFile
+from tests.dicom.differences import JSON_DIFFERS, differences, pydicom_json
 from tests.dicom.sets import CT, LIMITS, as_pydicom, element, even, stored
 
 UIDS = b"".join(
@@ -235,108 +233,11 @@ def test_no_answer_holds_what_is_in_the_file(manifest: tuple[CorpusFile, ...]) -
 # --- JSON metadata against pydicom --------------------------------------------
 
 
-def _pydicom_json(data_set: Dataset) -> dict[str, Any]:
-    return json.loads(
-        data_set.to_json(bulk_data_threshold=1 << 40, bulk_data_element_handler=None, suppress_invalid_tags=True)
-    )
-
-
-def _plain_text(value: object) -> object:
-    """Leave out what does not count: padding, and how a number is spelled."""
-    if isinstance(value, str):
-        text = value.strip(" \0").replace("\0", "")
-        try:
-            return float(text)
-        except ValueError:
-            return text
-    if isinstance(value, float | int):
-        return float(value)
-    return value
-
-
-class _Differences:
-    """What differs between our attributes and pydicom's, but for differences that have a reason."""
-
-    def __init__(self, source: Bytes, ours: Attributes, theirs: dict[str, Any]) -> None:
-        self._data = source
-        self.found: list[str] = []
-        self._data_set("", ours, theirs)
-
-    def _data_set(self, path: str, ours: Attributes, theirs: dict[str, Any]) -> None:
-        for tag in sorted(ours.keys() | theirs.keys()):
-            mine: dict[str, Any] | None = cast("dict[str, Any] | None", ours.get(tag))
-            other = theirs.get(tag)
-            if tag.endswith("0000") or tag == "FFFCFFFC" or tag.startswith("0002"):
-                continue  # group lengths
-            if other is None:
-                continue  # pydicom leaves out what it holds to be invalid; we keep it
-            if mine is None:
-                self.found.append(f"{path}{tag} is missing")
-            elif mine["vr"] == "SQ" and other["vr"] == "SQ":
-                items = mine.get("Value", [])
-                others = other.get("Value", [])
-                if len(items) != len(others):
-                    self.found.append(f"{path}{tag} items")
-                    continue
-                for index, (item, their) in enumerate(zip(items, others, strict=True)):
-                    self._data_set(f"{path}{tag}.{index}.", item, their)
-            elif not self._is_same(tag, mine, other):
-                self.found.append(f"{path}{tag} {mine} {other}")
-
-    def _is_same(self, tag: str, mine: dict[str, Any], other: dict[str, Any]) -> bool:
-        if int(tag, 16) & 0x10000 and mine["vr"] != other["vr"]:
-            return True  # private elements of Implicit VR: pydicom has a dictionary of some vendors', we keep UN
-        if mine["vr"] != other["vr"]:
-            return {mine["vr"], other["vr"]} <= {
-                "OB",
-                "OW",
-                "US",
-                "SS",
-                "UN",
-                "OB or OW",
-            }  # Implicit VR leaves a choice
-        if "InlineBinary" in other or "BulkDataURI" in mine or "InlineBinary" in mine:
-            return self._is_same_binary(mine, other)
-        values = [_plain_text(value) for value in mine.get("Value", [])]
-        others = [_plain_text(value) for value in other.get("Value", [])]
-        if mine["vr"] == "PN":
-            values = [_name(value) for value in values]
-            others = [_name(value) for value in others]
-        values, others = ([value or (value if value == 0 else None) for value in each] for each in (values, others))
-        while values and values[-1] is None:
-            values.pop()
-        while others and others[-1] is None:
-            others.pop()
-        return values == others or (
-            len(values) == len(others)
-            and all(
-                a == b or (isinstance(a, float) and isinstance(b, float) and math.isclose(a, b, rel_tol=1e-6))
-                for a, b in zip(values, others, strict=True)
-            )
-        )
-
-    def _is_same_binary(self, mine: dict[str, Any], other: dict[str, Any]) -> bool:
-        place = bulk_location(mine.get("BulkDataURI", ""))
-        raw = self._data.read_at(*place) if place else base64.b64decode(mine.get("InlineBinary", ""))
-        if is_encapsulated_bulk(mine.get("BulkDataURI", "")):
-            raw = raw[:-8]  # with us the delimiter belongs to it
-        if "Value" in other:
-            return place is not None  # a long text or number list, left where it is
-        return raw == base64.b64decode(other.get("InlineBinary", "")) or mine["vr"] == "OW"
-
-
-def _name(value: object) -> object:
-    if not isinstance(value, dict):
-        return value
-    named = cast("dict[str, str]", value)
-    return {key: text.strip(" \0") for key, text in named.items() if text.strip(" \0")}
-
-
-JSON_DIFFERS = {
-    "charset/chrGB2312.dcm": "pydicom does not know ISO 2022 IR 58",
-    "synthetic/charset/gb2312.dcm": "pydicom does not know ISO 2022 IR 58",
-    "synthetic/charset/latin9.dcm": "pydicom does not know ISO_IR 203",
-}
+def _bulk(source: Bytes, uri: str) -> bytes:
+    place = bulk_location(uri)
+    assert place is not None, uri
+    raw = source.read_at(*place)
+    return raw[:-8] if is_encapsulated_bulk(uri) else raw  # with us the delimiter belongs to it
 
 
 def test_metadata_is_that_of_pydicom_but_for_reasoned_differences(
@@ -357,14 +258,14 @@ def test_metadata_is_that_of_pydicom_but_for_reasoned_differences(
                 if tag in data_set:
                     del data_set[tag]
             try:
-                theirs = _pydicom_json(data_set)
+                theirs = pydicom_json(data_set)
             except Exception:  # noqa: BLE001, S112 - what pydicom cannot convert cannot be compared
                 continue
         ours = {tag: each for tag, each in said.attributes.items() if not tag.startswith("7FE0")}
         theirs = {tag: each for tag, each in theirs.items() if not tag.startswith("7FE0")}
         elements = plain(file.source, file.syntax, LIMITS)
         assert isinstance(elements, Bytes)
-        found = _Differences(elements, ours, theirs).found
+        found = differences(ours, theirs, partial(_bulk, elements))
         compared += 1
         if found and row.name not in JSON_DIFFERS:
             differing[row.name] = found[:5]

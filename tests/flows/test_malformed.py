@@ -22,24 +22,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning:pydicom"),  # it comments on what it reads
 ]
 
-_KEEP = re.compile(
-    r"^(store|tolerate, (mend|normalise|do not use)|refuse to render|ignore the table|no division"
-    r"|do not draw|serve as|never serve)"
-)
-"""Rows whose object is to be kept: what is wrong matters to who shows it, not to who keeps it."""
-
-
-def _must_be_refused(file: CorpusFile) -> bool:
-    expected = file.expected
-    return (expected.startswith("reject") and " or " not in expected and "(" not in expected) or expected.startswith(
-        ("refuse by expansion", "refuse, no recursion")
-    )
-
-
-def _must_be_kept(file: CorpusFile) -> bool:
-    return bool(_KEEP.match(file.expected)) and "reject" not in file.expected
-
-
 _IN_THE_META_INFORMATION = frozenset({"malformed/own/group_length_huge.dcm"})
 """What is wrong with these does not travel: a C-STORE carries the data set only."""
 
@@ -65,10 +47,8 @@ def test_import_names_every_bad_file_and_never_stops_at_one(malformed: tuple[Cor
     assert done.code == 3, done.said[-3000:]
     assert "Traceback" not in done.err
     outcomes = _outcomes(json_objects(done.out)[0], malformed)
-    kept_wrongly = [one.name for one in malformed if _must_be_refused(one) and outcomes[one.name] == "taken"]
-    lost_wrongly = [
-        one.name for one in malformed if _must_be_kept(one) and outcomes[one.name] in {"refused", "skipped"}
-    ]
+    kept_wrongly = [one.name for one in malformed if one.must_be_refused and outcomes[one.name] == "taken"]
+    lost_wrongly = [one.name for one in malformed if one.must_be_kept and outcomes[one.name] in {"refused", "skipped"}]
     assert kept_wrongly == []
     assert lost_wrongly == []
     assert lead.cli("fsck").code == 0
@@ -123,9 +103,9 @@ def test_a_modality_that_sends_malformed_data_sets_gets_an_answer_to_each(
                 status = send(assoc, sent)
                 if status < 0:
                     unanswered.append(file.name)
-                elif status == 0x0000 and _must_be_refused(file) and file.name not in _IN_THE_META_INFORMATION:
+                elif status == 0x0000 and file.must_be_refused and file.name not in _IN_THE_META_INFORMATION:
                     kept.append(file.name)
-                elif status != 0x0000 and _must_be_kept(file):
+                elif status != 0x0000 and file.must_be_kept:
                     lost.append(f"{file.name}: {status:04X}")
             assert doors.process.poll() is None, f"{file.name} ended the archive"
         with association(way, [(VERIFICATION, UNCOMPRESSED)]) as assoc:
