@@ -83,7 +83,8 @@ def is_dropped(name: str) -> bool:
         tags.is_private(tag)
         or tags.is_graphics(tag)
         or tag in _DROPPED
-        or (not tags.is_group_length(tag) and dictionary.entry(tag) is None)
+        # Of repeating groups, retired all of them, nothing leaves either: 7Fxx is another image, which nobody judged.
+        or (not tags.is_group_length(tag) and tag not in dictionary.elements())
     )
 
 
