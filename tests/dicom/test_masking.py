@@ -248,7 +248,7 @@ def test_copies_of_what_attributes_once_held_do_not_leave() -> None:
     assert explicit(original, curve, overlay, icon, padding) == b""
 
 
-@pytest.mark.parametrize("tag", [0x00203100, 0x7F000010, 0x10100001, 0x00280404])
+@pytest.mark.parametrize("tag", [0x00203100, 0x7F000010, 0x10100001, 0x00280412])
 def test_elements_of_retired_repeating_groups_do_not_leave(tag: int) -> None:
     assert explicit(element(tag, "OW", b"Doe^Jane")) == b""
 
