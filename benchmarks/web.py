@@ -209,9 +209,7 @@ def search(cache: Path, studies: int, rounds: int) -> list[Task]:
     """Ask both archives for studies."""
     with ExitStack() as stack:
         ours = stack.enter_context(_searchable(cache / f"leadglass-{studies}-{VERSION}", studies))
-        theirs = stack.enter_context(
-            filled_orthanc(cache / f"orthanc-{studies}-{VERSION}", studies, dicomweb={"QidoCaseSensitive": False})
-        )
+        theirs = stack.enter_context(filled_orthanc(cache / f"orthanc-{studies}-{VERSION}", studies, dicomweb={}))
         servers = [ours, Server(THEIRS, theirs.http)]
         some = [study((number * 7_919 + 11) % studies) for number in range(rounds * SEARCHES + SEARCHES)]
 
