@@ -11,6 +11,7 @@ import click
 import pytest
 
 from leadglass.doors.cli.main import leadglass
+from leadglass.policy.roles import NEEDS_NO_IMAGES, Role
 from tests.corpus import ROOT
 from tests.peers.running import run
 
@@ -83,6 +84,22 @@ def test_every_leadglass_command_in_the_documentation_exists() -> None:
             command.make_context(command.name, list(rest), resilient_parsing=False)
         except click.UsageError as error:
             pytest.fail(f"{page}: {' '.join(words)}: {error.format_message()}")
+
+
+def test_operations_say_what_every_file_of_the_data_folder_is() -> None:
+    table = (ROOT / "docs" / "operations.md").read_text().partition("## The data folder")[2].partition("\n## ")[0]
+    source = "".join(path.read_text() for path in (ROOT / "src" / "leadglass").rglob("*.py"))
+    names = set(re.findall(r'"([a-z]+\.db|leadglass\.(?:lock|format|toml)|audit\.checkpoint)"', source))
+    names.discard("thumbs.db")  # what other systems leave on media
+    assert len(names) > 8
+    assert {name for name in names if f"`{name}`" not in table} == set()
+
+
+def test_operations_say_what_every_role_may_do_and_which_see_no_images() -> None:
+    people = (ROOT / "docs" / "operations.md").read_text().partition("\n## People")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"(?m)^\| `([a-z]+)` \| .* \| (.*) \|$", people))
+    assert set(rows) == set(Role)
+    assert {role for role, sees in rows.items() if sees == "no images"} == NEEDS_NO_IMAGES
 
 
 def test_every_make_target_in_the_documentation_exists() -> None:
