@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from leadglass.archive.backroom import Change, Changes
 from leadglass.doors.dicomweb.accept import JSON, Offer, accept_of, choose
+from leadglass.doors.dicomweb.parameters import once
 from leadglass.doors.dicomweb.paths import ROOT
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput
@@ -27,7 +28,7 @@ MOST: Final = 10_000
 """Changes of one answer; some 2 MB."""
 LONGEST_CURSOR: Final = 128
 
-_PARAMETERS: Final = frozenset({"since", "limit", "accept"})
+_PARAMETERS: Final = ("since", "limit")
 _OFFERS: Final = (Offer(JSON, is_related=False),)
 
 
@@ -69,13 +70,8 @@ def read(request: Request) -> tuple[str, int]:
     BadInput
         That names what is wrong.
     """
-    given = request.query_params.multi_items()
-    for name, _ in given:
-        if name not in _PARAMETERS:
-            raise BadInput("The change feed knows the parameters since and limit, and no others.")
-        if name != "accept" and len(request.query_params.getlist(name)) > 1:
-            raise BadInput(f"{name} is given twice.")
-    cursor, limit = request.query_params.get("since", ""), request.query_params.get("limit", str(DEFAULT))
+    given = once(request.query_params.multi_items(), _PARAMETERS)
+    cursor, limit = given.get("since", ""), given.get("limit", str(DEFAULT))
     if len(cursor) > LONGEST_CURSOR:
         raise BadInput("since is no cursor.")
     if not (limit.isascii() and limit.isdecimal()) or len(limit) > len(str(MOST)) or not 0 < int(limit) <= MOST:

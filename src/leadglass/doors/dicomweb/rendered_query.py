@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Final
 
 from leadglass.dicom.render_model import IccProfile, Viewport, VoiFunction, Window
+from leadglass.doors.dicomweb.parameters import once
 from leadglass.errors import BadInput, Unsupported
 
 LARGEST_SIDE: Final = 8192
@@ -72,7 +73,7 @@ def parse_rendered(items: Iterable[tuple[str, str]]) -> RenderQuery:
     BadInput
         Naming the parameter.
     """
-    said = _once(items, ("viewport", "window", "quality", "annotation", "iccprofile"))
+    said = once(items, ("viewport", "window", "quality", "annotation", "iccprofile"))
     return RenderQuery(
         viewport=_viewport(said["viewport"]) if "viewport" in said else None,
         window=_window(said["window"]) if "window" in said else None,
@@ -84,7 +85,7 @@ def parse_rendered(items: Iterable[tuple[str, str]]) -> RenderQuery:
 
 def parse_thumbnail(items: Iterable[tuple[str, str]]) -> Viewport:
     """Read the query of a thumbnail: ``viewport`` with a size and no region; raises as ``parse_rendered``."""
-    said = _once(items, ("viewport",))
+    said = once(items, ("viewport",))
     if "viewport" not in said:
         return THUMBNAIL
     if said["viewport"].count(",") != 1:
@@ -143,20 +144,6 @@ def _whole(name: str, text: str) -> int:
     if not _SIDE.fullmatch(text) or not int(text):
         raise BadInput(f"{name}: a whole number from 1.")
     return int(text)
-
-
-def _once(items: Iterable[tuple[str, str]], known: tuple[str, ...]) -> Mapping[str, str]:
-    said: dict[str, str] = {}
-    for name, value in items:
-        if name == "accept":
-            continue
-        if name not in known:
-            shown = name if name.isascii() and name.isalnum() and len(name) <= 32 else "A parameter"
-            raise BadInput(f"{shown}: not a query parameter of this resource. Known: accept, {', '.join(known)}")
-        if name in said:
-            raise BadInput(f"{name}: given more than once.")
-        said[name] = value
-    return said
 
 
 def _viewport(text: str) -> Viewport:

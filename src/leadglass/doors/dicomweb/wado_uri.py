@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from leadglass.dicom.uids import parse_uid
 from leadglass.doors.dicomweb.accept import DICOM, NotAcceptable, Wanted, parse_accept
+from leadglass.doors.dicomweb.parameters import once
 from leadglass.doors.dicomweb.paths import Target, uid_of
 from leadglass.doors.dicomweb.pumping import respond
 from leadglass.doors.dicomweb.rendered import made
@@ -23,29 +24,28 @@ from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Unsupported
 
 PATH: Final = "/wado"
-_KNOWN: Final = frozenset(
-    {
-        "requestType",
-        "studyUID",
-        "seriesUID",
-        "objectUID",
-        "contentType",
-        "charset",
-        "anonymize",
-        "annotation",
-        "rows",
-        "columns",
-        "region",
-        "windowCenter",
-        "windowWidth",
-        "frameNumber",
-        "imageQuality",
-        "presentationUID",
-        "presentationSeriesUID",
-        "transferSyntax",
-        "accept",
-    }
+_KNOWN: Final = (
+    "requestType",
+    "studyUID",
+    "seriesUID",
+    "objectUID",
+    "contentType",
+    "charset",
+    "anonymize",
+    "annotation",
+    "rows",
+    "columns",
+    "region",
+    "windowCenter",
+    "windowWidth",
+    "frameNumber",
+    "imageQuality",
+    "presentationUID",
+    "presentationSeriesUID",
+    "transferSyntax",
+    "accept",
 )
+"""PS3.18 section 9.1, and how the Accept header is said in a query."""
 _DICOM_ONLY: Final = frozenset({"anonymize", "transferSyntax"})
 _COMMON: Final = frozenset({"requestType", "studyUID", "seriesUID", "objectUID", "contentType", "charset", "accept"})
 
@@ -85,13 +85,7 @@ def parse_query(request: Request) -> Query:
     Unsupported
         When de-identification is asked for.
     """
-    given: dict[str, str] = {}
-    for name, value in request.query_params.multi_items():
-        if name not in _KNOWN:
-            raise BadInput("The query holds a parameter that WADO-URI does not have (PS3.18 section 9.1).")
-        if name in given:
-            raise BadInput(f"The parameter {name} is there twice.")
-        given[name] = value
+    given = once(request.query_params.multi_items(), _KNOWN)
     if given.get("requestType") != "WADO":
         raise BadInput("The parameter requestType has to be WADO.")
     missing = [name for name in ("studyUID", "seriesUID", "objectUID") if not given.get(name)]
