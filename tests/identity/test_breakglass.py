@@ -13,7 +13,7 @@ from leadglass.policy.permit import decide
 from leadglass.policy.roles import Role
 from leadglass.policy.scope import Field, Scope
 from tests.callers import device, everything
-from tests.identity.peoplehouse import HERE, PeopleHouse, people_house
+from tests.identity.peoplehouse import GOOD, HERE, PeopleHouse, people_house
 
 WANTED = StudyFacts("1.2.3.4", patient_id="4711")
 OTHER = StudyFacts("1.2.3.5", patient_id="4712")
@@ -159,3 +159,25 @@ def test_what_was_opened_is_reviewed_even_when_the_account_is_gone(house: People
     made = house.accounts.glass.open(house.caller(), "patient=4711", WHY)
     house.accounts.people.remove(everything(), "jane")
     assert [each.number for each in house.accounts.glass.list(house.caller("audrey"))] == [made.number]
+
+
+@pytest.mark.parametrize("end", ["remove", "lock", "reset"])
+def test_what_was_opened_ends_with_the_account_and_whoever_bears_its_name_next_has_opened_nothing(
+    house: PeopleHouse, end: str
+) -> None:
+    people, glass = house.accounts.people, house.accounts.glass
+    number = glass.open(house.caller(), "study=1.2.3.4", WHY).number
+    match end:
+        case "remove":
+            people.remove(everything(), "jane")
+            house.person("jane", Role.REFERRER)
+        case "lock":
+            people.lock(everything(), "jane")
+            people.unlock(everything(), "jane")
+        case _:
+            people.reset(everything(), "jane")
+            people.set_password(everything(), "jane", GOOD)
+    caller = house.caller()
+    assert not _may(caller, Action.GET, WANTED)
+    assert glass.mine(caller) == []
+    assert [each.number for each in glass.list(house.caller("audrey"))] == [number]  # to be reviewed all the same

@@ -178,3 +178,4 @@ def test_json_without_end_is_refused() -> None:
 
 def test_a_nonce_that_is_no_ascii_is_compared_all_the_same() -> None:
     assert refused(signed(claims(nonce="é")), expected=replace(EXPECTED, nonce="e"))
+    assert refused(signed(claims(nonce="\ud800")))

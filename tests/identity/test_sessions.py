@@ -108,6 +108,15 @@ def test_a_lock_ends_every_session_at_once_and_unlocking_revives_none(house: Peo
         house.accounts.sessions.caller(opened.secret, HERE)
 
 
+def test_who_was_proven_before_the_account_was_made_anew_is_somebody_else(house: PeopleHouse) -> None:
+    before = house.accounts.people.get("jane")
+    house.accounts.people.remove(everything(), "jane")
+    house.clocks.pass_by(1)
+    house.person("jane")
+    with pytest.raises(Denied):
+        house.accounts.sessions.open(before, HERE, "a one-time link")
+
+
 def test_sessions_of_one_account_are_bounded_and_the_oldest_makes_room(house: PeopleHouse) -> None:
     first = last = house.opened()
     for _ in range(MOST_SESSIONS):

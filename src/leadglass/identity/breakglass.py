@@ -245,6 +245,13 @@ class BreakGlass:
         return [_glass(row) for row in rows]
 
 
+def end_open(connection: "driver.Connection", name: str, now: datetime) -> None:
+    """End what somebody has open, with the account: whoever bears the name next has opened nothing."""
+    connection.execute(
+        "UPDATE glass SET until = ? WHERE name = ? AND until > ?", (to_stored(now), name, to_stored(now))
+    )
+
+
 def open_grants(connection: "driver.Connection", person: Person, now: datetime) -> tuple[Grant, ...]:
     """Give the rights that a person has because glass is broken."""
     if not may_break_glass(person.role):

@@ -168,11 +168,15 @@ def _check(claims: Mapping[str, object], expected: Expected, now: float) -> None
     if made > now + SKEW or made < now - OLDEST - SKEW or _number(claims, "nbf", now) > now + SKEW:
         raise NotProven("The ID token is not of now: compare the clocks.")
     nonce = claims.get("nonce")
-    if not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(), expected.nonce.encode()):
+    if not isinstance(nonce, str) or not hmac.compare_digest(_octets(nonce), _octets(expected.nonce)):
         raise NotProven("The ID token answers another question.")
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= 255:
         raise NotProven("The ID token names nobody.")
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # JSON may hold half a character
 
 
 def _number(claims: Mapping[str, object], name: str, default: float | None = None) -> float:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from leadglass.audit.decision import decide_on_record, failing_on_record
 from leadglass.audit.record import escape
 from leadglass.errors import BadInput, Conflict, Denied, NotHere
-from leadglass.identity.breakglass import open_grants
+from leadglass.identity.breakglass import end_open, open_grants
 from leadglass.identity.passwords import Hash, Passwords, require_good
 from leadglass.identity.people_store import PeopleStore, from_stored, to_stored
 from leadglass.identity.person import Person, parse_name
@@ -206,6 +206,7 @@ class People:
         with self._changing(caller, "lock", person.name) as connection:
             connection.execute("UPDATE person SET is_locked = 1 WHERE name = ?", (person.name,))
             end_everything(connection, person.name)
+            end_open(connection, person.name, self._store.now)
 
     def unlock(self, caller: Caller, name: str) -> None:
         """Open an account again.
@@ -228,6 +229,7 @@ class People:
         person = self.get(name)
         with self._changing(caller, "remove", person.name) as connection:
             connection.execute("DELETE FROM person WHERE name = ?", (person.name,))
+            end_open(connection, person.name, self._store.now)
 
     def reset(self, caller: Caller, name: str) -> Person:
         """Take away everything that proved an account: password, second factor, sessions, links.
@@ -243,6 +245,7 @@ class People:
             connection.execute("DELETE FROM totp WHERE name = ?", (person.name,))
             connection.execute("DELETE FROM recovery WHERE name = ?", (person.name,))
             end_everything(connection, person.name)
+            end_open(connection, person.name, self._store.now)
         return self.get(name)
 
     def set_password(self, caller: Caller, name: str, password: str) -> None:

@@ -160,7 +160,8 @@ class Sessions:
         session = Session(uuid4().hex, person.name, now, now, now + self._longest, peer, agent, evidence)
         with self._store.writing() as connection:
             current = accounts.find(connection, person.name)
-            if current is None or current.is_locked or current.epoch != person.epoch:
+            is_same = current is not None and (current.epoch, current.made) == (person.epoch, person.made)
+            if current is None or current.is_locked or not is_same:
                 raise Denied(f"The account {person.name} is locked, or was changed meanwhile.")
             if password is not None and not accounts.has_password(connection, person.name, password):
                 raise Denied(f"The password of {person.name} was changed meanwhile.")
