@@ -140,6 +140,7 @@ SMUGGLED = {
     "a fragment": b"GET /open#x HTTP/1.1\r\n" + HOST + b"\r\n",
     "another protocol": GET + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
     "HTTP/2 out of the blue": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "HTTP/2.0": b"GET /open HTTP/2.0\r\n" + HOST + b"\r\n",
     "HTTP/3.0": b"GET /open HTTP/3.0\r\n" + HOST + b"\r\n",
     "HTTP/0.9": b"GET /open\r\n\r\n",
     "no HTTP at all": b"\x00\x01\x02\x03\x04 nonsense\r\n\r\n",

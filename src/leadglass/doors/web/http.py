@@ -246,6 +246,8 @@ class Http(HttpToolsProtocol):
         assert parser is not None  # noqa: S101 - it is what calls
         if parser.should_upgrade():
             raise self._no(HTTPStatus.BAD_REQUEST, "it asked for another protocol")
+        if parser.get_http_version() not in ("1.1", "1.0"):
+            raise self._no(HTTPStatus.BAD_REQUEST, "it says it is of another version of HTTP")
         if not self.url.startswith(b"/") or self.url.startswith(b"//"):
             raise self._no(HTTPStatus.BAD_REQUEST, "its target is no path")
         if not self.url.isascii() or b"#" in self.url:
