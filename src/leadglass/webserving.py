@@ -31,7 +31,7 @@ from leadglass.doors.web.settings import WebLimits, WebSettings
 from leadglass.errors import LeadglassError, Misconfigured
 from leadglass.identity.introspection import Bearers, Introspection, IntrospectionSettings
 from leadglass.identity.oidc import SignOn
-from leadglass.identity.oidc_mapping import Mapping as Groups
+from leadglass.identity.oidc_mapping import RoleMapping
 from leadglass.identity.oidc_provider import OidcSettings, Provider
 from leadglass.identity.outbound import Outbound
 from leadglass.identity.passkeys import PASSKEYS_FILE, Passkeys
@@ -44,9 +44,10 @@ from leadglass.parts import Parts
 from leadglass.policy.roles import Role
 
 _SIGNING_IN: Final = 24
+"""Threads in which passwords are hashed, two at a time; the others wait, and take no thread from who is in."""
 
 _SIGNING_ON: Final = 6
-"""Threads in which passwords are hashed, two at a time; the others wait, and take no thread from who is in."""
+"""Threads in which providers of sign-in are asked, likewise: one that hangs holds up who signs in by it."""
 
 
 class _Reception:
@@ -181,7 +182,7 @@ def _oidc_settings(config: Config) -> OidcSettings:
         scopes=said.scopes,
         name_claim=said.name_claim,
         groups_claim=said.groups_claim,
-        groups=Groups.parse(said.groups),
+        groups=RoleMapping.parse(said.groups),
     )
 
 
@@ -263,7 +264,7 @@ def _introspection(parts: Parts) -> Introspection | None:
         client_secret=_secret(said.client_secret_file),
         audience=said.audience,
         issuer=said.issuer,
-        scopes=Groups.parse(said.scopes, "[introspection] scopes"),
+        scopes=RoleMapping.parse(said.scopes, "[introspection] scopes"),
         patient_claim=said.patient_claim,
     )
     return Introspection(settings, parts.stack.enter_context(Outbound(authority)), parts.audit)

@@ -12,7 +12,7 @@ from leadglass.audit.event import Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.errors import Busy, Denied, Misconfigured, Throttled
 from leadglass.identity.introspection import KEEP, KEEP_NO, MOST_WRONG, Bearers, Introspection, IntrospectionSettings
-from leadglass.identity.oidc_mapping import Mapping
+from leadglass.identity.oidc_mapping import RoleMapping
 from leadglass.identity.outbound import Outbound
 from leadglass.identity.tokens import Tokens
 from leadglass.policy.action import Action
@@ -27,7 +27,7 @@ from tests.peers.liar import Liar, lying
 from tests.peers.oidc import ARCHIVE, AUDIENCE, SECRET, Op, running_op
 
 HERE = "10.1.2.3"
-SCOPES = Mapping.parse(
+SCOPES = RoleMapping.parse(
     ["system/ImagingStudy.read -> service", "patient/ImagingStudy.read -> referrer patient={patient}"], "scopes"
 )
 
@@ -246,7 +246,7 @@ def test_another_issuer_is_another_server(liar: Liar, desks: Desks) -> None:
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.AUDITOR])
 def test_nobody_manages_by_a_token_of_somebody_else(liar: Liar, desks: Desks, role: Role) -> None:
-    said = replace(settings(liar.url), scopes=Mapping.parse([f"x -> {role}"]))
+    said = replace(settings(liar.url), scopes=RoleMapping.parse([f"x -> {role}"]))
     with pytest.raises(Misconfigured, match="token create"):
         desks(said, liar.authority)
 

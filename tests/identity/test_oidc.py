@@ -18,7 +18,7 @@ from leadglass.errors import Busy, Denied, Misconfigured
 from leadglass.identity.accounts import Accounts, open_accounts
 from leadglass.identity.oidc import LIFE, MOST_OF_NETWORK, REFUSED, Answer, Begun, SignOn
 from leadglass.identity.oidc_claims import Expected, NotProven, UnknownKey, verify
-from leadglass.identity.oidc_mapping import Mapping
+from leadglass.identity.oidc_mapping import RoleMapping
 from leadglass.identity.oidc_provider import AGAIN, OidcSettings, Provider
 from leadglass.identity.outbound import Outbound
 from leadglass.identity.sessions import OpenedSession
@@ -30,7 +30,7 @@ from tests.identity.conftest import KEY, SEED
 from tests.peers.oidc import CLIENT, OTHER_CLIENT, REDIRECT, SECRET, Op, running_op
 
 HERE = "10.1.2.3"
-GROUPS = Mapping.parse(
+GROUPS = RoleMapping.parse(
     ["radiology-readers -> radiologist", "gps-north -> referrer label=north", "gps-south -> referrer label=south"]
 )
 
@@ -147,12 +147,14 @@ def test_somebody_of_the_same_name_is_somebody_else(site: Site) -> None:
 
 def test_a_role_that_changed_counts_from_the_next_sign_in(site: Site, op: Op) -> None:
     name = site.sign_in("sub-alice").session.name
-    fewer = replace(site.settings, groups=Mapping.parse(["everyone -> researcher", "radiology-readers -> radiologist"]))
+    fewer = replace(
+        site.settings, groups=RoleMapping.parse(["everyone -> researcher", "radiology-readers -> radiologist"])
+    )
     object.__setattr__(site.sign_on, "_settings", fewer)
     assert site.sign_in("sub-alice").session.name == name
     assert site.accounts.people.get(name).role is Role.RESEARCHER
     first = site.sign_in("sub-alice")
-    object.__setattr__(site.sign_on, "_settings", replace(site.settings, groups=Mapping()))
+    object.__setattr__(site.sign_on, "_settings", replace(site.settings, groups=RoleMapping()))
     begun = site.leave()
     site.refused(begun, op.sign_in(begun.url, "sub-alice"))
     with pytest.raises(Denied):  # who lost every group is signed out where it still was in

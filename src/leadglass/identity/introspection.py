@@ -21,7 +21,7 @@ from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.errors import BadInput, Busy, Denied, Misconfigured, Throttled
 from leadglass.identity import token_text
-from leadglass.identity.oidc_mapping import Mapping, Standing
+from leadglass.identity.oidc_mapping import RoleMapping, Standing
 from leadglass.identity.outbound import Json, Outbound, Unusable, require_https, text_of, words_of
 from leadglass.identity.places import network_of
 from leadglass.identity.tokens import Tokens
@@ -63,7 +63,7 @@ class IntrospectionSettings:
         Whom a token has to be for.
     issuer : str
         Who has to have made it; empty: the endpoint is trusted to know.
-    scopes : Mapping
+    scopes : RoleMapping
         Which scopes are which roles.
     patient_claim : str
         Which member of the answer is the Patient ID; empty: none.
@@ -74,7 +74,7 @@ class IntrospectionSettings:
     client_secret: str = field(repr=False)
     audience: str
     issuer: str = ""
-    scopes: Mapping = field(default_factory=Mapping)
+    scopes: RoleMapping = field(default_factory=RoleMapping)
     patient_claim: str = ""
 
 

@@ -36,13 +36,13 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class RoleMapping:
     """All lines, in the operator's order."""
 
     lines: tuple[Line, ...] = ()
 
     @classmethod
-    def parse(cls, texts: Iterable[str], where: str = "[oidc] groups") -> "Mapping":
+    def parse(cls, texts: Iterable[str], where: str = "[oidc] groups") -> "RoleMapping":
         """Read lines like ``radiology-readers -> radiologist`` and ``gps -> referrer label=gps``.
 
         Parameters

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from leadglass.errors import Busy, LeadglassError, Misconfigured
 from leadglass.identity.oidc_claims import ALGORITHMS, NotProven
-from leadglass.identity.oidc_mapping import Mapping as Groups
+from leadglass.identity.oidc_mapping import RoleMapping
 from leadglass.identity.outbound import Json, Outbound, Unusable, require_https, text_of, words_of
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class OidcSettings:
     scopes: tuple[str, ...] = ("profile",)
     name_claim: str = "preferred_username"
     groups_claim: str = "groups"
-    groups: Groups = field(default_factory=Groups)
+    groups: RoleMapping = field(default_factory=RoleMapping)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import click
 
 from leadglass.doors.cli.options import application_of, data_option, examples, json_option
 from leadglass.doors.cli.terminal import Terminal, cell, table
-from leadglass.identity.breakglass import Glass, describe
+from leadglass.doors.listed import glass_as_json
+from leadglass.identity.breakglass import describe
 
 
 @click.group("breakglass")
@@ -32,7 +33,7 @@ def breakglass_list(context: click.Context, data: Path, *, everything: bool, as_
     with application_of(context).open(data) as opened:
         listed = opened.open_people().glass.list(opened.caller, reviewed=everything)
     if as_json:
-        terminal.json([_as_json(glass) for glass in listed])
+        terminal.json([glass_as_json(glass) for glass in listed])
         return
     if not listed:
         terminal.tell("Nothing was opened in an emergency." if everything else "Nothing waits for a review.")
@@ -63,18 +64,3 @@ def breakglass_review(context: click.Context, number: int, note: str, data: Path
     with application_of(context).open(data) as opened:
         glass = opened.open_people().glass.review(opened.caller, number, note)
     Terminal().say(f"Number {glass.number}, by {glass.name}, is reviewed.")
-
-
-def _as_json(glass: Glass) -> dict[str, object]:
-    return {
-        "number": glass.number,
-        "name": glass.name,
-        glass.field.value: glass.value,
-        "reason": glass.reason,
-        "made": glass.made.isoformat(),
-        "until": glass.until.isoformat(),
-        "from": glass.peer,
-        "reviewed": glass.reviewed.isoformat() if glass.reviewed else None,
-        "reviewer": glass.reviewer or None,
-        "note": glass.note or None,
-    }

@@ -12,6 +12,7 @@ import click
 from leadglass.doors.cli.options import application_of, data_option, examples, json_option
 from leadglass.doors.cli.terminal import Terminal, cell, counted, table
 from leadglass.doors.cli.weblinks import tell_of_link
+from leadglass.doors.listed import session_as_json
 from leadglass.errors import BadInput
 from leadglass.identity.onetime import Purpose
 from leadglass.identity.person import Person, parse_name
@@ -20,7 +21,7 @@ from leadglass.policy.scope import Scope
 from leadglass.policy.scope_words import SYNTAX, parse_scope, write_scope
 
 if TYPE_CHECKING:
-    from leadglass.identity.sessions import Session
+    pass
 
 
 def _name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -209,7 +210,7 @@ def user_sessions(context: click.Context, name: str, data: Path, *, as_json: boo
         accounts = opened.open_people()
         sessions = accounts.sessions.list(accounts.people.get(name).name)
     if as_json:
-        terminal.json([_session_as_json(session) for session in sessions])
+        terminal.json([session_as_json(session) for session in sessions])
         return
     if not sessions:
         terminal.tell(f"{name} is not signed in.")
@@ -298,16 +299,4 @@ def _as_json(person: Person, sessions: int) -> dict[str, object]:
         "totp": person.has_totp,
         "made": person.made.isoformat(),
         "sessions": sessions,
-    }
-
-
-def _session_as_json(session: "Session") -> dict[str, object]:
-    return {
-        "session": session.id,
-        "from": session.peer,
-        "since": session.made.isoformat(),
-        "last_used": session.seen.isoformat(),
-        "until": session.until.isoformat(),
-        "proven_with": session.evidence,
-        "browser": session.agent,
     }

@@ -9,6 +9,7 @@ from http import HTTPStatus
 import segno
 from starlette.responses import JSONResponse, Response
 
+from leadglass.doors.listed import session_as_json
 from leadglass.doors.web.people.desk import PeopleDesk
 from leadglass.doors.web.people.forms import fields_of, same_twice, wants_json
 from leadglass.doors.web.people.pages import page, see_other, shown
@@ -227,13 +228,4 @@ def _qr_path(text: str) -> tuple[int, str]:
 
 
 def _as_json(session: Session, caller: Caller) -> dict[str, object]:
-    return {
-        "session": session.id,
-        "is_this": session.id == caller.session,
-        "from": session.peer,
-        "since": session.made.isoformat(),
-        "last_used": session.seen.isoformat(),
-        "until": session.until.isoformat(),
-        "proven_with": session.evidence,
-        "browser": session.agent,
-    }
+    return session_as_json(session) | {"is_this": session.id == caller.session}

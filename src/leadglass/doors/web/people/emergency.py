@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from starlette.responses import JSONResponse, Response
 
+from leadglass.doors.listed import glass_as_json
 from leadglass.doors.web.people.desk import PeopleDesk
 from leadglass.doors.web.people.forms import fields_of, wants_json
 from leadglass.doors.web.people.pages import page, see_other, shown
@@ -11,7 +12,7 @@ from leadglass.doors.web.people.rights import sees_everything
 from leadglass.doors.web.problem import problem_of
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Throttled
-from leadglass.identity.breakglass import LEAST_REASON, MINUTES, MOST_MINUTES, MOST_REASON, Glass
+from leadglass.identity.breakglass import LEAST_REASON, MINUTES, MOST_MINUTES, MOST_REASON
 
 PATH = "/break-glass"
 REVIEW = "/break-glass/review"
@@ -53,13 +54,13 @@ class _Emergency:
                 raise
             return await self._page(asked, status=problem_of(error).status, error=error.message, fields=fields)
         if wants_json(asked.request):
-            return JSONResponse(_as_json(glass), HTTPStatus.CREATED)
+            return JSONResponse(glass_as_json(glass), HTTPStatus.CREATED)
         return see_other(PATH)
 
     async def to_review(self, asked: Asked) -> Response:
         listed = await self._desk.threads.run(self._desk.accounts.glass.list, asked.caller)
         if wants_json(asked.request):
-            return JSONResponse([_as_json(glass) for glass in listed])
+            return JSONResponse([glass_as_json(glass) for glass in listed])
         return page(asked.request, "review.html", caller=asked.caller, listed=listed)
 
     async def review(self, asked: Asked) -> Response:
@@ -70,7 +71,7 @@ class _Emergency:
         glass = await self._desk.threads.run(
             self._desk.accounts.glass.review, asked.caller, int(number), fields.get("note", "")
         )
-        return JSONResponse(_as_json(glass)) if wants_json(asked.request) else see_other(REVIEW)
+        return JSONResponse(glass_as_json(glass)) if wants_json(asked.request) else see_other(REVIEW)
 
     async def _page(
         self, asked: Asked, *, status: int = HTTPStatus.OK, error: str = "", fields: dict[str, str] | None = None
@@ -79,7 +80,7 @@ class _Emergency:
         may = await self._desk.threads.run(glass.may_open, asked.caller)
         mine = await self._desk.threads.run(glass.mine, asked.caller)
         if wants_json(asked.request):
-            return JSONResponse([_as_json(each) for each in mine])
+            return JSONResponse([glass_as_json(each) for each in mine])
         return page(
             asked.request,
             "break_glass.html",
@@ -109,17 +110,3 @@ def _minutes(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 6):
         raise BadInput(f"It opens for 1 to {MOST_MINUTES} minutes.")
     return int(text)
-
-
-def _as_json(glass: Glass) -> dict[str, object]:
-    return {
-        "number": glass.number,
-        "name": glass.name,
-        glass.field.value: glass.value,
-        "reason": glass.reason,
-        "made": glass.made.isoformat(),
-        "until": glass.until.isoformat(),
-        "reviewed": glass.reviewed.isoformat() if glass.reviewed else None,
-        "reviewer": glass.reviewer or None,
-        "note": glass.note or None,
-    }
