@@ -10,12 +10,12 @@ from pathlib import Path
 import click
 
 from leadglass.doors.cli.options import application_of, data_option, duration, examples, json_option
+from leadglass.doors.cli.rights import role_option, scope_option, studies
 from leadglass.doors.cli.terminal import Terminal, cell, table
-from leadglass.errors import BadInput
 from leadglass.identity.tokens import Token
 from leadglass.policy.roles import NEEDS_NO_IMAGES, Role, own_scope
 from leadglass.policy.scope import Scope
-from leadglass.policy.scope_words import SYNTAX, parse_scope, write_scope
+from leadglass.policy.scope_words import SYNTAX, write_scope
 
 
 @click.group("token")
@@ -36,7 +36,7 @@ def token_command() -> None:
     ),
 )
 @click.argument("name", metavar="NAME")
-@click.option("--role", required=True, type=click.Choice([role.value for role in Role]), help="What it may do.")
+@role_option("What it may do.")
 @click.option(
     "--ttl",
     default="1h",
@@ -45,30 +45,18 @@ def token_command() -> None:
     callback=duration,
     help="How long it counts, as in 30m, 8h, 30d. [tokens] longest_days in leadglass.toml says the most.",
 )
-@click.option(
-    "--scope",
-    "words",
-    multiple=True,
-    metavar="WORD",
-    help=f"Which studies: {SYNTAX}. Repeated: any of them. Without it: every study, and for a referrer none.",
-)
+@scope_option
 @data_option
 @click.pass_context
-def token_create(
-    context: click.Context, name: str, role: str, ttl: timedelta, words: tuple[str, ...], data: Path
-) -> None:
+def token_create(context: click.Context, name: str, role: str, ttl: timedelta, scope: Scope | None, data: Path) -> None:
     """Make a token and print it, and only it, on stdout."""
     terminal = Terminal()
     kind = Role(role)
-    try:
-        scope = parse_scope(words) if words else None
-    except BadInput as error:
-        raise click.BadParameter(error.message, param_hint="--scope") from error
     with application_of(context).open(data) as opened:
         created = opened.open_tokens().create(opened.caller, name, kind, scope, ttl)
     terminal.say(created.secret)
     terminal.tell(
-        f"{created.token.name} has the role {kind}: {_studies(kind, scope)}, "
+        f"{created.token.name} has the role {kind}: {studies(kind, scope)}, "
         f"until {created.token.until:%Y-%m-%d %H:%M} UTC."
     )
     if kind not in NEEDS_NO_IMAGES and (own_scope(kind) if scope is None else scope).is_nothing:
@@ -100,7 +88,7 @@ def token_list(context: click.Context, data: Path, *, everything: bool, as_json:
         shown.add_row(
             cell(token.name),
             cell(token.role),
-            cell(_studies(token.role, token.scope)),
+            cell(studies(token.role, token.scope)),
             cell(f"{token.until:%Y-%m-%d %H:%M}{state}", "dim" if state else ""),
             cell("never" if token.used is None else f"{token.used:%Y-%m-%d %H:%M}"),
             cell(token.id),
@@ -119,13 +107,6 @@ def token_revoke(context: click.Context, name: str, data: Path) -> None:
     with application_of(context).open(data) as opened:
         token = opened.open_tokens().revoke(opened.caller, name)
     terminal.say(f"{token.name} ({token.id}) does not count any more.")
-
-
-def _studies(role: Role, scope: Scope | None) -> str:
-    """Say which studies a token is for, without naming patients."""
-    if role in NEEDS_NO_IMAGES:
-        return "no images"
-    return (own_scope(role) if scope is None else scope).explain()
 
 
 def _as_json(token: Token, now: datetime) -> dict[str, object]:

@@ -5,11 +5,11 @@ alone and once; everything said about it goes to stderr.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from leadglass.doors.cli.options import application_of, data_option, examples, json_option
+from leadglass.doors.cli.rights import role_option, scope_option, studies
 from leadglass.doors.cli.terminal import Terminal, cell, counted, table
 from leadglass.doors.cli.weblinks import tell_of_link
 from leadglass.doors.listed import session_as_json
@@ -18,10 +18,7 @@ from leadglass.identity.onetime import Purpose
 from leadglass.identity.person import Person, parse_name
 from leadglass.policy.roles import NEEDS_NO_IMAGES, Role, own_scope
 from leadglass.policy.scope import Scope
-from leadglass.policy.scope_words import SYNTAX, parse_scope, write_scope
-
-if TYPE_CHECKING:
-    pass
+from leadglass.policy.scope_words import SYNTAX, write_scope
 
 
 def _name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -32,25 +29,8 @@ def _name(_context: click.Context, _parameter: click.Parameter, value: str) -> s
         raise click.BadParameter(error.message) from error
 
 
-def _scope(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> Scope | None:
-    """Read which studies; None when nothing is said."""
-    try:
-        return parse_scope(value) if value else None
-    except BadInput as error:
-        raise click.BadParameter(error.message) from error
-
-
 _name_argument = click.argument("name", metavar="NAME", callback=_name)
-_role_option = click.option(
-    "--role", required=True, type=click.Choice([role.value for role in Role]), help="What kind of work it is for."
-)
-_scope_option = click.option(
-    "--scope",
-    multiple=True,
-    metavar="WORD",
-    callback=_scope,
-    help=f"Which studies: {SYNTAX}. Repeated: any of them. Without it: every study, and for a referrer none.",
-)
+_role_option = role_option("What kind of work it is for.")
 
 
 @click.group("user")
@@ -73,7 +53,7 @@ def user_command() -> None:
 )
 @_name_argument
 @_role_option
-@_scope_option
+@scope_option
 @click.option("--password-stdin", is_flag=True, help="Read its password from standard input instead of making a link.")
 @data_option
 @click.pass_context
@@ -93,7 +73,7 @@ def user_add(
             tell_of_link(terminal, opened.config, link)
         else:
             terminal.say(f"{person.name} is added.")
-    terminal.tell(f"{person.name} has the role {person.role}: {_studies(person)}.")
+    terminal.tell(f"{person.name} has the role {person.role}: {studies(person.role, person.scope)}.")
     _tell_of_nothing(terminal, person)
 
 
@@ -118,7 +98,7 @@ def user_list(context: click.Context, data: Path, *, as_json: bool) -> None:
         shown.add_row(
             cell(person.name, "red" if person.is_locked else ""),
             cell(person.role),
-            cell(_studies(person)),
+            cell(studies(person.role, person.scope)),
             cell(*_proof(person)),
             cell(str(sessions)),
         )
@@ -156,7 +136,7 @@ def user_unlock(context: click.Context, name: str, data: Path) -> None:
 )
 @_name_argument
 @_role_option
-@_scope_option
+@scope_option
 @data_option
 @click.pass_context
 def user_role(context: click.Context, name: str, role: str, scope: Scope | None, data: Path) -> None:
@@ -164,7 +144,7 @@ def user_role(context: click.Context, name: str, role: str, scope: Scope | None,
     terminal = Terminal()
     with application_of(context).open(data) as opened:
         person = opened.open_people().people.set_role(opened.caller, name, Role(role), scope)
-    terminal.say(f"{person.name} has the role {person.role}: {_studies(person)}.")
+    terminal.say(f"{person.name} has the role {person.role}: {studies(person.role, person.scope)}.")
     _tell_of_nothing(terminal, person)
 
 
@@ -266,13 +246,6 @@ def _tell_of_nothing(terminal: Terminal, person: Person) -> None:
             f"leadglass user role {person.name} --role {person.role} --scope WORD  # {SYNTAX}",
             "yellow",
         )
-
-
-def _studies(person: Person) -> str:
-    """Say which studies an account is for, without naming patients."""
-    if person.role in NEEDS_NO_IMAGES:
-        return "no images"
-    return person.scope.explain()
 
 
 def _proof(person: Person) -> tuple[str, str]:
