@@ -34,6 +34,7 @@ from leadglass.archive.braking import Braking, Found, Pedal
 from leadglass.archive.commitment import Commitments
 from leadglass.archive.finding import Finding
 from leadglass.archive.ledger import Ledger
+from leadglass.archive.misses import Misses
 from leadglass.archive.retrieving import Retrieval, Retrieving
 from leadglass.archive.windows import Windows
 from leadglass.audit.decision import decide_on_record
@@ -87,7 +88,8 @@ class Archive:
         self._pedal = Pedal(braking or Braking(clock=clock), self._ledger, door)
         self._door = door
         self._windows = Windows(self._ledger, door=door, window=window, clock=clock)
-        self._retrieving = Retrieving(room, self._pedal, self._windows, self._ledger, door, limits or Limits())
+        misses = Misses(self._ledger, door, window, clock)
+        self._retrieving = Retrieving(room, self._pedal, self._windows, misses, self._ledger, door, limits or Limits())
         self._finding = Finding(room, self._pedal, self._ledger, door)
         self.commitments = Commitments(room, self._ledger, door)
 

@@ -16,6 +16,7 @@ from leadglass.archive.backroom import BackRoom, InstanceRecord, Reader, Selecti
 from leadglass.archive.braking import Pedal
 from leadglass.archive.ledger import Ledger
 from leadglass.archive.masked import MaskedReader, masked_places
+from leadglass.archive.misses import Misses
 from leadglass.archive.windows import Windows
 from leadglass.archive.withholding import why_withheld
 from leadglass.audit.event import Event, Outcome
@@ -40,6 +41,8 @@ class Retrieving:
         The brakes.
     windows : Windows
         Where retrievals go on record.
+    misses : Misses
+        Where it goes on record what was asked for and not given.
     ledger : Ledger
         Where refusals go on record.
     door : str
@@ -48,14 +51,22 @@ class Retrieving:
         What reading a data set may cost that has to be written anew.
     """
 
-    __slots__ = ("_door", "_ledger", "blind", "limits", "pedal", "room", "windows")
+    __slots__ = ("_door", "_ledger", "_misses", "blind", "limits", "pedal", "room", "windows")
 
     def __init__(
-        self, room: BackRoom, pedal: Pedal, windows: Windows, ledger: Ledger, door: str, limits: Limits
+        self,
+        room: BackRoom,
+        pedal: Pedal,
+        windows: Windows,
+        misses: Misses,
+        ledger: Ledger,
+        door: str,
+        limits: Limits,
     ) -> None:
         self.room = room
         self.pedal = pedal
         self.windows = windows
+        self._misses = misses
         self._ledger = ledger
         self._door = door
         self.limits = limits
@@ -90,8 +101,10 @@ class Retrieving:
         self.windows.request(caller, permit, level.value, to)
         records = self.room.locate(permit, level, selection)
         delay = self.pedal.retrieval(caller, permit.action, records, is_whole=is_whole)
-        for facts in {record.study_uid: record.facts for record in records}.values():
-            self.windows.study(caller, permit, facts.study_uid, to)
+        given = dict.fromkeys(record.study_uid for record in records)
+        for study_uid in given:
+            self.windows.study(caller, permit, study_uid, to)
+        self._misses.note(permit, [each for each in selection.study_uids if each not in given])
         return Retrieval(self, permit, records, to, delay, is_whole=is_whole)
 
     def refuse(self, permit: Permit, study_uid: str, reason: str) -> None:
