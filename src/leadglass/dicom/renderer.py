@@ -6,7 +6,7 @@ shown are read, and what a picture may cost is known before a worker hears of it
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 import msgspec
@@ -182,8 +182,8 @@ class Renderer:
         """Say what a worker has to do, and give the bytes of its frames, in pieces; raises as ``render``."""
         if not frame_indices or (len(frame_indices) > 1 and wish.format is not PictureFormat.GIF):
             raise WishFault("One picture shows one frame; several frames need image/gif or multipart/related.")
-        opened = self._source(image)
-        reader = ImageReader(image.attributes, image.transfer_syntax_uid, lambda: opened)
+        source = cache(lambda: self._source(image))  # inflating costs seconds: not for what is too large anyway
+        reader = ImageReader(image.attributes, image.transfer_syntax_uid, source)
         pixels = reader.pixels()
         self._check(pixels, len(frame_indices), wish)
         if image.frames is None:
@@ -213,7 +213,7 @@ class Renderer:
             lines=lines,
             delays=delays(image.attributes, len(frame_indices)) if len(frame_indices) > 1 else (),
         )
-        return job, (piece for each in parts for part in each for piece in _pieces(opened, *part))
+        return job, (piece for each in parts for part in each for piece in _pieces(source(), *part))
 
     def close(self) -> None:
         """End the workers; pictures under way fail with ``Busy`` or ``BadInput``."""

@@ -7,7 +7,7 @@ made, never while they are sent or waited for; the next are made meanwhile.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, ParamSpec, Protocol, TypeVar
 
@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 STEP: Final = 1 << 20
 """Bytes that are made in one go: a hop to a thread costs as much as copying some hundred KiB."""
+_WHOLE: Final = 4 * STEP
+"""Bytes of an answer that are handed over at once. More would lie in the connection's buffers, over and over, and
+keep the loop from everybody else while they are encrypted: a frame may be one block of 512 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +123,13 @@ async def respond(threads: Runs, prepare: Callable[[], Prepared]) -> Response:
     """
     prepared, first = await threads.run(_begin, prepare)
     headers = {**prepared.headers, "Content-Type": prepared.media_type}
-    if first.is_last:
+    size = sum(map(len, first.blocks))
+    if first.is_last and size <= _WHOLE:
         body = first.blocks[0] if len(first.blocks) == 1 else b"".join(first.blocks)
         return Response(body, prepared.status, headers)
-    if prepared.length is not None:
-        headers["Content-Length"] = str(prepared.length)
+    length = size if first.is_last else prepared.length
+    if length is not None:
+        headers["Content-Length"] = str(length)
     return _Streamed(_pump(threads, prepared.blocks, first), prepared.blocks, prepared.status, headers)
 
 
@@ -152,8 +157,10 @@ async def _pump(threads: Runs, blocks: Blocks, first: _Step) -> AsyncGenerator[b
         while True:
             if not step.is_last:
                 following = asyncio.create_task(_after(threads, blocks, step.pause))
-            for block in step.blocks:
-                yield block
+            step.blocks.reverse()
+            while step.blocks:
+                for piece in _pieces(step.blocks.pop()):  # what is sent is let go of
+                    yield piece
             if following is None:
                 return
             step = await following
@@ -163,6 +170,15 @@ async def _pump(threads: Runs, blocks: Blocks, first: _Step) -> AsyncGenerator[b
             following.cancel()
             await asyncio.wait([following])
         await threads.run(blocks.close)
+
+
+def _pieces(block: bytes) -> Iterator[bytes]:
+    """Give a block as it is, or in pieces where it is large."""
+    if len(block) <= STEP:
+        yield block
+        return
+    for start in range(0, len(block), STEP):
+        yield block[start : start + STEP]
 
 
 async def _after(threads: Runs, blocks: Blocks, pause: float) -> _Step:

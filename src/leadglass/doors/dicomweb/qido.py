@@ -8,6 +8,7 @@ nobody's to keep: it is in no log and in no message.
 
 import asyncio
 from asyncio import Semaphore
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final, cast
@@ -64,15 +65,17 @@ class _Work:
     search: Search
     level: Level
     base: str
+    written: Callable[[Attributes], bytes]
+    """Writes an answer: thousands of them, with hundreds of attributes each, are small as bytes and large as objects."""
     found: Found | None = None
     fruitless: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """Some answers, whether they are the last, and seconds to wait before the next."""
+    """Some answers, written, whether they are the last, and seconds to wait before the next."""
 
-    answers: list[Attributes]
+    answers: list[bytes]
     is_last: bool
     delay: float
 
@@ -114,7 +117,8 @@ class Qido:
         }
         search = parse(request.scope.get("query_string", b""), level, fixed)
         offer = choose(accept_of(request), _OFFERS)
-        work = _Work(asked.caller, search, level, service_url(request))
+        written = write_native if offer.media == DICOM_XML else _ENCODER.encode
+        work = _Work(asked.caller, search, level, service_url(request), written)
         answers = await self._gather(work, request)
         headers: list[str] = []
         remaining = work.found.remaining if work.found is not None else 0
@@ -127,8 +131,8 @@ class Qido:
             response.headers.append("Warning", text)
         return response
 
-    async def _gather(self, work: _Work, request: Request) -> list[Attributes]:
-        threads, answers = self._services.threads, list[Attributes]()
+    async def _gather(self, work: _Work, request: Request) -> list[bytes]:
+        threads, answers = self._services.threads, list[bytes]()
         while True:
             async with self._turns:
                 step = await threads.run(self._step, work)
@@ -145,10 +149,10 @@ class Qido:
         began = since = monotonic()
         if work.found is None:
             work.found = self._services.archive.find(work.caller, work.search.query, work.search.window)
-        answers: list[Attributes] = []
+        answers: list[bytes] = []
         for match in work.found:
             if match:
-                answers.append(_dressed(match, work))
+                answers.append(work.written(_dressed(match, work)))
                 work.fruitless, since = 0.0, monotonic()
                 now = since
             else:
@@ -200,12 +204,12 @@ def _clean(sequence: JsonElement) -> JsonElement:
     return JsonElement(vr="SQ", Value=items) if items else JsonElement(vr="SQ")
 
 
-def _response(answers: list[Attributes], offer: Offer) -> Response:
+def _response(answers: list[bytes], offer: Offer) -> Response:
     """Give answers as JSON, an empty list where there are none (PS3.18 8.3.4.4.1), or as parts of XML."""
     if offer.media != DICOM_XML:
-        return Response(_ENCODER.encode(answers), media_type=offer.media)
+        return Response(b"[" + b",".join(answers) + b"]", media_type=offer.media)
     writer = MultipartWriter(DICOM_XML)
-    body = b"".join([writer.part({"Content-Type": DICOM_XML}) + write_native(answer) for answer in answers])
+    body = b"".join([writer.part({"Content-Type": DICOM_XML}) + answer for answer in answers])
     return Response(body + writer.end(), headers={"Content-Type": writer.content_type})
 
 
