@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 
 from leadglass.dicom import uids
@@ -317,6 +318,46 @@ def test_an_instance_without_pixels_has_no_frames(tmp_path: Path) -> None:
         house.store(_instance(PixelData=None), EXPLICIT)
         assert house.get(f"{INSTANCE}/frames/1").status == 404
         assert house.get(INSTANCE, f"application/dicom; transfer-syntax={uids.RLE_LOSSLESS}").status == 406
+
+
+def test_an_image_that_cannot_be_decoded_withholds_no_study(tmp_path: Path) -> None:
+    """Who named no transfer syntax gets it as it is stored, and who named one is told what to ask for."""
+    stored = uids.JPEG_LOSSLESS_SV1
+    jpeg = encapsulate([b"\xff\xd8 no JPEG at all \xff\xd9"])
+    with opened(tmp_path) as house:
+        made = data_set(SOPInstanceUID="1.2.3.4.1.1", PixelData=jpeg)
+        made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
+        damaged = encoded(made)
+        house.store(damaged, stored)
+        house.store(encoded(data_set(SOPInstanceUID="1.2.3.4.1.2", InstanceNumber=2), IMPLICIT), IMPLICIT)
+        for accept in ("", RELATED, f"{RELATED}; transfer-syntax={EXPLICIT}, */*; q=0.1"):
+            parts = house.get(STUDY, accept).parts
+            assert [part.syntax for part in parts] == [stored, EXPLICIT]
+            assert parts[0].body.endswith(damaged)
+        alone = house.get(INSTANCE, "application/dicom")
+        assert alone.headers["content-type"] == f"application/dicom; transfer-syntax={stored}"
+        assert alone.body.endswith(damaged)
+        assert house.get(f"{URI}&contentType=application/dicom&transferSyntax={EXPLICIT}").body.endswith(damaged)
+        for path, accept in (
+            (STUDY, f"{RELATED}; transfer-syntax={EXPLICIT}"),
+            (INSTANCE, f"application/dicom; transfer-syntax={EXPLICIT}"),
+            (f"{INSTANCE}/frames/1", ""),
+            (f"{INSTANCE}/frames/1", "image/jls"),
+        ):
+            got = house.get(path, accept)
+            assert (got.status, "transfer-syntax=*" in json.loads(got.body)["detail"]) == (406, True), path
+        got = house.get(f"{INSTANCE}/frames/1", "multipart/related; transfer-syntax=*")
+        assert (got.status, got.parts[0].syntax) == (200, stored)
+
+
+def test_an_image_that_is_too_large_to_be_decoded_is_given_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as house:
+        monkeypatch.setattr(house.transcoder, "_max_bytes", 100)
+        house.store(encoded(data_set(SOPInstanceUID="1.2.3.4.1.1"), IMPLICIT), IMPLICIT)
+        assert [part.syntax for part in house.get(STUDY).parts] == [IMPLICIT]
+        assert house.get(STUDY, f"{RELATED}; transfer-syntax={EXPLICIT}").status == 406
 
 
 def test_pixels_of_one_bit_are_given_from_their_first_bit(tmp_path: Path) -> None:

@@ -337,8 +337,8 @@ class Cutter:
                 )
                 return (encoded,)
             return (self._transcoder.decode_frame(frame, stored, shape, self._who).data,)
-        except Full as error:
-            raise _too_large(error) from None
+        except (BadInput, Full) as error:
+            raise _not_decoded(error) from None
 
     def _native(self, source: ReadAt, table: FrameTable, index: int) -> bytes:
         """Give a native frame from its first bit, words as Little Endian."""
@@ -383,8 +383,8 @@ def _exactly(source: ReadAt, offset: int, length: int) -> bytes:
     return data
 
 
-def _too_large(error: LeadglassError) -> LeadglassError:
-    """Give the error of what is too large to decode for good: a fault of what was asked, not of the disk."""
+def _not_decoded(error: LeadglassError) -> LeadglassError:
+    """Give the error of what is damaged or too large to decode, for good: no fault of the disk, nor of a request."""
     return HttpFault(HTTPStatus.NOT_ACCEPTABLE, f"{error.message} Ask for transfer-syntax=*.")
 
 

@@ -5,10 +5,14 @@ where one of them cannot be sent as the client wants it, none is. Rule 2. As
 stored is bit-exact. Rule 3. Nothing is compressed with loss here.
 
 Who names no transfer syntax gets Explicit VR Little Endian (PS3.18 section
-8.7.3.5.1), or what is stored where that cannot be decoded: video, private ones.
+8.7.3.5.1), or what is stored where that cannot be decoded: video, private ones,
+what is damaged, and what is too large. One such image withholds no study.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
 from typing import Final
 
 from starlette.responses import Response
@@ -17,13 +21,16 @@ from leadglass.archive.backroom import InstanceRecord
 from leadglass.archive.retrieving import Retrieval
 from leadglass.dicom import uids
 from leadglass.dicom.part10 import file_meta
+from leadglass.dicom.source import ReadAt
 from leadglass.dicom.transcode import Transcoder
-from leadglass.doors.dicomweb.accept import DICOM, Offer, Wanted, accept_of, choose
+from leadglass.doors.dicomweb.accept import ANY_SYNTAX, DICOM, Offer, Wanted, accept_of, choose
 from leadglass.doors.dicomweb.locating import locate
 from leadglass.doors.dicomweb.multipart import MultipartWriter
 from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, target_of
 from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, respond
+from leadglass.doors.web.problem import HttpFault
 from leadglass.doors.web.routes import Asked, Route, Services
+from leadglass.errors import BadInput, Full, Unsupported
 
 BLOCK: Final = 256 << 10
 """Bytes read from an instance at once, four sealed chunks: more would leave the processor's cache on its way."""
@@ -53,18 +60,19 @@ class Instances:
         """Decide what is sent and how (blocking)."""
         retrieval = locate(self._services.archive, asked.caller, target, is_whole=True)
         transcoder = self._services.transcoder
+        making = _Making(transcoder, is_named=not _leaves_syntax_open(wanted))
         if target.instance:
             record = retrieval.records[0]
             may_encode = _names_encoded(wanted) and _has_frames(retrieval, record)
             offer = choose(wanted, dicom_offers(transcoder, record.transfer_syntax_uid, may_encode))
             if not offer.is_related:
-                return single(retrieval, record, offer, transcoder)
+                return _single(retrieval, record, offer.transfer_syntax, making)
             syntaxes = [offer.transfer_syntax]
         else:
             syntaxes = _chosen(transcoder, retrieval, wanted)
         writer = MultipartWriter(DICOM)
         headers = {"Vary": "Accept"}
-        return Prepared(writer.content_type, _related(retrieval, syntaxes, writer, transcoder), headers=headers)
+        return Prepared(writer.content_type, _related(retrieval, syntaxes, writer, making), headers=headers)
 
 
 def routes(services: Services) -> list[Route]:
@@ -105,35 +113,91 @@ def dicom_offers(transcoder: Transcoder, stored: str, has_frames: bool, *, may_s
     ]
 
 
-def single(retrieval: Retrieval, record: InstanceRecord, offer: Offer, transcoder: Transcoder) -> Prepared:
+def _leaves_syntax_open(wanted: Sequence[Wanted]) -> bool:
+    """Say whether a client takes DICOM files without having named a transfer syntax."""
+    return any(
+        each.q and each.transfer_syntax in ("", ANY_SYNTAX) and each.media in (DICOM, "application/*", "*/*")
+        for each in wanted
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """Makes instances in the transfer syntax that was chosen.
+
+    Parameters
+    ----------
+    transcoder : Transcoder
+        Decodes and encodes.
+    is_named : bool
+        Whether the client takes nothing but transfer syntaxes that it named.
+    """
+
+    transcoder: Transcoder
+    is_named: bool
+
+    def made(self, reader: ReadAt, stored: str, syntax: str) -> tuple[str, bytes | None]:
+        """Give the transfer syntax in which an instance leaves, and its data set unless it is as stored.
+
+        Raises
+        ------
+        HttpFault
+            406 when it cannot be made, and nothing else is taken.
+        Busy
+        """
+        if syntax == stored:
+            return stored, None
+        try:
+            return syntax, self.transcoder.transcode(reader, stored, syntax)
+        except (BadInput, Full, Unsupported) as error:
+            if self.is_named:
+                raise HttpFault(HTTPStatus.NOT_ACCEPTABLE, f"{error.message} Ask for transfer-syntax=*.") from None
+            return stored, None
+
+
+def _single(retrieval: Retrieval, record: InstanceRecord, syntax: str, making: _Making) -> Prepared:
     """Give one instance as one DICOM file."""
-    meta = file_meta(record.sop_class_uid, record.sop_instance_uid, offer.transfer_syntax)
-    is_stored = offer.transfer_syntax == record.transfer_syntax_uid and retrieval.is_as_stored(record)
+    stored, made = record.transfer_syntax_uid, None
+    if syntax != stored:  # the header that says the transfer syntax leaves before the body
+        try:
+            with retrieval.open(record) as reader:
+                syntax, made = making.made(reader, stored, syntax)
+        except BaseException:
+            retrieval.failed(record)
+            raise
+    meta = file_meta(record.sop_class_uid, record.sop_instance_uid, syntax)
+    is_stored = syntax == stored and retrieval.is_as_stored(record)
+
+    def given(_reader: ReadAt) -> tuple[bytes, bytes | None]:
+        return meta, made
+
     return Prepared(
-        offer.content_type,
-        file_blocks(retrieval, record, offer.transfer_syntax, transcoder),
+        f"{DICOM}; transfer-syntax={syntax}",
+        _file_blocks(retrieval, record, given),
         length=len(meta) + record.size if is_stored else None,
         headers={"Vary": "Accept"},
     )
 
 
-def file_blocks(
-    retrieval: Retrieval, record: InstanceRecord, syntax: str, transcoder: Transcoder, before: bytes = b""
+def _file_blocks(
+    retrieval: Retrieval, record: InstanceRecord, given: Callable[[ReadAt], tuple[bytes, bytes | None]]
 ) -> Blocks:
-    """Give the bytes of an instance as a DICOM file (PS3.10), and say what became of it."""
+    """Give the bytes of an instance as a DICOM file (PS3.10), and say what became of it.
+
+    ``given`` gives what stands before its data set, and the data set unless it is as stored.
+    """
     try:
         with retrieval.open(record) as reader:
             yield Pause(retrieval.take_delay())
-            if syntax == record.transfer_syntax_uid:
-                yield before + file_meta(record.sop_class_uid, record.sop_instance_uid, syntax)
+            before, made = given(reader)
+            yield before
+            if made is not None:
+                yield made
+            else:
                 offset = 0
                 while block := reader.read_at(offset, BLOCK):
                     yield block
                     offset += len(block)
-            else:
-                made = transcoder.transcode(reader, record.transfer_syntax_uid, syntax)
-                yield before + file_meta(record.sop_class_uid, record.sop_instance_uid, syntax)
-                yield made
     except BaseException:
         retrieval.failed(record)
         raise
@@ -168,11 +232,19 @@ def _has_frames(retrieval: Retrieval, record: InstanceRecord) -> bool:
     return retrieval.frames(record) is not None
 
 
-def _related(retrieval: Retrieval, syntaxes: list[str], writer: MultipartWriter, transcoder: Transcoder) -> Blocks:
+def _related(retrieval: Retrieval, syntaxes: list[str], writer: MultipartWriter, making: _Making) -> Blocks:
     given = [each for each in zip(retrieval.records, syntaxes, strict=True) if not retrieval.withheld(each[0])]
     if not given:
         retrieval.open(retrieval.records[0]).close()  # says why nothing of it is given
     for record, syntax in given:
-        head = writer.part({"Content-Type": f"{DICOM}; transfer-syntax={syntax}"})
-        yield from file_blocks(retrieval, record, syntax, transcoder, head)
+        yield from _file_blocks(retrieval, record, partial(_part, record, syntax, writer, making))
     yield writer.end()
+
+
+def _part(
+    record: InstanceRecord, syntax: str, writer: MultipartWriter, making: _Making, reader: ReadAt
+) -> tuple[bytes, bytes | None]:
+    """Give what stands before the data set of a part, and the data set unless it is as stored."""
+    syntax, made = making.made(reader, record.transfer_syntax_uid, syntax)
+    meta = file_meta(record.sop_class_uid, record.sop_instance_uid, syntax)
+    return writer.part({"Content-Type": f"{DICOM}; transfer-syntax={syntax}"}) + meta, made
