@@ -233,7 +233,7 @@ class _Answer:
             self.started = True
             self.status = int(message["status"])
             own = cast("_Fields", list(message.get("headers", ())))
-            said = {name.lower() for name, _ in own}
+            said = {name.lower() for name, _ in own} - {b"vary"}  # what varies by two things says both
             own += [field for field in self._common if field[0] not in said]
             own.append((b"x-request-id", self.id.encode()))
             message["headers"] = own

@@ -99,6 +99,7 @@ def test_a_program_signs_in_with_json(web: Web, jane: str) -> None:
             "/sign-out", headers={"X-Leadglass-Csrf": opened.json()["csrf"], "Accept": "application/json"}
         )
         assert ended.json() == {"signed_in": False}
+        assert ended.headers["Clear-Site-Data"] == '"cache"'  # the next one at this browser is somebody else
 
 
 @pytest.mark.parametrize(

@@ -195,9 +195,10 @@ class _SigningIn:
 
     async def sign_out(self, asked: Asked) -> Response:
         await self._desk.threads.run(self._desk.accounts.sessions.end, asked.caller, asked.caller.session)
-        if wants_json(asked.request):
-            return cookie.take(JSONResponse({"signed_in": False}))
-        return cookie.take(see_other(PATH))
+        answer = JSONResponse({"signed_in": False}) if wants_json(asked.request) else see_other(PATH)
+        # Metadata and bulk data are kept by browsers, to be asked about again: not beyond the session (W3C).
+        answer.headers["Clear-Site-Data"] = '"cache"'
+        return cookie.take(answer)
 
 
 def _told(error: LeadglassError) -> LeadglassError:
