@@ -234,6 +234,14 @@ class MemoryRoom:
         self.instances = [each for each in self.instances if each not in gone]
         return Deleted(1, len(gone), sum(len(data) for _, data in gone))
 
+    def label(self, permit: Permit, study_uid: str, label: str, *, is_given: bool) -> bool:
+        self.diary.append("label")
+        return True
+
+    def labels(self, permit: Permit) -> dict[str, int]:
+        self.diary.append("labels")
+        return {}
+
     def quarantined(self, permit: Permit) -> list[Kept]:
         return [Kept(7, "first difference at Modality", "1.2", "1.2.1", "1.2.1.1", "CT1", "2026-01-01T00:00:00Z", 5)]
 

@@ -14,6 +14,7 @@ FACTS = st.builds(
     issuer_of_patient_id=_VALUES,
     sources=st.frozensets(_VALUES, max_size=3),
     labels=st.frozensets(_VALUES, max_size=3),
+    referrers=st.frozensets(_VALUES, max_size=3),
 )
 
 CONDITIONS = st.builds(Condition, st.sampled_from(Field), st.frozensets(_VALUES, max_size=3))

@@ -1,10 +1,13 @@
+import pytest
 from hypothesis import given
 
-from leadglass.policy.facts import StudyFacts
+from leadglass.policy.facts import StudyFacts, referrer
 from leadglass.policy.scope import Condition, Field, Scope
 from tests.policy.scopes import CONDITIONS, FACTS, SCOPES
 
-STUDY = StudyFacts("1.2.3", "P1", sources=frozenset({"device:CT1"}), labels=frozenset({"teaching"}))
+STUDY = StudyFacts(
+    "1.2.3", "P1", sources=frozenset({"device:CT1"}), labels=frozenset({"teaching"}), referrers=frozenset({"doe^jane"})
+)
 
 
 @given(FACTS)
@@ -63,6 +66,7 @@ def test_a_condition_reads_its_own_field_and_no_other(condition: Condition, fact
         Field.PATIENT: StudyFacts("none of the values", facts.patient_id),
         Field.SOURCE: StudyFacts("none of the values", sources=facts.sources),
         Field.LABEL: StudyFacts("none of the values", labels=facts.labels),
+        Field.REFERRER: StudyFacts("none of the values", referrers=facts.referrers),
     }[condition.field]
     assert condition.covers(only) == condition.covers(facts)
 
@@ -73,6 +77,7 @@ def test_each_field_is_compared_whole_and_with_case() -> None:
         (Field.PATIENT, "P1"),
         (Field.SOURCE, "device:CT1"),
         (Field.LABEL, "teaching"),
+        (Field.REFERRER, "doe^jane"),
     ):
         assert Scope.where(field, value).covers(STUDY)
         assert Scope.where(field, "other", value).covers(STUDY)
@@ -92,3 +97,23 @@ def test_a_scope_is_explained_in_words() -> None:
     assert Scope.everything().explain() == "every study"
     both = Scope.where(Field.STUDY, "1.2") & Scope.where(Field.LABEL, "b", "a")
     assert both.explain() == "label in {a, b} and study 1.2"
+
+
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [
+        ("Doe^Jane", "doe^jane"),
+        ("DOE^JANE^^DR.", "doe^jane"),
+        (" Doe  ^ Jane Mary ^X", "doe^jane mary"),
+        ("Doe", "doe"),
+        ("Doe^^X", "doe"),
+        ("\uff24oe^Jane", "doe^jane"),
+        ("Größe^Jörg", "grösse^jörg"),
+        ("", ""),
+        ("^Jane", ""),
+        ("^", ""),
+    ],
+)
+def test_a_referrer_is_told_by_family_and_given_name_alone(written: str, form: str) -> None:
+    assert referrer(written) == form
+    assert referrer(form) == form

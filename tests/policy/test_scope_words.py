@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadglass.errors import BadInput
-from leadglass.policy.facts import StudyFacts
+from leadglass.policy.facts import StudyFacts, referrer
 from leadglass.policy.scope import Field, Scope
 from leadglass.policy.scope_words import MOST_WORDS, parse_scope, write_scope
 
@@ -12,6 +12,7 @@ UIDS = st.lists(st.integers(0, 10**9), min_size=1, max_size=5).map(lambda parts:
 WORDS = st.one_of(
     UIDS.map(lambda uid: f"study={uid}"),
     st.builds("{}={}".format, st.sampled_from(["patient", "source", "label"]), VALUES),
+    VALUES.map(referrer).filter(bool).map("referrer={}".format),
 )
 
 
@@ -31,6 +32,7 @@ def test_several_words_mean_any_of_them(words: list[str], data: st.DataObject) -
         "patient": StudyFacts("9.9", patient_id=value),
         "source": StudyFacts("9.9", sources=frozenset({value})),
         "label": StudyFacts("9.9", labels=frozenset({value})),
+        "referrer": StudyFacts("9.9", referrers=frozenset({referrer(value)})),
     }[field]
     assert parse_scope(words).covers(facts)
 

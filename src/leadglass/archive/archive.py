@@ -46,6 +46,7 @@ from leadglass.errors import Denied, LeadglassError, NotHere
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
 from leadglass.policy.permit import Permit, decide
+from leadglass.policy.scope_words import label_of
 
 
 class Archive:
@@ -362,6 +363,25 @@ class Archive:
         except Denied as error:
             self._record(self._event(caller, Outcome.REFUSED, action, error.message, study_uid))
             raise NotHere("There is no such study here.") from None
+
+    def label(self, caller: Caller, study_uid: str, label: str, *, is_given: bool) -> bool:
+        """Give a study a label, or take it away; scopes name labels. Gives whether anything changed.
+
+        Raises
+        ------
+        BadInput
+            When it is no label.
+        Denied, NotHere
+        """
+        label = label_of(label)
+        permit = self._decide_over_study(caller, Action.MANAGE, study_uid)
+        said = {"label": label, "change": "given" if is_given else "taken away"}
+        self._record(self._event(caller, Outcome.PERMITTED, Action.MANAGE, permit.reason, study_uid, said))
+        return self._room.label(permit, study_uid, label, is_given=is_given)
+
+    def labels(self, caller: Caller) -> dict[str, int]:
+        """Give every label and how many studies have it."""
+        return self._room.labels(self._permit(caller, Action.MANAGE, record=False))
 
     def explain(self, asker: Caller, caller: Caller, action: Action, study_uid: str) -> tuple[bool, str]:
         """Say whether ``caller`` may do ``action`` on a study, and why; asks for ``MANAGE`` and changes nothing.

@@ -481,6 +481,14 @@ class BackRoom(Protocol):
         """
         ...
 
+    def label(self, permit: Permit, study_uid: str, label: str, *, is_given: bool) -> bool:
+        """Give a study a label, or take it away; gives whether anything changed, raises ``NotHere``."""
+        ...
+
+    def labels(self, permit: Permit) -> dict[str, int]:
+        """Give every label and how many studies have it."""
+        ...
+
     def quarantined(self, permit: Permit) -> list[Kept]:
         """List what is in quarantine."""
         ...

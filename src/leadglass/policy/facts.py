@@ -1,5 +1,6 @@
 """What a decision may look at: a few facts of one study."""
 
+import unicodedata
 from dataclasses import dataclass
 
 
@@ -19,6 +20,9 @@ class StudyFacts:
         Names of the callers that sent instances of the study.
     labels : frozenset of str
         Labels the operator gave the study.
+    referrers : frozenset of str
+        Who referred the patient: each form of Referring Physician's Name
+        (0008,0090), as ``referrer`` writes it.
     """
 
     study_uid: str
@@ -26,3 +30,14 @@ class StudyFacts:
     issuer_of_patient_id: str = ""
     sources: frozenset[str] = frozenset()
     labels: frozenset[str] = frozenset()
+    referrers: frozenset[str] = frozenset()
+
+
+def referrer(name: str) -> str:
+    """Write a name so that the same person's is the same: family and given name, folded; empty when there is none.
+
+    Devices differ in what else they fill in (middle name, title), in case and
+    in spaces (PS3.5 6.2.1). Without a given name a name is only like itself.
+    """
+    parts = [" ".join(part.split()) for part in unicodedata.normalize("NFKC", name).casefold().split("^")[:2]]
+    return "^".join(parts).rstrip("^") if parts[0] else ""

@@ -23,6 +23,7 @@ class Field(StrEnum):
     PATIENT = "patient"
     SOURCE = "source"
     LABEL = "label"
+    REFERRER = "referrer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class Condition:
     field : Field
         What is looked at: ``STUDY`` the Study Instance UID, ``PATIENT`` the
         Patient ID (empty string when the study has none), ``SOURCE`` the
-        callers that sent something of the study, ``LABEL`` its labels.
+        callers that sent something of the study, ``LABEL`` its labels,
+        ``REFERRER`` who referred the patient (``facts.referrer``).
     values : frozenset of str
         The values of which one must be there.
     """
@@ -53,6 +55,8 @@ class Condition:
                 return not self.values.isdisjoint(facts.sources)
             case Field.LABEL:
                 return not self.values.isdisjoint(facts.labels)
+            case Field.REFERRER:
+                return not self.values.isdisjoint(facts.referrers)
 
     def explain(self) -> str:
         """Say the condition in words, without naming patients."""

@@ -1,4 +1,4 @@
-"""Scopes as an operator writes them: ``study=UID``, ``patient=ID``, ``source=AE``, ``label=NAME``, or ``all``.
+"""Scopes as an operator writes them: ``study=UID``, ``patient=ID``, ``source=AE``, ``label=NAME``, …, or ``all``.
 
 Rule 1. Several words mean any of them; no word means nothing, and never
 everything. Rule 2. What was read is written the same way, so that these words
@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Final
 
 from leadglass.errors import BadInput
+from leadglass.policy.facts import referrer
 from leadglass.policy.scope import Condition, Field, Scope
 
 ALL: Final = "all"
@@ -26,7 +27,7 @@ _LONGEST: Final = 64
 _UID: Final = re.compile(r"(?=[0-9.]{1,64}\Z)(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")
 """PS3.5 9.1."""
 
-SYNTAX: Final = "study=UID, patient=ID, source=AE, label=NAME, or all"
+SYNTAX: Final = "study=UID, patient=ID, source=AE, label=NAME, referrer=NAME, or all"
 """How a scope is written, for help texts and messages."""
 
 
@@ -54,6 +55,11 @@ def parse_scope(words: Iterable[str]) -> Scope:
     for field, values in _by_field(map(_parse, given)).items():
         scope |= Scope.where(field, *values)
     return scope
+
+
+def label_of(text: str) -> str:
+    """Give a label as scopes name it; raises ``BadInput`` when it is none."""
+    return _parse(f"{Field.LABEL}={text}")[1]
 
 
 def write_scope(scope: Scope) -> tuple[str, ...]:
@@ -94,6 +100,10 @@ def _parse(word: str) -> tuple[Field, str]:
         raise BadInput(f"The value of the scope {field} has at most {_LONGEST} plain characters.")
     if field is Field.STUDY and _UID.fullmatch(value) is None:
         raise BadInput("The scope study needs a Study Instance UID: digits with dots between, as in study=1.2.840.1.")
+    if field is Field.REFERRER:
+        value = referrer(value)
+        if not value:
+            raise BadInput("The scope referrer needs a family name, as in referrer=Doe^Jane.")
     return field, value
 
 
@@ -102,6 +112,7 @@ _EXAMPLES: Final = {
     Field.PATIENT: "4711",
     Field.SOURCE: "CT1",
     Field.LABEL: "neurology",
+    Field.REFERRER: "Doe^Jane",
 }
 
 

@@ -53,6 +53,7 @@ class _Marks(msgspec.Struct, frozen=True):
     patient: str
     sources: list[str]
     labels: list[str]
+    referrers: list[str] = []
 
 
 class Recorder:
@@ -92,6 +93,7 @@ class Recorder:
             _mark(key, Field.PATIENT, facts.patient_id),
             sorted(_mark(key, Field.SOURCE, each) for each in facts.sources),
             sorted(_mark(key, Field.LABEL, each) for each in facts.labels),
+            sorted(_mark(key, Field.REFERRER, each) for each in facts.referrers),
         )
         self._record(ChangeKind.STUDY_DELETED, facts.study_uid, None, msgspec.json.encode(marks))
 
@@ -198,7 +200,14 @@ def _mark(key: bytes, field: Field, value: str) -> str:
 
 def _facts(study_uid: str, blob: bytes) -> StudyFacts:
     marks = msgspec.json.decode(blob, type=_Marks)
-    return StudyFacts(study_uid, marks.patient, "", frozenset(marks.sources), frozenset(marks.labels))
+    return StudyFacts(
+        study_uid,
+        marks.patient,
+        "",
+        frozenset(marks.sources),
+        frozenset(marks.labels),
+        frozenset(marks.referrers),
+    )
 
 
 def _blinded(scope: Scope, key: bytes) -> Scope:

@@ -8,7 +8,7 @@ was missing is filled in, when the permit covers the study before and after.
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
 from leadglass.archive.backroom import Deleted
@@ -48,10 +48,13 @@ class _Study:
     key: KeyWrap
     sources: set[str]
     labels: frozenset[str]
+    referrers: frozenset[str]
     series: dict[str, _Series] = field(default_factory=dict[str, _Series])
 
     def facts(self) -> StudyFacts:
-        return StudyFacts(self.study_uid, self.patient_id, self.issuer, frozenset(self.sources), self.labels)
+        return StudyFacts(
+            self.study_uid, self.patient_id, self.issuer, frozenset(self.sources), self.labels, self.referrers
+        )
 
 
 class Filing:
@@ -170,7 +173,11 @@ class Filing:
         study = self._study(arrived.study_uid)
         if study is None:
             facts = StudyFacts(
-                arrived.study_uid, arrived.patient_id, arrived.issuer_of_patient_id, frozenset({arrived.origin})
+                arrived.study_uid,
+                arrived.patient_id,
+                arrived.issuer_of_patient_id,
+                frozenset({arrived.origin}),
+                referrers=normal.referrers(arrived.attributes),
             )
             _demand(permit, facts)
             standing = self.standing(arrived.sop_instance_uid)
@@ -261,8 +268,11 @@ class Filing:
         labels = frozenset(
             label for (label,) in self._execute("SELECT label FROM study_label WHERE study_id = ?", row[:1])
         )
+        referrers = frozenset(
+            form for (form,) in self._execute("SELECT form FROM study_referrer WHERE study_id = ?", row[:1])
+        )
         key = self._keys.study(row[3], study_uid)
-        study = self._studies[study_uid] = _Study(row[0], study_uid, row[1], row[2], key, sources, labels)
+        study = self._studies[study_uid] = _Study(row[0], study_uid, row[1], row[2], key, sources, labels, referrers)
         return study
 
     def _new_study(self, arrived: Arrived) -> _Study:
@@ -297,6 +307,9 @@ class Filing:
         for form in normal.names(of_study, tags.PatientName):
             self._execute("INSERT INTO study_name VALUES (?, ?)", (row, form))
         self._execute("INSERT INTO study_source VALUES (?, ?)", (row, arrived.origin))
+        referrers = normal.referrers(of_study)
+        for form in sorted(referrers):
+            self._execute("INSERT INTO study_referrer VALUES (?, ?)", (row, form))
         study = self._studies[arrived.study_uid] = _Study(
             row,
             arrived.study_uid,
@@ -305,6 +318,7 @@ class Filing:
             key,
             {arrived.origin},
             frozenset(),
+            referrers,
         )
         return study
 
@@ -314,7 +328,7 @@ class Filing:
         issuer = study.issuer or arrived.issuer_of_patient_id
         if (patient_id, issuer) == (study.patient_id, study.issuer):
             return
-        _demand(permit, StudyFacts(study.study_uid, patient_id, issuer, frozenset(study.sources), study.labels))
+        _demand(permit, replace(study.facts(), patient_id=patient_id, issuer_of_patient_id=issuer))
         row = self._execute("SELECT attributes FROM study WHERE id = ?", (study.row,)).fetchone()
         attributes = packed.unpack(row[0])
         for tag, given in ((tags.PatientID, patient_id), (tags.IssuerOfPatientID, issuer)):
@@ -417,6 +431,21 @@ class Filing:
             doom(self._execute, Place(shelf, name))
         kept, kept_octets = self.aside.empty(study_uid)
         return Deleted(1, len(rows), sum(size for *_, size in rows) + kept_octets, kept)
+
+    def label(self, study_uid: str, label: str, permit: Permit, *, is_given: bool) -> bool:
+        """Give a study a label, or take it away; gives whether anything changed, raises ``NotHere``."""
+        study = self._study(study_uid)
+        if study is None or not permit.scope.covers(study.facts()):
+            raise NotHere("There is no such study here.")
+        if is_given == (label in study.labels):
+            return False
+        change = "INSERT INTO study_label VALUES (?, ?)"
+        if not is_given:
+            change = "DELETE FROM study_label WHERE study_id = ? AND label = ?"
+        self._execute(change, (study.row, label))
+        self._studies.pop(study_uid)
+        self._changes.study_changed(study_uid)
+        return True
 
     def forget_instance(self, standing: Standing) -> None:
         """Remove one instance's row, and those of a series or study that is empty without it. Its object stays."""

@@ -10,6 +10,7 @@ after what is here was opened; when that is damaged, this takes its place.
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum
 from hashlib import sha256
@@ -27,7 +28,7 @@ from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
 from leadglass.vault.committer import Failed, Work
 from leadglass.vault.filing import Filing
-from leadglass.vault.index import packed
+from leadglass.vault.index import normal, packed
 from leadglass.vault.index.normal import PADDING
 from leadglass.vault.objects import disk_error
 from leadglass.vault.parts import Parts, demand
@@ -127,13 +128,12 @@ class Incoming:
         origin = frozenset({self._declared.origin})
         patient_id, issuer = _identity(description)
         if stored is None:
-            return StudyFacts(uid, patient_id, issuer, origin)
-        return StudyFacts(
-            description.study_uid,
-            stored.patient_id or patient_id,
-            stored.issuer_of_patient_id or issuer,
-            stored.sources | origin,
-            stored.labels,
+            return StudyFacts(uid, patient_id, issuer, origin, referrers=normal.referrers(description.attributes))
+        return replace(
+            stored,
+            patient_id=stored.patient_id or patient_id,
+            issuer_of_patient_id=stored.issuer_of_patient_id or issuer,
+            sources=stored.sources | origin,
         )
 
     def commit(self, permit: Permit) -> Receipt:

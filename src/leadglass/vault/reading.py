@@ -221,6 +221,13 @@ class Reading:
             ).fetchone()
         return int(row[0])
 
+    def labels(self) -> dict[str, int]:
+        """Give every label and how many studies have it."""
+        with self.connected() as connection:
+            return dict(
+                ask(connection, "SELECT label, count(*) FROM study_label GROUP BY label ORDER BY label").fetchall()
+            )
+
     def every_instance(self, permit: Permit) -> Iterator[Whole]:
         """Give every instance in the permit's scope, a page at a time."""
         last, scope = 0, where(permit.scope)
@@ -294,6 +301,7 @@ class Reading:
                 issuer,
                 (own.sources if own is not None else frozenset[str]()) | {kept.origin},
                 own.labels if own is not None else frozenset(),
+                own.referrers if own is not None else frozenset(),
             )
             # Of the item and of the study it would go into: both have to be covered.
             if permit.scope.covers(facts) and (own is None or permit.scope.covers(own)):
@@ -344,7 +352,7 @@ def _this(record: InstanceRecord, permit: Permit) -> Sql:
 
 def _facts_of(connection: "driver.Connection", studies: dict[int, tuple[str, str, str]]) -> dict[int, StudyFacts]:
     """Give the facts of some studies, given their rows' Study Instance UID, Patient ID and issuer."""
-    gathered: dict[int, tuple[set[str], set[str]]] = {row: (set(), set()) for row in studies}
+    gathered: dict[int, tuple[set[str], set[str], set[str]]] = {row: (set(), set(), set()) for row in studies}
     wanted = one_of("study_id", studies.keys())
     sources = ask(connection, "SELECT study_id, source FROM study_source WHERE " + wanted.text, wanted.values)
     for row, source in sources:
@@ -352,7 +360,10 @@ def _facts_of(connection: "driver.Connection", studies: dict[int, tuple[str, str
     labels = ask(connection, "SELECT study_id, label FROM study_label WHERE " + wanted.text, wanted.values)
     for row, label in labels:
         gathered[row][1].add(label)
+    referrers = ask(connection, "SELECT study_id, form FROM study_referrer WHERE " + wanted.text, wanted.values)
+    for row, form in referrers:
+        gathered[row][2].add(form)
     return {
-        row: StudyFacts(uid, patient_id, issuer, frozenset(gathered[row][0]), frozenset(gathered[row][1]))
+        row: StudyFacts(uid, patient_id, issuer, *map(frozenset, gathered[row]))
         for row, (uid, patient_id, issuer) in studies.items()
     }

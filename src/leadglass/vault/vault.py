@@ -227,6 +227,16 @@ class Vault:
         self._erase()
         return deleted
 
+    def label(self, permit: Permit, study_uid: str, label: str, *, is_given: bool) -> bool:
+        """Give a study a label, or take it away; raises ``NotHere``."""
+        demand(permit, Action.MANAGE)
+        return self._parts.committer.run(lambda filing: filing.label(study_uid, label, permit, is_given=is_given))
+
+    def labels(self, permit: Permit) -> dict[str, int]:
+        """Give every label and how many studies have it."""
+        demand(permit, Action.MANAGE)
+        return self._parts.reading.labels()
+
     def quarantined(self, permit: Permit) -> list[Kept]:
         """List what is in quarantine."""
         demand(permit, Action.RESOLVE)

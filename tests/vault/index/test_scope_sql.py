@@ -56,6 +56,8 @@ def matched(index: "driver.Connection", scope: Scope, stored: list[StudyFacts]) 
             index.execute("INSERT INTO study_source VALUES (?, ?)", (number, source))
         for label in facts.labels:
             index.execute("INSERT INTO study_label VALUES (?, ?)", (number, label))
+        for form in facts.referrers:
+            index.execute("INSERT INTO study_referrer VALUES (?, ?)", (number, form))
     found = {row for (row,) in ask(index, "SELECT id FROM study WHERE " + condition.text, condition.values)}  # noqa: S608
     index.execute("ROLLBACK")
     return [number in found for number in range(1, len(stored) + 1)]

@@ -26,6 +26,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "device": ("device", "Enrol devices: who may do what from where"),
     "user": ("user", "Accounts of people: who may see and do what"),
     "breakglass": ("breakglass", "Review what was opened in an emergency"),
+    "label": ("label", "Give studies labels, which scopes of people and tokens name"),
     "token": ("token", "Make and revoke tokens: what programs prove themselves with"),
     "brakes": ("brakes", "Look at the limits of masses, and lift one"),
     "import": ("files", "Bring files, folders, ZIPs and media in"),

@@ -31,7 +31,8 @@ Patient's Name for fuzzy matching; ``change`` is what happened, numbered in the
 order of commits without a gap, ``facts`` being what the scopes that covered a
 deleted study could look at, as keyed marks (``vault.changes``); ``secret`` is
 what marks and cursors are made with. It is no part of the archive key, so that
-both outlive its exchange.
+both outlive its exchange. Since step 3: ``study_referrer`` holds who referred the
+patient, as scopes name them (``policy.facts.referrer``).
 """
 
 from typing import Final
@@ -183,7 +184,18 @@ CREATE TABLE secret (
 INSERT INTO secret VALUES ('changes', leadglass_key());
 """
 
-STEPS: Final = (_FIRST, _SECOND)
+_THIRD: Final = """
+CREATE TABLE study_referrer (
+    study_id INTEGER NOT NULL REFERENCES study (id) ON DELETE CASCADE,
+    form TEXT NOT NULL,
+    PRIMARY KEY (study_id, form)
+) WITHOUT ROWID;
+CREATE INDEX study_referrer_by_form ON study_referrer (form, study_id);
+INSERT INTO study_referrer SELECT DISTINCT study.id, form.value
+    FROM study, json_each(leadglass_referrers(study.attributes)) AS form;
+"""
+
+STEPS: Final = (_FIRST, _SECOND, _THIRD)
 
 
 def migrate(connection: "driver.Connection") -> None:
@@ -223,10 +235,14 @@ def _teach(connection: "driver.Connection") -> None:
     def words(attributes: bytes) -> str:
         return msgspec.json.encode(normal.words(packed.unpack(attributes), tags.PatientName)).decode()
 
+    def referrers(attributes: bytes) -> str:
+        return msgspec.json.encode(sorted(normal.referrers(packed.unpack(attributes)))).decode()
+
     for name, count, function in (
         ("leadglass_newest", 1, newest),
         ("leadglass_series_number", 1, series_number),
         ("leadglass_words", 1, words),
+        ("leadglass_referrers", 1, referrers),
         ("leadglass_key", 0, new_key),
     ):
         connection.create_function(name, count, function)

@@ -13,6 +13,7 @@ from leadglass.dicom import fuzzy, tags
 from leadglass.dicom.keys import tidy_name
 from leadglass.dicom.model import Attributes
 from leadglass.dicom.moments import parse_date, parse_time
+from leadglass.policy.facts import referrer
 
 PADDING: Final = " \0"
 _FOLDED: Final = 1_024
@@ -103,6 +104,15 @@ def names(attributes: Attributes, tag: int) -> list[str]:
 def name(group: str) -> str:
     """Give the normal form of one component group: tidied as matching does, and folded."""
     return fold(tidy_name(group))
+
+
+def referrers(attributes: Attributes) -> frozenset[str]:
+    """Give who referred the patient, each component group of Referring Physician's Name as scopes name it."""
+    forms: set[str] = set()
+    for each in values(attributes, tags.ReferringPhysicianName):
+        groups: Iterable[object] = cast("dict[str, object]", each).values() if isinstance(each, dict) else [each]
+        forms.update(referrer(str(group)) for group in groups)
+    return frozenset(forms - {""})
 
 
 def patient(patient_id: str, issuer: str, attributes: Attributes) -> str:

@@ -30,6 +30,9 @@ def _met(condition: Condition) -> Sql:
         case Field.LABEL:
             met = one_of("study_label.label", condition.values)
             text = "EXISTS (SELECT 1 FROM study_label WHERE study_label.study_id = study.id AND " + met.text + ")"
+        case Field.REFERRER:
+            met = one_of("study_referrer.form", condition.values)
+            text = "EXISTS (SELECT 1 FROM study_referrer WHERE study_referrer.study_id = study.id AND " + met.text + ")"
         case _ as never:
             assert_never(never)
     return Sql(text, met.values)
