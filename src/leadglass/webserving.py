@@ -289,6 +289,9 @@ def _certificate(parts: Parts, own: Path) -> tuple[Path, Path | None]:
     said = parts.config.web
     if not said.certificate:
         return own, None
+    for name, text in (("certificate", said.certificate), ("key", said.key)):
+        if text and not Path(text).expanduser().is_file():
+            raise Misconfigured(f"[web] {name} of leadglass.toml names {text}, which is no file. Write its full path.")
     return Path(said.certificate).expanduser(), Path(said.key).expanduser() if said.key else None
 
 

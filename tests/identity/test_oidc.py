@@ -127,6 +127,9 @@ def test_who_is_in_no_mapped_group_is_nobody(site: Site, subject: str) -> None:
     begun = site.leave()
     reason = site.refused(begun, site.op.sign_in(begun.url, subject))
     assert "none of the groups" in reason
+    assert ("groups_claim" in reason) == (subject == "sub-eve"), (
+        "who is sent without groups is told where they come from"
+    )
     assert site.accounts.people.list() == []
 
 

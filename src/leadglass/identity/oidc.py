@@ -250,9 +250,10 @@ class SignOn:
             if there is not None:
                 self._sessions.end_all(provider, there.name)
             who = "Somebody" if there is None else there.name
+            named = f"{len(vouched.groups)} others" if vouched.groups else "none: see [oidc] groups_claim and scopes"
             raise NotProven(
                 f"{who} (subject {vouched.subject}) is in none of the groups of [oidc] groups; "
-                f"the provider says {len(vouched.groups)} groups."
+                f"the provider names {named}."
             )
         if there is not None:
             return self._people.ensure(provider, there.name, standing.role, standing.scope, origin=origin)

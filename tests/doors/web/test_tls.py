@@ -15,6 +15,7 @@ import pytest
 from cryptography import x509
 
 from leadglass.crypto.ca import Authority
+from tests.peers.leadglass import Leadglass
 from tests.peers.running import find_program, run
 from tests.peers.web import Web, serving
 
@@ -138,6 +139,16 @@ def test_http_without_tls_hears_nothing(web: Web) -> None:
         plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         with suppress(ConnectionError):
             assert plain.recv(1000) == b""
+
+
+def test_a_certificate_of_ones_own_that_is_not_there_is_named_with_its_setting(tmp_path: Path) -> None:
+    leadglass = Leadglass(tmp_path)
+    leadglass.do("init")
+    (leadglass.data / "leadglass.toml").write_text("[web]\ncertificate = '/nowhere/web.pem'\n", encoding="utf-8")
+    refused = leadglass.cli("serve", "--http", "127.0.0.1:0", "--dicom-tls", "127.0.0.1:0")
+    assert refused.code == 1
+    assert "[web] certificate" in refused.err
+    assert "/nowhere/web.pem" in refused.err
 
 
 def test_the_operators_own_certificate_is_shown(tmp_path: Path) -> None:
