@@ -43,7 +43,7 @@ def test_these_commands_exist() -> None:
         "audit export", "audit key", "audit collector",
         "policy explain", "token create", "token list", "token revoke",
         "user add", "user list", "user lock", "user unlock", "user role", "user reset", "user remove", "user sessions",
-        "user sign-out", "breakglass list", "breakglass review",
+        "user sign-out", "breakglass list", "breakglass review", "label add", "label list", "label remove",
         "brakes show", "brakes release", "commitment list",
         "key show", "key new", "key move", "key passphrase", "key rotate", "key export", "key import",
     }  # fmt: skip
@@ -185,6 +185,8 @@ def test_without_an_archive_every_command_says_how_to_make_one(
         "user sessions": ["jane"],
         "user sign-out": ["jane"],
         "breakglass review": ["1"],
+        "label add": ["neurology", "--study", "1.2"],
+        "label remove": ["neurology", "--study", "1.2"],
         "token create": ["viewer", "--role", "service"],
         "token revoke": ["viewer"],
         "key move": ["--to", "passphrase"],
