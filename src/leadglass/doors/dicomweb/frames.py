@@ -42,6 +42,8 @@ _MOST: Final = 10_000
 _DIGITS: Final = 10
 _PIECE: Final = 1 << 20
 """Bytes of a long frame (a video) that are read at once."""
+_LARGEST: Final = 512 << 20
+"""Bytes of a native frame that is held in memory, because its bits or words have to be moved."""
 _MOST_KNOWN: Final = 10_000
 """Instances whose frame table is kept in memory: those of some series that are being read. About 1 kB each."""
 _MOST_SPANS: Final = 2_000_000
@@ -320,6 +322,10 @@ class Cutter:
         if self._syntax == stored and table.layout is not Layout.NATIVE:
             return _pieces(source, parts)
         if table.layout is Layout.NATIVE:
+            if self._syntax not in uids.ENCODED and self._lies_as_it_leaves(table):
+                return _pieces(source, parts)
+            if sum(length for _, length in parts) > _LARGEST:
+                raise _not_decoded(Full(f"The frame is larger than {_LARGEST >> 20} MiB."))
             frame = self._native(source, table, index)
             if self._syntax not in uids.ENCODED:
                 return (frame,)
@@ -339,6 +345,10 @@ class Cutter:
             return (self._transcoder.decode_frame(frame, stored, shape, self._who).data,)
         except (BadInput, Full) as error:
             raise _not_decoded(error) from None
+
+    def _lies_as_it_leaves(self, table: FrameTable) -> bool:
+        """Tell whether native frames are whole bytes that need no turning, so that none has to be held in memory."""
+        return not table.frame_bits % 8 and self._word() == 1
 
     def _native(self, source: ReadAt, table: FrameTable, index: int) -> bytes:
         """Give a native frame from its first bit, words as Little Endian."""
