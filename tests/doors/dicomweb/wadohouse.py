@@ -139,7 +139,8 @@ class Got:
 
     status: int
     headers: dict[str, str]
-    body: bytes
+    body: bytes = field(repr=False)
+    """Not in its repr, which asyncio.run makes of what it gives, each time: of a whole corpus that takes long."""
 
     @property
     def media(self) -> str:
