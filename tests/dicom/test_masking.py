@@ -366,6 +366,24 @@ def test_the_table_names_every_person_the_dictionary_knows() -> None:
     assert len(persons) > 30
 
 
+def test_the_table_names_every_address_and_every_comment_the_dictionary_knows_but_those_of_devices() -> None:
+    left = {
+        entry[4]
+        for tag, entry in dictionary.elements().items()
+        if tag not in without_identity().masked
+        and (entry[0] == "UR" or ("Comment" in entry[4] and entry[0] not in ("CS", "SQ")))
+        and tag >> 16 > tags.FILE_META_GROUP
+    }
+    assert left == {
+        "CodingSchemeURL",
+        "RelativeURIReferenceWithinEncapsulatedDocument",
+        "SOPAuthorizationComment",
+        "SystemStatusComment",
+        "TestResultComment",
+        "URNCodeValue",
+    }
+
+
 def test_the_table_names_nothing_twice_and_nothing_that_an_instance_needs() -> None:
     words = [word for words in IDENTIFYING.values() for word in words]
     assert len(words) == len(set(words))

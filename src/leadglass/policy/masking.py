@@ -31,7 +31,7 @@ IDENTIFYING: Final = MappingProxyType(
             "PatientBirthDate", "PatientBirthTime", "PatientBirthDateInAlternativeCalendar",
             "PatientDeathDateInAlternativeCalendar", "PatientAddress", "PatientTelephoneNumbers",
             "PatientTelecomInformation", "CountryOfResidence", "RegionOfResidence", "PatientInstitutionResidence",
-            "CurrentPatientLocation", "LastMenstrualDate",
+            "CurrentPatientLocation", "ScheduledPatientInstitutionResidence", "LastMenstrualDate",
         ),
         "what the patient is beside being a patient": (
             "EthnicGroup", "EthnicGroupCodeSequence", "Occupation", "MilitaryRank", "BranchOfService",
@@ -98,7 +98,16 @@ IDENTIFYING: Final = MappingProxyType(
             "ReasonForTheRequestedProcedure", "ReasonForTheImagingServiceRequest", "PatientTransportArrangements",
             "UnformattedTextValue", "TextValue", "TextString", "TextComments", "Arbitrary", "ContributionDescription",
             "DerivationDescription", "SpecimenShortDescription", "SpecimenDetailedDescription",
-            "AcquisitionContextSequence", "MakerNote",
+            "AcquisitionContextSequence", "MakerNote", "DocumentTitle", "TopicTitle", "ServiceEpisodeDescription",
+            "DoseComment", "CalculationComment", "SetupImageComment", "TreatmentStatusComment", "SurfaceComments",
+            "FrameOfReferenceTransformationComment", "AssertionComments", "TransactionStatusComment",
+            "ReportStatusCommentTrial", "RTPhysicianIntentNarrative", "InstructionPerformanceComment",
+            "CommentsOnPatientPerformanceOfVisualField",
+        ),
+        "addresses and names of files that say whose it is": (
+            "RetrieveURL", "RetrieveURI", "StorageURL", "StoredInstanceBaseURI", "FolderAccessURI", "FileAccessURI",
+            "FilenameInContainer", "PixelDataProviderURL", "ContactURI", "ContactDisplayName", "HL7InstanceIdentifier",
+            "SelectorURValue",
         ),
     }
 )  # fmt: skip
