@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from starlette.responses import Response, StreamingResponse
 
-from leadglass.doors.dicomweb.pumping import STEP, Blocks, Pause, Prepared, respond
+from leadglass.doors.dicomweb.pumping import STEP, Blocks, Holding, Pause, Prepared, respond
 from leadglass.doors.threads import Pool, Threads
-from leadglass.errors import Corrupt, NotHere
+from leadglass.errors import Busy, Corrupt, NotHere
 
 
 def _with_threads(work: Callable[[Threads], object]) -> None:
@@ -136,5 +136,35 @@ def test_a_pause_holds_no_thread() -> None:
 
         # Sixteen at a time with four threads, and each of them waits twice.
         assert await asyncio.gather(*map(take, sources)) == [2 * STEP] * 16
+
+    _with_threads(work)
+
+
+def test_large_blocks_leave_in_pieces_and_no_more_of_them_are_held_than_there_is_memory_for() -> None:
+    holding = Holding(3 * STEP)
+    block = bytes(2 * STEP) + b"end"
+    assert b"".join(holding.pieces(block)) == block
+    assert list(holding.pieces(b"small")) == [b"small"]
+    slow = holding.pieces(block)
+    next(slow)
+    with pytest.raises(Busy):
+        next(holding.pieces(block))
+    assert list(holding.pieces(b"small")) == [b"small"]
+    slow.close()
+    large = holding.pieces(bytes(9 * STEP))
+    assert len(next(large)) == STEP, "one that is larger than all may hold is held alone"
+    assert sum(map(len, large)) == 8 * STEP
+    assert b"".join(holding.pieces(block)) == block
+
+
+def test_one_large_block_is_sent_in_pieces() -> None:
+    def blocks() -> Blocks:
+        yield bytes(9 * STEP)
+
+    async def work(threads: Threads) -> None:
+        response = await respond(threads, lambda: Prepared("a/b", blocks()))
+        assert isinstance(response, StreamingResponse)
+        sizes = [len(block) async for block in response.body_iterator]
+        assert sizes == [STEP] * 9
 
     _with_threads(work)

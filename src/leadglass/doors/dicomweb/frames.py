@@ -31,7 +31,7 @@ from leadglass.doors.dicomweb.accept import OCTETS, Offer, Wanted, accept_of, ch
 from leadglass.doors.dicomweb.locating import locate, require_frames
 from leadglass.doors.dicomweb.multipart import MultipartWriter
 from leadglass.doors.dicomweb.paths import INSTANCE, Target, instance_path, service_url, target_of
-from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, respond
+from leadglass.doors.dicomweb.pumping import Blocks, Holding, Pause, Prepared, respond
 from leadglass.doors.web.problem import HttpFault
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Full, LeadglassError, NotHere
@@ -215,6 +215,7 @@ class Frames:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._knowing = Knowing()
+        self._holding = Holding()
         self._limits = Limits()
 
     async def answer(self, asked: Asked) -> Response:
@@ -257,7 +258,7 @@ class Frames:
             for piece, block in enumerate(cutter.cut(source, number - 1)):
                 retrieval.read((cutter.record,), len(block), goes_on=piece > 0)
                 yield Pause(retrieval.take_delay())
-                yield block
+                yield from self._holding.pieces(block)
 
     def _related(
         self,
@@ -278,7 +279,7 @@ class Frames:
                     if head:
                         yield head
                         head = b""
-                    yield block
+                    yield from self._holding.pieces(block)
         yield writer.end()
 
     def _source(self, reader: Reader, record: InstanceRecord) -> ReadAt:

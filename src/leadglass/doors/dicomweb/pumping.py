@@ -9,19 +9,21 @@ made, never while they are sent or waited for; the next are made meanwhile.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Final, ParamSpec, Protocol, TypeVar
 
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
+
+from leadglass.errors import Busy
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 STEP: Final = 1 << 20
 """Bytes that are made in one go: a hop to a thread costs as much as copying some hundred KiB."""
-_WHOLE: Final = 4 * STEP
-"""Bytes of an answer that are handed over at once. More would lie in the connection's buffers, over and over, and
-keep the loop from everybody else while they are encrypted: a frame may be one block of 512 MiB."""
+_MOST_HELD: Final = 1 << 30
+"""Bytes that are held for slow readers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,46 @@ Blocks = Generator[bytes | Pause]
 def nothing() -> Blocks:
     """Give the body of an answer that has none."""
     yield from ()
+
+
+class Holding:
+    """Counts what was made anew and waits, whole, for slow readers, of all requests together. Safe for threads.
+
+    Parameters
+    ----------
+    most : int
+        Bytes. One that is larger is held when it is the only one.
+    """
+
+    __slots__ = ("_held", "_lock", "_most")
+
+    def __init__(self, most: int = _MOST_HELD) -> None:
+        self._lock = Lock()
+        self._most = most
+        self._held = 0
+
+    def pieces(self, block: bytes) -> Generator[bytes]:
+        """Give a block as it is where it is small, else in pieces, counted until all are taken or it is closed.
+
+        Raises
+        ------
+        Busy
+            When too much is held.
+        """
+        size = len(block)
+        if size <= STEP:
+            yield block
+            return
+        with self._lock:
+            if self._held and self._held + size > self._most:
+                raise Busy("Too many large images that were made for others are still being sent. Ask again later.")
+            self._held += size
+        try:
+            for start in range(0, size, STEP):
+                yield block[start : start + STEP]
+        finally:
+            with self._lock:
+                self._held -= size
 
 
 class Runs(Protocol):
@@ -123,13 +165,11 @@ async def respond(threads: Runs, prepare: Callable[[], Prepared]) -> Response:
     """
     prepared, first = await threads.run(_begin, prepare)
     headers = {**prepared.headers, "Content-Type": prepared.media_type}
-    size = sum(map(len, first.blocks))
-    if first.is_last and size <= _WHOLE:
+    if first.is_last:
         body = first.blocks[0] if len(first.blocks) == 1 else b"".join(first.blocks)
         return Response(body, prepared.status, headers)
-    length = size if first.is_last else prepared.length
-    if length is not None:
-        headers["Content-Length"] = str(length)
+    if prepared.length is not None:
+        headers["Content-Length"] = str(prepared.length)
     return _Streamed(_pump(threads, prepared.blocks, first), prepared.blocks, prepared.status, headers)
 
 
@@ -173,7 +213,11 @@ async def _pump(threads: Runs, blocks: Blocks, first: _Step) -> AsyncGenerator[b
 
 
 def _pieces(block: bytes) -> Iterator[bytes]:
-    """Give a block as it is, or in pieces where it is large."""
+    """Give a block as it is, or in pieces where it is large.
+
+    One of 512 MiB would lie in the connection's buffers, over and over, and keep the loop from everybody else while
+    it is encrypted.
+    """
     if len(block) <= STEP:
         yield block
         return

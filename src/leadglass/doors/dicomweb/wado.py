@@ -27,7 +27,7 @@ from leadglass.doors.dicomweb.accept import ANY_SYNTAX, DICOM, Offer, Wanted, ac
 from leadglass.doors.dicomweb.locating import locate
 from leadglass.doors.dicomweb.multipart import MultipartWriter
 from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, target_of
-from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, respond
+from leadglass.doors.dicomweb.pumping import Blocks, Holding, Pause, Prepared, respond
 from leadglass.doors.web.problem import HttpFault
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Full, Unsupported
@@ -48,6 +48,7 @@ class Instances:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._holding = Holding()
 
     async def answer(self, asked: Asked) -> Response:
         """Give a study, a series or an instance as DICOM files."""
@@ -60,7 +61,7 @@ class Instances:
         """Decide what is sent and how (blocking)."""
         retrieval = locate(self._services.archive, asked.caller, target, is_whole=True)
         transcoder = self._services.transcoder
-        making = _Making(transcoder, is_named=not _leaves_syntax_open(wanted))
+        making = _Making(transcoder, self._holding, is_named=not _leaves_syntax_open(wanted))
         if target.instance:
             record = retrieval.records[0]
             may_encode = _names_encoded(wanted) and _has_frames(retrieval, record)
@@ -129,11 +130,14 @@ class _Making:
     ----------
     transcoder : Transcoder
         Decodes and encodes.
+    holding : Holding
+        Counts what waits for slow readers.
     is_named : bool
         Whether the client takes nothing but transfer syntaxes that it named.
     """
 
     transcoder: Transcoder
+    holding: Holding
     is_named: bool
 
     def made(self, reader: ReadAt, stored: str, syntax: str) -> tuple[str, bytes | None]:
@@ -173,14 +177,17 @@ def _single(retrieval: Retrieval, record: InstanceRecord, syntax: str, making: _
 
     return Prepared(
         f"{DICOM}; transfer-syntax={syntax}",
-        _file_blocks(retrieval, record, given),
+        _file_blocks(retrieval, record, given, making.holding),
         length=len(meta) + record.size if is_stored else None,
         headers={"Vary": "Accept"},
     )
 
 
 def _file_blocks(
-    retrieval: Retrieval, record: InstanceRecord, given: Callable[[ReadAt], tuple[bytes, bytes | None]]
+    retrieval: Retrieval,
+    record: InstanceRecord,
+    given: Callable[[ReadAt], tuple[bytes, bytes | None]],
+    holding: Holding,
 ) -> Blocks:
     """Give the bytes of an instance as a DICOM file (PS3.10), and say what became of it.
 
@@ -192,7 +199,7 @@ def _file_blocks(
             before, made = given(reader)
             yield before
             if made is not None:
-                yield made
+                yield from holding.pieces(made)
             else:
                 offset = 0
                 while block := reader.read_at(offset, BLOCK):
@@ -237,7 +244,7 @@ def _related(retrieval: Retrieval, syntaxes: list[str], writer: MultipartWriter,
     if not given:
         retrieval.open(retrieval.records[0]).close()  # says why nothing of it is given
     for record, syntax in given:
-        yield from _file_blocks(retrieval, record, partial(_part, record, syntax, writer, making))
+        yield from _file_blocks(retrieval, record, partial(_part, record, syntax, writer, making), making.holding)
     yield writer.end()
 
 
