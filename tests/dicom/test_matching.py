@@ -572,3 +572,9 @@ def test_no_identifier_makes_matching_fail(asked: Attributes, stored: Attributes
     query.matches(asked)
     query.project(asked)
     query.describe_keys()
+
+
+@pytest.mark.parametrize(("keyword", "vr"), [("StudyDate", "DA"), ("StudyTime", "TM")])
+def test_a_date_or_time_that_is_none_is_answered_with_how_it_is_written(keyword: str, vr: str) -> None:
+    with pytest.raises(BadInput, match=f"{keyword} is neither a {vr} value .* Write 0?[0-9]+, or [0-9]+-[0-9]+"):
+        _study(**{keyword: _element(vr, "2026/01/31")})

@@ -381,9 +381,17 @@ def _name_key(tag: int, values: list[Any], reading: _Reading) -> Key:
     return Name(tuple(patterns))
 
 
+_AS_IN: Final = {
+    "DA": "20260131, or 20260101-20260131",
+    "DT": "20260131083000, or 202601-202602",
+    "TM": "0830, or 0800-1200",
+}
+"""How what has ranges is written."""
+
+
 def _range_key(tag: int, vr: str, texts: list[str]) -> Key:
     """Read a date, a time, or a range of them."""
-    wrong = BadInput(f"{dictionary.keyword(tag)} is neither a {vr} value nor a range of two.")
+    wrong = BadInput(f"{dictionary.keyword(tag)} is neither a {vr} value nor a range of two. Write {_AS_IN[vr]}.")
     if len(texts) != 1:
         raise BadInput(f"{dictionary.keyword(tag)} has several values; ask for a range.")
     text = texts[0]

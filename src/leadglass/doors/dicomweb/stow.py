@@ -65,7 +65,8 @@ _READINGS: Final = 1
 """Requests whose metadata is taken apart at one time: one may take some 200 MB for it, real ones take some MB."""
 _TYPES: Final = frozenset({DICOM, DICOM_JSON, DICOM_XML})
 _WANTED: Final = (
-    f'Send {RELATED}; type="{DICOM}"; boundary=…, or with type "{DICOM_JSON}" or "{DICOM_XML}" (PS3.18 section 10.5.1).'
+    f'Send {RELATED}; type="{DICOM}"; boundary=…, or with type "{DICOM_JSON}" or "{DICOM_XML}" '
+    f"(PS3.18 section 10.5.1); one file alone as {DICOM}."
 )
 
 
