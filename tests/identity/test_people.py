@@ -7,6 +7,7 @@ import pytest
 from leadglass.crypto.database import driver, open_sealed
 from leadglass.errors import BadInput, Conflict, Denied, NotHere
 from leadglass.identity.accounts import open_accounts
+from leadglass.identity.onetime import Purpose
 from leadglass.identity.person import parse_name
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
@@ -199,3 +200,14 @@ def test_nothing_of_an_account_lies_on_the_disk_in_plain(house: PeopleHouse) -> 
     on_disk = house.everything_on_disk()
     for secret in (b"jane.of.the.house", GOOD.encode(), opened.secret.encode()):
         assert secret not in on_disk
+
+
+def test_whom_a_provider_vouches_for_gets_no_password_here(house: PeopleHouse) -> None:
+    people, links = house.accounts.people, house.accounts.links
+    person = people.ensure(everything(), "sso.jane", Role.RADIOLOGIST, origin="https://sso.example#1")
+    for purpose in Purpose:
+        with pytest.raises(BadInput, match="provider"):
+            links.make(everything(), people.reset(everything(), person.name), purpose)
+    with pytest.raises(BadInput, match="provider"):
+        people.set_password(everything(), person.name, GOOD)
+    assert not people.get(person.name).has_password

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from leadglass.audit.decision import decide_on_record
-from leadglass.errors import Denied
+from leadglass.errors import BadInput, Denied
 from leadglass.identity import people as accounts
 from leadglass.identity import secret_text
 from leadglass.identity.people_store import PeopleStore, from_stored, to_stored
@@ -92,7 +92,11 @@ class OneTime:
         Raises
         ------
         Denied
+        BadInput
+            When somebody else vouches for the account: who is let go there must not come in here by a password.
         """
+        if person.origin:
+            raise BadInput(f"{person.name} signs in by a provider, and has no link or password here.")
         life = life or (SET_UP_LIFE if purpose is Purpose.SET_UP else SIGN_IN_LIFE)
         link = Link(person.name, purpose, self._store.now + life, secret_text.make())
         said: dict[str, str | int] = {

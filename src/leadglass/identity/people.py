@@ -256,6 +256,8 @@ class People:
         Denied, NotHere, BadInput
         """
         person = self.get(name)
+        if person.origin:
+            raise BadInput(f"{person.name} signs in by a provider, and has no password here.")
         hashed = self._hash(password, person.name)
         with self._changing(caller, "password", person.name) as connection:
             keep_password(connection, person.name, hashed, self._store.now)

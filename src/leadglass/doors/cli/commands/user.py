@@ -156,11 +156,15 @@ def user_reset(context: click.Context, name: str, data: Path) -> None:
     """Take away what proves an account, and print a link by which its owner chooses a new password.
 
     Its password, authenticator app, recovery codes, passkeys and sessions end at once.
+    Who signs in by a provider gets no link: the provider says who they are.
     """
     terminal = Terminal()
     with application_of(context).open(data) as opened:
         accounts = opened.open_people()
         person = accounts.people.reset(opened.caller, name)
+        if person.origin:
+            terminal.say(f"{name} is signed out everywhere, and signs in by its provider: {person.origin}")
+            return
         tell_of_link(terminal, opened.config, accounts.links.make(opened.caller, person, Purpose.SET_UP))
         is_locked = person.is_locked
     if is_locked:
