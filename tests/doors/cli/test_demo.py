@@ -115,6 +115,7 @@ def test_every_command_the_demo_prints_works_as_printed(dcmtk: Dcmtk, tmp_path: 
         assert (folder / "demo" / "token").stat().st_mode & 0o077 == 0
         assert "24 images fetched" in said["DICOMweb, with dicomweb-client (pip install dicomweb-client)"]
         assert said["DICOMweb (the token in demo/token counts for an hour): the studies"].count("Phantom^") >= 5
+        assert "00081199" in said["DICOMweb: send an image"], "it is among the Referenced SOP Sequence"
         assert "401" in said["Refused: DICOMweb without a token"]
         assert "SOMEBODY" in said["What happened, and why"]
         assert "68 instances" in said["Is everything on the disk as it was received?"]

@@ -18,6 +18,7 @@ from leadglass.dicom.part10 import read_file
 from leadglass.dicom.source import Bytes
 from leadglass.doors.cli.application import Application, Opened
 from leadglass.doors.cli.samples import Sample, samples, to_send
+from leadglass.doors.links import path_of
 from leadglass.identity.device import Device
 from leadglass.identity.onetime import Purpose
 from leadglass.policy.roles import Role
@@ -75,7 +76,7 @@ def prepare(application: Application, folder: Path, data: Path) -> Made:
         opened.archive.end(opened.caller)
         accounts = opened.open_people()
         person = accounts.people.add(opened.caller, PERSON, Role.RADIOLOGIST)
-        sign_in = accounts.links.make(opened.caller, person, Purpose.SIGN_IN).path
+        sign_in = path_of(accounts.links.make(opened.caller, person, Purpose.SIGN_IN))
         token = opened.open_tokens().create(opened.caller, PROGRAM, Role.SERVICE, None, _TOKEN_LIFE)
         _keep_token(folder / "demo" / "token", token.secret)
     new = to_send()
@@ -189,6 +190,10 @@ def trials(made: Made, doors: dict[str, str]) -> tuple[Trial, ...]:
         Trial(
             "DICOMweb (the token in demo/token counts for an hour): the studies",
             f"{curl} -H @demo/token '{url}/studies?PatientName=Phantom*&includefield=StudyDescription'",
+        ),
+        Trial(
+            "DICOMweb: send an image",
+            f"{curl} -H @demo/token -H 'Content-Type: application/dicom' --data-binary @new.dcm {url}/studies",
         ),
         Trial(
             "DICOMweb: a picture",
