@@ -8,6 +8,8 @@ from starlette.requests import Request
 from leadglass.doors.threads import Pool, Threads
 from leadglass.doors.web.evidence import SESSION_COOKIE
 from leadglass.doors.web.people.cookie import SessionCookie
+from leadglass.doors.web.people.forms import MOST_BYTES
+from leadglass.doors.web.problem import HttpFault
 from leadglass.errors import Denied
 from leadglass.identity.sessions import IDLE
 from leadglass.policy.caller import Caller
@@ -117,6 +119,30 @@ def test_an_answer_that_lasts_is_no_use_of_the_session_that_asked_for_it(tmp_pat
         house.clocks.pass_by(IDLE.total_seconds() / 2)
         with pytest.raises(Denied):
             asyncio.run(ask())
+
+
+@pytest.mark.parametrize("site", ["same-origin", "same-site"])
+def test_of_a_form_without_end_no_more_is_read_than_a_form_has(tmp_path: Path, site: str) -> None:
+    with people_house(tmp_path) as house, Pool(1, "test") as pool:
+        house.person("jane")
+        evidence = SessionCookie(house.accounts.sessions, Threads(pool), lambda peer, reason: None)
+        fields = {
+            "cookie": f"{SESSION_COOKIE}={house.opened().secret}",
+            "content-type": "application/x-www-form-urlencoded",
+            "sec-fetch-site": site,
+        }
+        headers = [(name.encode(), value.encode()) for name, value in fields.items()]
+        blocks = 0
+
+        async def receive() -> dict[str, object]:
+            nonlocal blocks
+            blocks += 1
+            return {"type": "http.request", "body": b"a" * 1_024, "more_body": blocks < 10_000}
+
+        scope = {"type": "http", "method": "POST", "headers": headers, "leadglass.peer": HERE}
+        with pytest.raises(HttpFault):
+            asyncio.run(evidence.caller(Request(scope, receive)))
+        assert blocks <= (MOST_BYTES // 1_024 + 1 if site == "same-origin" else 0)
 
 
 def test_a_stale_cookie_is_taken_away_with_the_page_to_sign_in(web: Web) -> None:

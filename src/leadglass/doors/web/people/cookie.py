@@ -75,11 +75,12 @@ class SessionCookie:
         return caller
 
     async def _require_ours(self, request: Request, secret: str, peer: str) -> None:
-        shown = request.headers.get(CSRF_HEADER)
-        if shown is None and is_form(request):
-            shown = (await fields_of(request)).get(CSRF_FIELD)
-        if is_from_here(request) and shown is not None and is_csrf(secret, shown):
-            return
+        if is_from_here(request):  # looked at first: nobody else has us read a body
+            shown = request.headers.get(CSRF_HEADER)
+            if shown is None and is_form(request):
+                shown = (await fields_of(request)).get(CSRF_FIELD)
+            if shown is not None and is_csrf(secret, shown):
+                return
         await self._refuse(peer, "A request with a session's cookie did not come from a page of that session.")
         raise HttpFault(HTTPStatus.FORBIDDEN, "This form is out of date, or not one of ours. Load the page again.")
 

@@ -56,9 +56,7 @@ async def fields_of(request: Request) -> dict[str, str]:
     kept = getattr(request.state, "fields", None)
     if isinstance(kept, dict):
         return dict(kept)  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType] - put there below
-    body = await request.body()
-    if len(body) > MOST_BYTES:
-        raise HttpFault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A form has at most {MOST_BYTES} bytes.")
+    body = await _body(request)
     match media_type(request):
         case "application/x-www-form-urlencoded":
             fields = _form(body)
@@ -70,6 +68,16 @@ async def fields_of(request: Request) -> dict[str, str]:
             raise HttpFault(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send a form ({_FORM}), or {_JSON}.")
     request.state.fields = fields
     return fields
+
+
+async def _body(request: Request) -> bytes:
+    """Read the body, and no more of it than a form has: that of a route that stores may be as large as a disk."""
+    taken = bytearray()
+    async for block in request.stream():
+        taken += block
+        if len(taken) > MOST_BYTES:
+            raise HttpFault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A form has at most {MOST_BYTES} bytes.")
+    return bytes(taken)
 
 
 def _form(body: bytes) -> dict[str, str]:
