@@ -1,6 +1,5 @@
 """Strangers that store by DICOMweb: dicomweb-client, Orthanc's plugin, curl, and what no client should send."""
 
-import hashlib
 import json
 import shutil
 import socket
@@ -17,12 +16,10 @@ from dicomweb_client.web import DICOMwebClient
 from pydicom.filereader import dcmread  # pyright: ignore[reportUnknownVariableType]
 
 from leadglass.dicom.native_xml import write_native
-from tests.corpus import CorpusFile
-from tests.doors.dicomweb.stowhouse import BOUNDARY, RELATED, StowHouse, file_of, multipart, opened
+from tests.doors.dicomweb.stowhouse import BOUNDARY, RELATED, file_of, multipart
 from tests.peers.dataset import split
 from tests.peers.orthanc import Json, orthanc
 from tests.peers.web import Web, serving
-from tests.vault.sets import located
 
 STUDIES = "/dicom-web/studies"
 EVERYTHING_AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
@@ -204,46 +201,3 @@ def test_a_client_that_breaks_off_leaves_no_half_of_an_instance(web: Web, token:
     report = web.leadglass.do("fsck")
     assert "orphan" not in report
     assert "Traceback" not in web.leadglass.log.read_text()
-
-
-@pytest.mark.corpus
-def test_every_file_of_the_corpus_is_stored_byte_for_byte_or_answered_why_not(
-    tmp_path: Path, manifest: tuple[CorpusFile, ...]
-) -> None:
-    files = [file for file in manifest if file.path.stat().st_size < 64 << 20]
-    with opened(tmp_path / "corpus") as house:
-        answered = stored = 0
-        digests: dict[str, set[bytes]] = {}
-        for start in range(0, len(files), 64):
-            batch = files[start : start + 64]
-            answer = house.post(blocks(batch))
-            assert answer.status in (200, 202, 409), answer.body
-            answered += len(answer.stored) + len(answer.failed) + len(answer.others)
-            stored += len(answer.stored)
-            assert answered == start + len(batch)
-            for file in batch:
-                if file.is_malformed or not (file.sop_instance_uid and file.study_uid and file.series_uid):
-                    continue
-                digest = hashlib.sha256(split(file.path.read_bytes())[1]).digest()
-                digests.setdefault(file.sop_instance_uid, set()).add(digest)
-                failed = [reason for uid, reason in answer.failed if uid == file.sop_instance_uid]
-                assert file.sop_instance_uid in answer.stored or set(failed) == {0x0111}, file.name
-        for record in all_of(house, files):
-            if record[0] in digests:
-                assert record[1] in digests[record[0]]
-        assert stored > len(files) // 2
-
-
-def blocks(batch: list[CorpusFile]) -> Iterator[bytes]:
-    """Write a body of files, one at a time."""
-    for file in batch:
-        yield f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-        yield file.path.read_bytes()
-        yield b"\r\n"
-    yield f"--{BOUNDARY}--\r\n".encode()
-
-
-def all_of(house: StowHouse, files: list[CorpusFile]) -> list[tuple[str, bytes]]:
-    """Give instance and digest of everything stored of the files' studies."""
-    studies = sorted({file.study_uid for file in files if file.study_uid})
-    return [(one.sop_instance_uid, one.digest) for study in studies for one in located(house.vault, study)]

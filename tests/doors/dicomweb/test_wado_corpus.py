@@ -1,4 +1,7 @@
-"""The whole corpus by WADO-RS: every data set bit by bit, its metadata, its frames and its bulk data."""
+"""The whole corpus by WADO-RS: every data set bit by bit, its metadata, its frames and its bulk data.
+
+Studies as a whole, and everything over HTTPS, are in ``tests/flows/test_dicomweb_corpus.py``.
+"""
 
 import base64
 import hashlib
@@ -72,19 +75,6 @@ def test_every_instance_leaves_bit_by_bit(stored: list[tuple[WadoHouse, list[Ent
         meta = file_meta(instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax_uid)
         assert (got.status, got.body == meta + instance.data) == (200, True), entry.file.name
         assert got.headers["content-type"] == f"application/dicom; transfer-syntax={instance.transfer_syntax_uid}"
-
-
-def test_every_study_leaves_whole_as_multipart(stored: list[tuple[WadoHouse, list[Entry]]]) -> None:
-    for house, held in stored:
-        expected: dict[str, set[bytes]] = {}
-        for entry in held:
-            expected.setdefault(entry.study_uid, set()).add(hashlib.sha256(entry.instance.data).digest())
-        for study, digests in expected.items():
-            parts = house.get(
-                f"/studies/{study}", 'multipart/related; type="application/dicom"; transfer-syntax=*'
-            ).parts
-            sent = {hashlib.sha256(part.body[_meta_length(part.body) :]).digest() for part in parts}
-            assert sent == digests
 
 
 def _meta_length(file: bytes) -> int:
