@@ -68,25 +68,25 @@ class SessionCookie:
             self._sessions.caller, secret, peer, is_use=is_use
         )
         if request.method not in _SAFE:
-            await self._require_ours(request, secret, peer)
+            await self._require_ours(request, secret, caller)
         elif not (is_from_here(request) or _leads_here(request)):
-            await self._refuse(peer, "A page of another site had a browser fetch something with a session's cookie.")
+            await self._refuse(caller, f"{caller.name}'s browser was to fetch something for a page of another site.")
             raise HttpFault(HTTPStatus.FORBIDDEN, "This was asked for by another site. Open it in a page of its own.")
         return caller
 
-    async def _require_ours(self, request: Request, secret: str, peer: str) -> None:
+    async def _require_ours(self, request: Request, secret: str, caller: Caller) -> None:
         if is_from_here(request):  # looked at first: nobody else has us read a body
             shown = request.headers.get(CSRF_HEADER)
             if shown is None and is_form(request):
                 shown = (await fields_of(request)).get(CSRF_FIELD)
             if shown is not None and is_csrf(secret, shown):
                 return
-        await self._refuse(peer, "A request with a session's cookie did not come from a page of that session.")
+        await self._refuse(caller, f"{caller.name}'s browser sent what did not come from a page of that session.")
         raise HttpFault(HTTPStatus.FORBIDDEN, "This form is out of date, or not one of ours. Load the page again.")
 
-    async def _refuse(self, peer: str, reason: str) -> None:
+    async def _refuse(self, caller: Caller, reason: str) -> None:
         with suppress(LeadglassError):  # the answer is no all the same
-            await self._threads.run(self._forged, peer, reason)
+            await self._threads.run(self._forged, caller.peer, reason)
 
 
 def secret_of(request: Request) -> str | None:
