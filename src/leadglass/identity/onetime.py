@@ -1,8 +1,8 @@
 """One-time links: what lets somebody in who has no password yet.
 
-Rule 1. The secret is in the URL's fragment, so that no log, proxy or Referer
-sees it; it arrives in the body of a POST. Rule 2. Only its hash is kept, it
-counts once, and it ends. Rule 3. A new link to an account ends the older ones.
+Rule 1. Only the hash of its secret is kept, it counts once, and it ends. Rule 2. A
+new link to an account ends the older ones. How a link is written, so that nobody
+else gets to see its secret, is the doors' (``doors.links``).
 """
 
 from dataclasses import dataclass, field
@@ -38,10 +38,6 @@ class Purpose(StrEnum):
     """Being signed in."""
 
 
-PATHS: Final = {Purpose.SET_UP: "/set-up", Purpose.SIGN_IN: "/sign-in/link"}
-"""Where each link leads."""
-
-
 @dataclass(frozen=True, slots=True)
 class Link:
     """A new link, which is nowhere else.
@@ -62,11 +58,6 @@ class Link:
     purpose: Purpose
     until: datetime
     secret: str = field(repr=False)
-
-    @property
-    def path(self) -> str:
-        """Path and fragment, to be put behind ``https://HOST:PORT``."""
-        return f"{PATHS[self.purpose]}#{self.secret}"
 
 
 class OneTime:

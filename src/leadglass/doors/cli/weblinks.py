@@ -1,7 +1,4 @@
-"""Links into the web door, as the command line prints them.
-
-Rule: the secret stands in the fragment, which no server, log or proxy gets to see.
-"""
+"""Links into the web door, as the command line prints them."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +18,9 @@ FIRST: Final = "admin"
 
 def url_of(config: "Config", link: "Link") -> str:
     """Give a link as it is opened: by the address people use, else by the one the settings listen on."""
-    return f"{config.web.address.rstrip('/') or f'https://{config.listen.https or DEFAULT_ADDRESS}'}{link.path}"
+    from leadglass.doors.links import path_of
+
+    return f"{config.web.address.rstrip('/') or f'https://{config.listen.https or DEFAULT_ADDRESS}'}{path_of(link)}"
 
 
 def until(link: "Link") -> str:

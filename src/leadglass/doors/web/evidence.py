@@ -1,10 +1,9 @@
 """Evidence: what a request shows of who asks becomes a Caller, or the answer is 401.
 
-Rule 1. Of two kinds that are shown the deliberate one counts, Authorization before a
-cookie; when it proves nobody, the other does not help. Rule 2. Whoever is not identified hears one
-answer, whatever the reason; the true one goes on record. Rule 3. No secret is
-kept, logged or compared here: each kind hands it to the part of ``identity`` that
-knows it.
+Rule 1. Who shows a session and an Authorization field, or two such fields, is
+nobody: what is meant is not guessed at. Rule 2. Whoever is not identified hears one
+answer, whatever the reason; the true one goes on record. Rule 3. No secret is kept,
+logged or compared here: each kind hands it to the part of ``identity`` that knows it.
 """
 
 from base64 import b64decode

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from leadglass.doors.links import PATHS
 from leadglass.doors.web.evidence import peer_of
 from leadglass.doors.web.people import cookie
 from leadglass.doors.web.people.desk import PeopleDesk
@@ -19,7 +20,7 @@ from leadglass.doors.web.people.pages import fault_page, page, see_other, shown
 from leadglass.doors.web.problem import HttpFault, problem_of
 from leadglass.doors.web.routes import Access, Asked, Route, Services
 from leadglass.errors import BadInput, Denied, LeadglassError, Throttled
-from leadglass.identity.onetime import PATHS, Purpose
+from leadglass.identity.onetime import Purpose
 from leadglass.identity.passwords import LEAST
 from leadglass.identity.sessions import OpenedSession, csrf_of
 from leadglass.identity.signin import NeedsSecond

@@ -1,0 +1,17 @@
+"""Where one-time links lead, and how they are written.
+
+Rule: the secret is in the URL's fragment, so that no log, proxy or Referer sees it;
+it arrives in the body of a POST.
+"""
+
+from typing import Final
+
+from leadglass.identity.onetime import Link, Purpose
+
+PATHS: Final = {Purpose.SET_UP: "/set-up", Purpose.SIGN_IN: "/sign-in/link"}
+"""Where each link leads."""
+
+
+def path_of(link: Link) -> str:
+    """Give path and fragment, to be put behind ``https://HOST:PORT``."""
+    return f"{PATHS[link.purpose]}#{link.secret}"
