@@ -303,7 +303,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\
 def test_stored_xss_via_attributes_does_not_reach_terminals(
     site: Site, hostile: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Class: Stored XSS via attributes. Of terminals (pages: test_web_data_classes): no list of the command line passes a command on."""
+    """Class: Stored XSS via attributes. No list of the command line passes a command on to a terminal."""
     assert hostile
     path = tmp_path / "\x1b[31mred\x07.dcm"
     path.write_bytes(b"no DICOM")
