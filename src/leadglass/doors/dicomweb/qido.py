@@ -66,7 +66,7 @@ class _Work:
     level: Level
     base: str
     written: Callable[[Attributes], bytes]
-    """Writes an answer: thousands of them, with hundreds of attributes each, are small as bytes and large as objects."""
+    """Writes an answer: thousands, with hundreds of attributes each, are small as bytes and large as objects."""
     found: Found | None = None
     fruitless: float = 0.0
 
