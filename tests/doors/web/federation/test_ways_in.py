@@ -144,13 +144,19 @@ def test_a_passkey_is_registered_by_who_knows_the_password_and_signs_in(
         assert (answer.status_code, answer.json()["name"]) == (200, "bob")
         assert attributes(answer, "__Host-leadglass")["samesite"] == "strict"
         assert other.get("/account", headers={"Accept": "application/json"}).status_code == 200
+        before = other.cookies["__Host-leadglass"]
+        key.count = 3
+        assert other.post("/sign-in/passkey", json={"answer": key.sign_in(begin(other))}).status_code == 200
+        assert other.get("/account", headers={"Accept": "application/json"}).status_code == 200
+    with client(site, Cookie=f"__Host-leadglass={before}") as stale:  # who signs in anew leaves no session behind
+        assert stale.get("/account", headers={"Accept": "application/json"}).status_code == 401
 
     removed = browser.post(
         "/account/passkeys/remove", json={"passkey": made.json()["id"], "password": PASSWORD}, headers=fields
     )
     assert removed.status_code == 200, removed.text
     with client(site) as other:
-        key.count = 3
+        key.count = 4
         assert other.post("/sign-in/passkey", json={"answer": key.sign_in(begin(other))}).status_code == 403
 
 

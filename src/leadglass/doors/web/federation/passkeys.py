@@ -74,6 +74,10 @@ class _Passkeys:
             )
         except Denied as error:
             raise HttpFault(HTTPStatus.FORBIDDEN, error.message) from None
+        before = request.cookies.get(cookie.COOKIE, "")
+        if before:  # the session that this browser had: nobody would end it otherwise
+            sessions = self._desk.people.accounts.sessions
+            await self._run(sessions.end_replaced, before[:128], peer_of(request))
         said = {"signed_in": True, "name": opened.session.name, "csrf": csrf_of(opened.secret)}
         return cookie.give(JSONResponse(said), opened)
 
