@@ -18,7 +18,7 @@ import pytest
 
 from leadglass.app import App
 from leadglass.archive.archive import Archive, Receiving
-from leadglass.archive.backroom import Receipt
+from leadglass.archive.backroom import Declared, Receipt
 from leadglass.doors.cli.importing import Fate, Tally, import_sources
 from leadglass.doors.cli.sources import Found, Source, Stream, Unlooked, walk
 from leadglass.errors import BadInput, LeadglassError
@@ -127,18 +127,33 @@ def test_files_are_committed_together_within_a_bound_on_memory(
     assert len(finished) <= count // together + 1
 
 
-def test_the_members_of_one_zip_are_shared_among_the_threads(cli: Cli, tmp_path: Path) -> None:
+def test_the_members_of_one_zip_are_shared_among_the_threads(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         for instance in range(1, 7):
             file.writestr(f"{instance}", file_of(image(1, 1, instance)))
-    together = threading.Barrier(6, timeout=PATIENCE)
+    receive, together = Archive.receive, threading.Barrier(6, timeout=PATIENCE)
 
-    def done(_octets: int) -> None:
+    def received(archive: Archive, caller: Caller, declared: Declared) -> Receiving:
         together.wait()
+        return receive(archive, caller, declared)
 
-    tally = _imported(cli, [Unlooked(tmp_path / "x.zip")], 6, done)
+    monkeypatch.setattr(Archive, "receive", received)
+    tally = _imported(cli, [Unlooked(tmp_path / "x.zip")], 6, lambda _: None)
     assert not together.broken
     assert tally.counts == {Fate.STORED: 6}
+
+
+def test_a_fault_of_ours_ends_an_import_and_leaves_nobody_waiting(cli: Cli, tmp_path: Path) -> None:
+    write_study(tmp_path / "in", series=2, instances=200)
+
+    def done(_octets: int) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        _imported(cli, list(walk([tmp_path / "in"])), 2, done)
+    assert cli.do("fsck", "--json").json["instances"] <= 64
 
 
 # --- stopped ------------------------------------------------------------------

@@ -134,6 +134,8 @@ class _Work:
     done: Callable[[int], None]
     counting: Lock = field(default_factory=Lock)
     stop: Event = field(default_factory=Event)
+    fault: BaseException | None = None
+    """What ended committing; a defect of ours."""
     loaded: "Queue[list[_Loaded] | None]" = field(default_factory=lambda: Queue(1))
     _finding: Condition = field(default_factory=lambda: Condition(Lock()))
     _number: int = 0
@@ -239,6 +241,8 @@ def import_sources(
         if committer.ident is not None:
             work.loaded.put(None)
             committer.join()
+    if work.fault is not None:
+        raise work.fault
     work.tally.arrange()
     archive.end(caller)
     return work.tally
@@ -300,16 +304,28 @@ def _hand_over(archive: Archive, caller: Caller, stream: Stream) -> tuple[Part10
 
 
 def _commit(archive: Archive, caller: Caller, work: _Work) -> None:
-    """Commit what was read until there is no more."""
+    """Commit what was read until there is no more; after a fault of ours nobody is left waiting to hand on."""
     while (loaded := work.loaded.get()) is not None:
-        outcomes: Sequence[Receipt | Exception]
         try:
-            outcomes = archive.finish(caller, [each.receiving for each in loaded])
-        except Exception as error:  # noqa: BLE001 - the border, likewise
-            outcomes = [error] * len(loaded)
-        for each, outcome in zip(loaded, outcomes, strict=True):
-            became = each.receipt(outcome) if isinstance(outcome, Receipt) else _refused(outcome)
-            work.count(each.number, each.source, became)
+            if work.fault is None:
+                _commit_together(archive, caller, work, loaded)
+        except BaseException as error:  # noqa: BLE001 - raised again when all threads have ended
+            work.fault = error
+            work.stop.set()
+        finally:
+            for each in loaded:
+                each.receiving.abort()
+
+
+def _commit_together(archive: Archive, caller: Caller, work: _Work, loaded: Sequence[_Loaded]) -> None:
+    outcomes: Sequence[Receipt | Exception]
+    try:
+        outcomes = archive.finish(caller, [each.receiving for each in loaded])
+    except Exception as error:  # noqa: BLE001 - the border, likewise
+        outcomes = [error] * len(loaded)
+    for each, outcome in zip(loaded, outcomes, strict=True):
+        became = each.receipt(outcome) if isinstance(outcome, Receipt) else _refused(outcome)
+        work.count(each.number, each.source, became)
 
 
 def _refused(error: Exception) -> tuple[Fate, str]:
