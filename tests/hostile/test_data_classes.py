@@ -337,13 +337,16 @@ def test_xxe_and_deserialisation_find_nothing_to_read_them() -> None:
     """Classes: XXE, Deserialisation. No module reads XML but by way of defusedxml, pickles, or evaluates text."""
     forbidden = re.compile(
         r"^\s*(?:import|from)\s+(?:pickle|cPickle|marshal|shelve|dill|cloudpickle|jsonpickle|yaml|torch"
-        r"|xml\.(?:sax|dom|etree\.cElementTree)|lxml|xmlrpc)\b|(?<![.\w])(?:eval|exec)\((?!utable)"
-        r"|\bfromstring\(|XMLParser|allow_pickle=True",
+        r"|xml\.(?:sax(?!\.saxutils)|dom|etree\.cElementTree)|lxml|xmlrpc)\b|(?<![.\w])(?:eval|exec)\((?!utable)"
+        r"|(?<!\bElementTree)\.fromstring\(|XMLParser|allow_pickle=True",
         re.MULTILINE,
     )
     source = Path(__file__).parents[2] / "src"
-    found = [f"{path.name}: {hit[0]}" for path in source.rglob("*.py") for hit in forbidden.finditer(path.read_text())]
-    assert found == []
+    texts = {path.name: path.read_text() for path in source.rglob("*.py")}
+    assert [f"{name}: {hit[0]}" for name, text in texts.items() for hit in forbidden.finditer(text)] == []
+    reads = {name for name, text in texts.items() if "fromstring(" in text or "iterparse(" in text}
+    assert reads == {"native_xml_reader.py"}
+    assert "from defusedxml import ElementTree" in texts["native_xml_reader.py"]
 
 
 def _nested(depth: int) -> bytes:
