@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadglass.dicom import uids
+from leadglass.dicom.shape import Shape
 from leadglass.errors import BadInput, Unsupported
 
 Samples = NDArray[Any]
@@ -22,28 +23,8 @@ _RLE_SLACK: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """What the data set says of its frames (PS3.3 C.7.6.3).
-
-    Parameters
-    ----------
-    rows, columns, samples : int
-        Of one frame.
-    allocated, stored : int
-        Bits of a sample.
-    is_signed : bool
-        Pixel Representation 1.
-    photometric : str
-        Photometric Interpretation as stored.
-    """
-
-    rows: int
-    columns: int
-    samples: int
-    allocated: int
-    stored: int
-    is_signed: bool
-    photometric: str
+class Image(Shape):
+    """The shape of the data set's frames, where codecs work with it."""
 
     @property
     def frame_bytes(self) -> int:

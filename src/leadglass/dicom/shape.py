@@ -16,7 +16,7 @@ _ALLOCATED: Final = (1, 8, 16, 32, 64)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """``codecs.Image`` on this side of the pipe, where no codec may be imported.
+    """What a data set says of its frames; ``codecs.Image`` is it where codecs may be imported.
 
     Parameters
     ----------

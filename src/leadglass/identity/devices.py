@@ -11,19 +11,19 @@ import json
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from ipaddress import ip_network
 from pathlib import Path
-from threading import RLock
-from typing import Final, Self
+from typing import Final
 
 from leadglass.audit.decision import decide_on_record, failing_on_record
 from leadglass.audit.log import AuditLog
 from leadglass.audit.record import escape
 from leadglass.crypto.ca import DEVICE_DAYS, Authority, Issued, write_private
-from leadglass.crypto.database import open_with, transaction, translating
+from leadglass.crypto.database import transaction, translating
 from leadglass.errors import BadInput, Conflict, Misconfigured, NotHere
 from leadglass.identity.device import Device
+from leadglass.identity.store import SealedStore
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
 from leadglass.system import utc_now
@@ -109,7 +109,7 @@ class Enrolment:
     not_after: datetime
 
 
-class Devices:
+class Devices(SealedStore):
     """The enrolled devices of one archive.
 
     Parameters
@@ -143,29 +143,10 @@ class Devices:
         door: str = "cli",
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._path = path
+        super().__init__(path, key, _SCHEMA, clock)
         self._audit = audit
         self._authority = authority
         self._door = door
-        self._clock = clock
-        self._lock = RLock()
-        self._connection = open_with(path, key, _SCHEMA)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the database."""
-        with self._lock:
-            self._connection.close()
-
-    @property
-    def now(self) -> datetime:
-        """The time it is (UTC)."""
-        return self._clock().astimezone(UTC)
 
     @property
     def today(self) -> date:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from secrets import token_bytes
-from threading import Lock, RLock
-from typing import Final, Self, cast
+from threading import Lock
+from typing import Final, cast
 
 import msgspec
 import webauthn
@@ -36,13 +36,14 @@ from leadglass.audit.decision import failing_on_record
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.audit.refusals import Refusals
-from leadglass.crypto.database import open_with, transaction, translating
+from leadglass.crypto.database import transaction, translating
 from leadglass.errors import BadInput, Conflict, Denied, NotHere
 from leadglass.identity.people import People
 from leadglass.identity.people_store import from_stored, to_stored
 from leadglass.identity.person import Person
 from leadglass.identity.relying_party import RelyingParty
 from leadglass.identity.sessions import OpenedSession, Sessions
+from leadglass.identity.store import SealedStore
 from leadglass.policy.caller import Caller, CallerKind
 from leadglass.system import utc_now
 
@@ -130,7 +131,7 @@ class _Stored:
     label: str
 
 
-class Passkeys:
+class Passkeys(SealedStore):
     """The passkeys of one archive. Safe for threads.
 
     Parameters
@@ -171,30 +172,16 @@ class Passkeys:
         door: str = "web",
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._path = path
+        super().__init__(path, key, _SCHEMA, clock)
         self._rp = rp
         self._people = people
         self._sessions = sessions
         self._audit = audit
         self._refusals = refusals
         self._door = door
-        self._clock = clock
-        self._lock = RLock()
-        self._connection = open_with(path, key, _SCHEMA)
         self._own_key = token_bytes(32)
         self._using = Lock()
         self._used: OrderedDict[bytes, datetime] = OrderedDict()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the database."""
-        with self._lock:
-            self._connection.close()
 
     # --- registering ------------------------------------------------------------
 

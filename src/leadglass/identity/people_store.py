@@ -11,12 +11,12 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock, RLock
-from typing import Final, Self
+from typing import Final
 
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
-from leadglass.crypto.database import SealedReaders, driver, open_with, transaction, translating
+from leadglass.crypto.database import SealedReaders, driver, transaction, translating
+from leadglass.identity.store import WatchedStore
 from leadglass.policy.caller import Caller
 from leadglass.policy.roles import Role
 from leadglass.system import utc_now
@@ -100,7 +100,7 @@ _SCHEMA: Final = (
 )
 
 
-class PeopleStore:
+class PeopleStore(WatchedStore):
     """The database of people, opened. Safe for threads.
 
     Parameters
@@ -125,39 +125,19 @@ class PeopleStore:
     def __init__(
         self, path: Path, key: bytes, audit: AuditLog, *, door: str = "cli", clock: Callable[[], datetime] = utc_now
     ) -> None:
-        self._path = path
+        super().__init__(path, key, _SCHEMA, clock)
         self._audit = audit
         self._door = door
-        self._clock = clock
-        self._lock = RLock()
-        self._connection = open_with(path, key, _SCHEMA)
-        # Another connection looks whether something changed: nobody who asks waits for somebody who writes.
-        self._watching = Lock()
         try:
             self._readers = SealedReaders(path, key, kept=4)
-            self._watch = open_with(path, key, ())
         except BaseException:
-            self._connection.close()
+            super().close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the database."""
         self._readers.close()
-        with self._watching:
-            self._watch.close()
-        with self._lock:
-            self._connection.close()
-
-    @property
-    def now(self) -> datetime:
-        """The time it is (UTC)."""
-        return self._clock().astimezone(UTC)
+        super().close()
 
     @property
     def door(self) -> str:
@@ -172,8 +152,8 @@ class PeopleStore:
     @property
     def changes(self) -> int:
         """A number that changes whenever anything does, whoever does it."""
-        with self._watching, translating(self._path.name):
-            return self._watch.execute("PRAGMA data_version").fetchone()[0]
+        with self._looking() as (version, _):
+            return version
 
     @contextmanager
     def reading(self) -> Generator["driver.Connection"]:

@@ -11,20 +11,20 @@ import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from secrets import token_hex
-from threading import Lock, RLock
-from typing import Final, Self
+from typing import Final
 
 from leadglass.audit.decision import decide_on_record, failing_on_record
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.audit.record import escape
-from leadglass.crypto.database import open_with, transaction, translating
+from leadglass.crypto.database import transaction, translating
 from leadglass.errors import BadInput, Conflict, Denied, LeadglassError, NotHere
 from leadglass.identity import token_text
+from leadglass.identity.store import WatchedStore
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, CallerKind
 from leadglass.policy.roles import Role, grants_of
@@ -150,7 +150,7 @@ class _Meeting:
     until: datetime
 
 
-class Tokens:
+class Tokens(WatchedStore):
     """The tokens of one archive.
 
     Parameters
@@ -184,45 +184,21 @@ class Tokens:
         door: str = "cli",
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._path = path
+        super().__init__(path, key, _SCHEMA, clock)
         self._audit = audit
         self._longest = longest
         self._door = door
-        self._clock = clock
-        self._lock = RLock()
-        self._connection = open_with(path, key, _SCHEMA)
-        # Another connection looks whether something changed: nobody who asks waits for somebody who writes.
-        self._watching = Lock()
-        try:
-            self._watch = open_with(path, key, ())
-        except BaseException:
-            self._connection.close()
-            raise
         self._version = -1
         self._known: Mapping[bytes, Token] = {}
         self._met: dict[tuple[bytes, str], _Meeting] = {}
         self._used: dict[str, datetime] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Write down when tokens were last used, and close the database."""
         try:
             self.tidy()
         finally:
-            with self._watching:
-                self._watch.close()
-            with self._lock:
-                self._connection.close()
-
-    @property
-    def now(self) -> datetime:
-        """The time it is (UTC)."""
-        return self._clock().astimezone(UTC)
+            super().close()
 
     # --- asking ---------------------------------------------------------------
 
@@ -281,10 +257,9 @@ class Tokens:
 
     def _current(self) -> Mapping[bytes, Token]:
         """Give the tokens that are not revoked, by digest, as of now."""
-        with self._watching, translating(self._path.name):
-            version: int = self._watch.execute("PRAGMA data_version").fetchone()[0]
+        with self._looking() as (version, watch):
             if version != self._version:
-                rows = self._watch.execute(f"{_COLUMNS} WHERE ended IS NULL").fetchall()
+                rows = watch.execute(f"{_COLUMNS} WHERE ended IS NULL").fetchall()
                 known = {bytes(row[9]): _token(row) for row in rows}
                 if known.keys() != self._known.keys():
                     self._met = {key: met for key, met in self._met.items() if key[0] in known}

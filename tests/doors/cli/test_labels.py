@@ -26,6 +26,8 @@ def test_labels_are_given_listed_and_taken_away_and_tokens_follow(cli: Cli, tmp_
     assert said.strip() == "2 studies have the label now."
     again = cli.do("label", "add", "neurology", "--study", uid(1)).out
     assert again.strip() == "0 studies have the label now; 1 study stayed as before."
+    assert cli.do("label", "add", "trial", "--study", uid(1)).out.strip() == "1 study has the label now."
+    assert cli.do("label", "remove", "trial", "--study", uid(1)).out.strip() == "1 study has the label no more."
     assert cli.do("label", "list", "--json").json == [{"label": "neurology", "studies": 2}]
     assert _may_get(cli, "ward", 1)
     cli.do("label", "remove", "neurology", "--study", uid(1))
@@ -36,7 +38,12 @@ def test_labels_are_given_listed_and_taken_away_and_tokens_follow(cli: Cli, tmp_
         for record in cli.do("audit", "show", "--json").json
         if record["action"] == "manage" and "label" in record["detail"]
     ]
-    assert changes == [("neurology", "given")] * 3 + [("neurology", "taken away")]
+    assert changes == [
+        *[("neurology", "given")] * 3,
+        ("trial", "given"),
+        ("trial", "taken away"),
+        ("neurology", "taken away"),
+    ]
 
 
 def test_a_referrer_sees_own_referrals_and_no_others(cli: Cli, tmp_path: Path) -> None:

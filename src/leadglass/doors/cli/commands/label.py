@@ -71,6 +71,7 @@ def label_list(context: click.Context, data: Path, *, as_json: bool) -> None:
 def _change(context: click.Context, name: str, studies: tuple[str, ...], data: Path, *, is_given: bool) -> None:
     with application_of(context).open(data) as opened:
         changed = sum(opened.archive.label(opened.caller, study, name, is_given=is_given) for study in studies)
-    done = "have the label now" if is_given else "do not have the label any more"
+    plural = "studies have" if changed != 1 else "study has"
+    done = "the label now" if is_given else "the label no more"
     same = f"; {counted(len(studies) - changed, 'study', 'studies')} stayed as before" if changed < len(studies) else ""
-    Terminal().say(f"{counted(changed, 'study', 'studies')} {done}{same}.")
+    Terminal().say(f"{changed:,} {plural} {done}{same}.")
