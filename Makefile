@@ -22,7 +22,7 @@ demo: $(VENV)/.runtime ## Bring up a throw-away archive with sample studies
 	@$(BIN)/leadglass demo
 
 test: $(VENV)/.dev ## Run the tests
-	@$(BIN)/pytest -n $(WORKERS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 torture: $(VENV)/.dev ## Kill an archive under load 200 times (a quarter of an hour)
 	@$(BIN)/python -m tests.hostile.torture --kills 200
@@ -32,7 +32,7 @@ check: $(VENV)/.dev ## Run everything that CI runs: format, lint, types, layerin
 	$(BIN)/ruff check src tests benchmarks docs
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 format: $(VENV)/.dev ## Format and mend what can be mended by a tool
 	$(BIN)/ruff format src tests benchmarks docs
