@@ -217,12 +217,12 @@ async def _serve(
             parts,
             listeners,
             certificate,
-            lambda: stack.enter_context(
+            lambda door: stack.enter_context(
                 closing(
                     Archive(
                         parts.vault,
                         parts.audit,
-                        door="dicomweb",
+                        door=door,
                         window=config.audit.window,
                         braking=braking,
                         limits=reading_limits(config),
@@ -246,7 +246,7 @@ async def _serve(
             opened = [await _listen(server, web, listener, context) for listener in listeners]
             chores = [
                 asyncio.create_task(_keep_certificate(parts, listeners, context, web)),
-                asyncio.create_task(_keep_tidy(parts, [archive] if web is None else [archive, web.archive])),
+                asyncio.create_task(_keep_tidy(parts, [archive, *(() if web is None else web.archives)])),
                 asyncio.create_task(door.keep_watch()),
                 asyncio.create_task(_keep_brakes(braking)),
                 asyncio.create_task(commitment.run()),
@@ -351,7 +351,7 @@ class _Web:
     """The web door, where it is opened."""
 
     server: "HttpsServer"
-    archive: Archive
+    archives: list[Archive]
     context: ssl.SSLContext
     renew: Callable[[Path], None]
 
@@ -361,7 +361,7 @@ class _Web:
         parts: Parts,
         listeners: tuple[Listener, ...],
         certificate: Path,
-        open_archive: Callable[[], Archive],
+        open_archive: Callable[[str], Archive],
         *,
         threads: Threads,
         desk: Threads,
@@ -375,10 +375,11 @@ class _Web:
             return None
         from leadglass import webserving  # only where that door is opened: it takes a while to load
 
-        archive = open_archive()
+        archives = [open_archive(door) for door in ("dicomweb", "pages")]
         server = webserving.make(
             parts,
-            archive=archive,
+            archive=archives[0],
+            pages=archives[1],
             threads=threads,
             desk=desk,
             clerk=clerk,
@@ -388,7 +389,7 @@ class _Web:
             hosts=frozenset(name.lower() for name in _names(listeners) if name not in {"0.0.0.0", "::"}),  # noqa: S104
         )
         context = webserving.context(parts, certificate)
-        return cls(server, archive, context, lambda own: webserving.renew(parts, own, context))
+        return cls(server, archives, context, lambda own: webserving.renew(parts, own, context))
 
 
 async def _listen(server: DicomServer, web: _Web | None, listener: Listener, context: ssl.SSLContext) -> Ready:

@@ -17,14 +17,15 @@ from leadglass.crypto import keyfile, tls
 from leadglass.crypto.sources import CREDENTIALS
 from leadglass.dicom.renderer import Renderer
 from leadglass.dicom.transcode import Transcoder
+from leadglass.doors.assembly import assemble
 from leadglass.doors.dicomweb.webhooks import LEAST_SECRET, HookPace, Webhooks, receivers_of
+from leadglass.doors.pages.desk import PagesDesk
+from leadglass.doors.pages.federation import single_sign_on
+from leadglass.doors.pages.federation.desk import FederationDesk
+from leadglass.doors.pages.people.desk import Entrance, PeopleDesk
 from leadglass.doors.threads import Pool, Threads
-from leadglass.doors.web.assembly import assemble
+from leadglass.doors.web.cookie import SessionCookie
 from leadglass.doors.web.evidence import Basic, Bearer, Evidence
-from leadglass.doors.web.federation import single_sign_on
-from leadglass.doors.web.federation.desk import FederationDesk
-from leadglass.doors.web.people.cookie import SessionCookie
-from leadglass.doors.web.people.desk import Entrance, PeopleDesk
 from leadglass.doors.web.routes import Services
 from leadglass.doors.web.server import HttpsServer
 from leadglass.doors.web.settings import WebLimits, WebSettings
@@ -88,6 +89,7 @@ def make(
     parts: Parts,
     *,
     archive: Archive,
+    pages: Archive,
     threads: Threads,
     desk: Threads,
     clerk: Threads,
@@ -104,6 +106,8 @@ def make(
         What every command needs.
     archive : Archive
         That of the door ``dicomweb``.
+    pages : Archive
+        That of the door ``pages``.
     threads, desk, clerk : Threads
         For work, for finding out who asks, for putting on record who was turned away.
     transcoder : Transcoder
@@ -126,6 +130,15 @@ def make(
         settings=settings,
         people=people,
         federation=federation,
+        pages=PagesDesk(
+            archive=pages,
+            threads=threads,
+            config=parts.config,
+            folder=parts.folder.path,
+            devices=parts.devices,
+            tokens=parts.open_tokens(),
+            audit=parts.audit,
+        ),
     )
     gate = assemble(services, _evidence(parts, settings, desk, visitors), visitors, clerk)
     return HttpsServer(gate, _Reception(visitors, clerk), settings.limits, settings.trusted_proxies)

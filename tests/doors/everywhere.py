@@ -27,8 +27,8 @@ from leadglass.audit.refusals import Refusals
 from leadglass.dicom.part10 import file_meta
 from leadglass.dicom.renderer import Renderer
 from leadglass.dicom.transcode import Transcoder
+from leadglass.doors.assembly import routes_of
 from leadglass.doors.threads import Threads
-from leadglass.doors.web.assembly import routes_of
 from leadglass.doors.web.dispatch import WebApp
 from leadglass.doors.web.routes import Services
 from leadglass.doors.web.settings import WebSettings

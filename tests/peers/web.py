@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from leadglass.folder import Folder
 from tests.peers.leadglass import Doors, Leadglass
 
 PATIENCE = 60.0
@@ -47,6 +48,11 @@ class Web:
     def authority(self) -> Path:
         """The archive's certificate authority."""
         return self.leadglass.data / "ca.pem"
+
+    @property
+    def certificate(self) -> Path:
+        """The archive's own certificate."""
+        return Folder(self.leadglass.data).server_certificate
 
     def token(self, role: str = "service", *, name: str = "", scope: tuple[str, ...] = (), ttl: str = "1h") -> str:
         """Make a token; its name is the role's unless given."""

@@ -57,6 +57,7 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         server = webserving.make(
             parts,
             archive=Archive(parts.vault, parts.audit, door="dicomweb"),
+            pages=Archive(parts.vault, parts.audit, door="pages"),
             threads=threads,
             desk=threads,
             clerk=threads,

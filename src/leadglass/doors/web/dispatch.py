@@ -67,6 +67,8 @@ class WebApp:
     fault : callable, optional
         Gives the page that a browser is shown of what went wrong; None: a
         problem document, as for a program.
+    context : mapping of str to object, optional
+        What every request's scope is to hold.
 
     Raises
     ------
@@ -84,7 +86,9 @@ class WebApp:
         body_bytes: int,
         welcome: Callable[[Request], Response | None] = lambda _: None,
         fault: Callable[[Request, LeadglassError, Caller | None], Response | None] | None = None,
+        context: Mapping[str, object] | None = None,
     ) -> None:
+        self._context = dict(context or {})
         self.routes = tuple(routes)
         self._evidence = evidence
         self._visitors = visitors
@@ -109,6 +113,7 @@ class WebApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        scope.update(self._context)
         path, method = cast("str", scope["path"]), cast("str", scope["method"])
         route, others = self._find(path, method, scope)
         limited = _Body(scope, receive, self._body_bytes if route is None else route.body_bytes or self._body_bytes)

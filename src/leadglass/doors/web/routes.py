@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from leadglass.archive.archive import Archive
     from leadglass.dicom.renderer import Renderer
     from leadglass.dicom.transcode import Transcoder
+    from leadglass.doors.pages.desk import PagesDesk
+    from leadglass.doors.pages.federation.desk import FederationDesk
+    from leadglass.doors.pages.people.desk import PeopleDesk
     from leadglass.doors.threads import Threads
-    from leadglass.doors.web.federation.desk import FederationDesk
-    from leadglass.doors.web.people.desk import PeopleDesk
     from leadglass.doors.web.settings import WebSettings
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
@@ -124,6 +125,8 @@ class Services:
         What the pages of people work with; without it there are none.
     federation : FederationDesk, optional
         What the other ways to sign in work with, likewise.
+    pages : PagesDesk, optional
+        What the other pages work with, likewise.
     """
 
     archive: "Archive"
@@ -133,6 +136,7 @@ class Services:
     settings: "WebSettings"
     people: "PeopleDesk | None" = None
     federation: "FederationDesk | None" = None
+    pages: "PagesDesk | None" = None
 
 
 PARAMETER: Final = re.compile(r"\{([a-z_]+)(:path)?\}")

@@ -1,0 +1,93 @@
+"""Assembly: the list of every module with routes, and the web door made of them.
+
+Rule: a module is in the one list here, or its routes are not there.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from leadglass.doors.dicomweb import (
+    bulk,
+    changes,
+    deleting,
+    events,
+    frames,
+    metadata,
+    qido,
+    rendered,
+    stow,
+    thumbnails,
+    wado,
+    wado_uri,
+)
+from leadglass.doors.dicomweb.about import About
+from leadglass.doors.pages import page, statics
+from leadglass.doors.pages.federation import passkeys, single_sign_on
+from leadglass.doors.pages.menu import Menu
+from leadglass.doors.pages.people import account, emergency, home, signing_in
+from leadglass.doors.threads import Threads
+from leadglass.doors.web import health
+from leadglass.doors.web.dispatch import WebApp
+from leadglass.doors.web.evidence import AnyOf, Evidence
+from leadglass.doors.web.gate import Gate
+from leadglass.doors.web.routes import Route, Services
+from leadglass.identity.visitors import Visitors
+
+MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
+    health.routes,
+    stow.routes,
+    metadata.routes,
+    wado.routes,
+    frames.routes,
+    rendered.routes,
+    thumbnails.routes,
+    bulk.routes,
+    wado_uri.routes,
+    deleting.routes,
+    qido.routes,
+    changes.routes,
+    events.routes,
+    home.routes,
+    signing_in.routes,
+    account.routes,
+    emergency.routes,
+    statics.routes,
+    single_sign_on.routes,
+    passkeys.routes,
+)
+"""What has routes; one line for each module."""
+
+
+def routes_of(services: Services) -> list[Route]:
+    """Give every route of the web door, and what it says of itself."""
+    routes = [route for module in MODULES for route in module(services)]
+    return [*routes, *About(routes).routes]
+
+
+def assemble(services: Services, evidence: tuple[Evidence, ...], visitors: Visitors, clerk: Threads) -> Gate:
+    """Make the web door.
+
+    Parameters
+    ----------
+    services : Services
+        What handlers work with.
+    evidence : tuple of Evidence
+        Every kind there is, in the order in which they are asked.
+    visitors : Visitors
+        Who may speak; where refusals go on record.
+    clerk : Threads
+        Where they are put on record.
+    """
+    settings = services.settings
+    routes = routes_of(services)
+    app = WebApp(
+        routes,
+        AnyOf(*evidence),
+        visitors,
+        clerk,
+        body_bytes=settings.limits.body_bytes,
+        welcome=signing_in.welcome(services.people),
+        fault=None if services.people is None else page.fault_for_browsers,
+        context={page.MENU: Menu(route.path for route in routes)},
+    )
+    return Gate(app, visitors, clerk, settings)

@@ -1,0 +1,42 @@
+"""What the pages work with, besides what every web route does."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from leadglass.archive.archive import Archive
+from leadglass.audit.log import AuditLog
+from leadglass.config import Config
+from leadglass.doors.threads import Threads
+from leadglass.identity.devices import Devices
+from leadglass.identity.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class PagesDesk:
+    """What the pages work with, made by the composition root.
+
+    Parameters
+    ----------
+    archive : Archive
+        That of the door ``pages``.
+    threads : Threads
+        Where blocking calls are made.
+    config : Config
+        What the operator set.
+    folder : Path
+        The data folder.
+    devices : Devices
+        Who is enrolled.
+    tokens : Tokens
+        The tokens of programs.
+    audit : AuditLog
+        What is on record.
+    """
+
+    archive: Archive
+    threads: Threads
+    config: Config
+    folder: Path
+    devices: Devices
+    tokens: Tokens
+    audit: AuditLog
