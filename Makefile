@@ -6,6 +6,7 @@
 VENV    ?= .venv
 WORKERS ?= 2
 BIN     := $(VENV)/bin
+CODE    := src tests benchmarks docs vendoring hatch_build.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # The first interpreter that is new enough; PYTHON=… chooses another.
@@ -28,15 +29,15 @@ torture: $(VENV)/.dev ## Kill an archive under load 200 times (a quarter of an h
 	@$(BIN)/python -m tests.hostile.torture --kills 200
 
 check: $(VENV)/.dev ## Run everything that CI runs: format, lint, types, layering, tests
-	$(BIN)/ruff format --check src tests benchmarks docs
-	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 format: $(VENV)/.dev ## Format and mend what can be mended by a tool
-	$(BIN)/ruff format src tests benchmarks docs
-	$(BIN)/ruff check --fix src tests benchmarks docs
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
 
 bench: $(VENV)/.dev ## Measure against named peers and the disk's own limit
 	$(BIN)/python -m benchmarks.dimse
@@ -49,19 +50,24 @@ lock: $(VENV)/.dev ## Resolve requirements/*.txt anew from pyproject.toml (needs
 		pyproject.toml requirements/build.in -o requirements/runtime.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 		-c requirements/runtime.txt --group dev pyproject.toml requirements/build.in -o requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
+		requirements/npm.in -o requirements/npm.txt
 
 clean: ## Remove what was made
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
-	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf src/leadglass/doors/pages/vendor src/leadglass/doors/pages/viewer/site
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "Leadglass needs Python 3.11 or newer; none was found. Install it, or say PYTHON=/path/to/python." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "Python could not make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@touch $@
 
-$(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(VENV)/.made
+# The viewer is fetched by npm while Leadglass is built: the machine's, else the one that a pinned wheel brings.
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml hatch_build.py $(wildcard vendoring/*) | $(VENV)/.made
 	@echo "Installing Leadglass into $(VENV) …" >&2
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/runtime.txt
+	@command -v npm >/dev/null || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/npm.txt
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
