@@ -14,7 +14,7 @@ from pydicom.uid import BasicTextSRStorage, GrayscaleSoftcopyPresentationStateSt
 
 from leadglass.dicom.part10 import read_file
 from leadglass.dicom.source import Bytes
-from leadglass.doors.cli.dicomdir import record_type
+from leadglass.doors.media.dicomdir import record_type
 from tests.doors.cli.clihouse import Cli, file_of, image, uid, write_study
 from tests.peers.dcmtk import Dcmtk
 

@@ -5,7 +5,6 @@ name and takes it at the end. Rule 2. Names in it are ours, never a patient's.
 Rule 3. What leaves as it came is compared with the digest taken when it arrived.
 """
 
-import hashlib
 import os
 import shutil
 import uuid
@@ -13,27 +12,17 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Protocol
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from leadglass.archive.archive import Archive, Retrieval
-from leadglass.archive.backroom import InstanceRecord, Selection
+from leadglass.archive.backroom import Selection
 from leadglass.dicom.matching import Level
-from leadglass.dicom.part10 import file_meta
-from leadglass.doors.cli.dicomdir import Directory, Entry
+from leadglass.doors.media.dicomdir import Directory
+from leadglass.doors.media.fileset import DICOMDIR, Missing, directory_blocks, members
 from leadglass.errors import Corrupt, LeadglassError, Misconfigured, NotHere
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
-
-_BLOCK: Final = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """An instance that could not be exported."""
-
-    sop_instance_uid: str
-    reason: str
 
 
 @dataclass(slots=True)
@@ -188,50 +177,22 @@ def _write(sink: _Sink, retrievals: list[Retrieval], done: Callable[[int, int, i
     directory = Directory()
     total = sum(len(retrieval.records) for retrieval in retrievals)
     for study, retrieval in enumerate(retrievals, 1):
-        series: dict[str, int] = {}
         before = result.instances
-        for number, record in enumerate(retrieval.records, 1):
-            nth = series.setdefault(record.series_uid, len(series) + 1)
-            file_id = ("DICOM", f"ST{study:06d}", f"SE{nth:06d}", f"IM{number:06d}")
+        for member in members(study, retrieval):
+            record = member.record
             try:
-                attributes = retrieval.metadata(record)
-                sink.add("/".join(file_id), _Blocks(retrieval, record))
+                entry = member.entry()
+                sink.add(member.name, member.blocks)
             except LeadglassError as error:
                 retrieval.failed(record)
                 result.missing.append(Missing(record.sop_instance_uid, error.message))
             else:
                 retrieval.sent(record)
-                directory.add(
-                    Entry(
-                        file_id, record.sop_class_uid, record.sop_instance_uid, record.transfer_syntax_uid, attributes
-                    )
-                )
+                directory.add(entry)
                 result.instances += 1
                 result.octets += record.size
             done(result.instances + len(result.missing), total, record.size)
         result.studies += result.instances > before
     if result.instances:
-        file_set = f"2.25.{uuid.uuid4().int}"
-        sink.add("DICOMDIR", lambda: directory.blocks(file_set))
+        sink.add(DICOMDIR, lambda: directory_blocks(directory))
     return result
-
-
-@dataclass(frozen=True, slots=True)
-class _Blocks:
-    """The bytes of one exported file, as often as asked for."""
-
-    retrieval: Retrieval
-    record: InstanceRecord
-
-    def __call__(self) -> Iterator[bytes]:
-        record = self.record
-        yield file_meta(record.sop_class_uid, record.sop_instance_uid, record.transfer_syntax_uid)
-        digest = hashlib.sha256()
-        with self.retrieval.open(record) as reader:
-            offset = 0
-            while block := reader.read_at(offset, _BLOCK):
-                digest.update(block)
-                yield block
-                offset += len(block)
-        if self.retrieval.is_as_stored(record) and digest.digest() != record.digest:
-            raise Corrupt("It is not what was received. Run: leadglass fsck")
