@@ -27,11 +27,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Self, final
+from typing import Final, Self, cast, final
 from urllib.parse import quote
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -72,7 +72,8 @@ class Issued:
     Parameters
     ----------
     key_pem, certificate_pem : bytes
-        The private key (PKCS #8; a device's is not encrypted) and the certificate.
+        The private key (PKCS #8; a device's is not encrypted, and none when the
+        device made it) and the certificate.
     fingerprint : str
         SHA-256 of the certificate, hexadecimal.
     serial : str
@@ -198,11 +199,34 @@ class Authority:
         BadInput
             When a name is neither a host name nor an address.
         """
-        alternatives: list[x509.GeneralName] = [
-            x509.UniformResourceIdentifier(f"dicom-ae:{quote(ae_title)}"),
-            *(_general_name(name) for name in dict.fromkeys(names)),
-        ]
-        return self._issue(ae_title, alternatives, days, now or datetime.now(UTC))
+        return self._issue(ae_title, _names_of_device(ae_title, names), days, now or datetime.now(UTC))
+
+    def sign_device(
+        self,
+        ae_title: str,
+        request: x509.CertificateSigningRequest,
+        *,
+        names: Iterable[str] = (),
+        days: int = DEVICE_DAYS,
+        now: datetime | None = None,
+    ) -> Issued:
+        """Issue a device's certificate over a key that the device made itself, and that we never see.
+
+        Parameters
+        ----------
+        ae_title, names, days, now
+            As for ``issue_device``: of the request only the key is taken, whatever it says besides.
+        request : CertificateSigningRequest
+            From ``requests.read_request``, which has looked at it.
+
+        Raises
+        ------
+        BadInput
+            When a name is neither a host name nor an address.
+        """
+        now = now or datetime.now(UTC)
+        alternatives = _names_of_device(ae_title, names)
+        return self._sign(cast("_Signable", request.public_key()), ae_title, alternatives, days, now, b"")
 
     def ensure_server_certificate(self, path: Path, names: Iterable[str], *, now: datetime | None = None) -> Path:
         """Give the archive's own certificate, issuing or renewing it when that is due.
@@ -266,31 +290,53 @@ class Authority:
         password: bytes | None = None,
     ) -> Issued:
         key = ec.generate_private_key(ec.SECP256R1())
+        return self._sign(key.public_key(), common_name, alternatives, days, now, pem.seal(key, password))
+
+    def _sign(
+        self,
+        public: "_Signable",
+        common_name: str,
+        alternatives: list[x509.GeneralName],
+        days: int,
+        now: datetime,
+        key_pem: bytes,
+    ) -> Issued:
         not_after = min(now + timedelta(days=days), self.not_after)
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
             .issuer_name(self._certificate.subject)
-            .public_key(key.public_key())
+            .public_key(public)
             .serial_number(x509.random_serial_number())
             .not_valid_before(max(now - _BACKDATED, self._certificate.not_valid_before_utc))
             .not_valid_after(not_after)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(_USAGE, critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
         if alternatives:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         certificate = builder.sign(self._key, SHA256())
         return Issued(
-            pem.seal(key, password),
+            key_pem,
             certificate.public_bytes(Encoding.PEM),
             fingerprint(certificate.public_bytes(Encoding.DER)),
             f"{certificate.serial_number:x}",
             certificate.not_valid_after_utc,
         )
+
+
+_Signable = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+"""Keys that are signed: those of the profile (``requests``)."""
+
+
+def _names_of_device(ae_title: str, names: Iterable[str]) -> list[x509.GeneralName]:
+    return [
+        x509.UniformResourceIdentifier(f"dicom-ae:{quote(ae_title)}"),
+        *(_general_name(name) for name in dict.fromkeys(names)),
+    ]
 
 
 def write_private(path: Path, data: bytes) -> None:

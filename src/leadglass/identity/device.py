@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from ipaddress import IPv6Network, ip_network
 from typing import Final, Self
 
@@ -45,6 +46,36 @@ PLAINTEXT_ACTIONS: Final = frozenset({Action.STORE})
 _HOST: Final = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9_-]{1,63}(\.(?!-)[A-Za-z0-9_-]{1,63})*|[0-9A-Fa-f:.]{2,45}")
 
 
+class Part(StrEnum):
+    """What of a device a rule is about: who typed it finds it there."""
+
+    AE_TITLE = "ae"
+    ADDRESSES = "addresses"
+    ALLOW = "allow"
+    UNTIL = "until"
+    WHY = "why"
+    HOST = "host"
+    PORT = "port"
+    BULK = "bulk"
+    BULK_UNTIL = "bulk_until"
+
+
+class BrokenRule(BadInput):
+    """A device that cannot be.
+
+    Parameters
+    ----------
+    part : Part
+        What is wrong with it.
+    message : str
+        Which rule it breaks, and what to write instead.
+    """
+
+    def __init__(self, part: Part, message: str) -> None:
+        super().__init__(message)
+        self.part = part
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """One enrolled device.
@@ -73,10 +104,12 @@ class Device:
         Why it may query and retrieve in masses, unbraked; empty: it may not.
     bulk_until : date, optional
         The last day (UTC) on which it may; none: as long as it is enrolled.
+    why_plaintext : str
+        Why it speaks without TLS, for who looks at it next year; may be empty.
 
     Raises
     ------
-    BadInput
+    BrokenRule
         When a rule is broken.
     """
 
@@ -91,23 +124,32 @@ class Device:
     certificate_until: datetime | None = None
     bulk: str = ""
     bulk_until: date | None = None
+    why_plaintext: str = ""
 
     def __post_init__(self) -> None:
         if parse_ae_title(self.ae_title) != self.ae_title:
-            raise BadInput("An AE title is kept without spaces around it.")
+            raise BrokenRule(Part.AE_TITLE, "An AE title is kept without spaces around it.")
         _check_addresses(self.addresses)
         if not self.allow:
-            raise BadInput(
-                "A device that is allowed nothing needs no enrolment. Give --allow, for instance --allow store."
+            raise BrokenRule(
+                Part.ALLOW,
+                "A device that is allowed nothing needs no enrolment. Give --allow, for instance --allow store.",
             )
         if beyond := self.allow - DEVICE_ACTIONS:
-            raise BadInput(
-                f"A device cannot be granted {_listed(beyond)}; it can be granted {_listed(DEVICE_ACTIONS)}."
+            raise BrokenRule(
+                Part.ALLOW,
+                f"A device cannot be granted {_listed(beyond)}; it can be granted {_listed(DEVICE_ACTIONS)}.",
             )
         if self.plaintext:
             _check_plaintext(self.addresses, self.until)
         elif self.until is not None:
-            raise BadInput("--until is the last day of a plaintext lane; give it with --plaintext, or leave it out.")
+            raise BrokenRule(
+                Part.UNTIL, "--until is the last day of a plaintext lane; give it with --plaintext, or leave it out."
+            )
+        if self.why_plaintext and not self.plaintext:
+            raise BrokenRule(Part.WHY, "Why it speaks without TLS is asked of a plaintext lane only. Leave it out.")
+        if len(self.why_plaintext) > MAX_REASON or not self.why_plaintext.isprintable():
+            raise BrokenRule(Part.WHY, f"Give the reason for plaintext in one line of at most {MAX_REASON} characters.")
         _check_bulk(self.bulk, self.bulk_until)
         _check_destination(self.host, self.port)
         if self.plaintext and not self.fingerprint:
@@ -126,6 +168,7 @@ class Device:
         port: int = 0,
         bulk: str = "",
         bulk_until: str | date | None = None,
+        why_plaintext: str = "",
     ) -> Self:
         """Make a device from what an operator typed.
 
@@ -148,6 +191,8 @@ class Device:
             Why it may query and retrieve in masses.
         bulk_until : str or date, optional
             The last day on which it may, ``YYYY-MM-DD``.
+        why_plaintext : str
+            Why it speaks without TLS.
 
         Raises
         ------
@@ -160,11 +205,12 @@ class Device:
             addresses=tuple(dict.fromkeys(parse_network(text) for each in addresses for text in each.split(","))),
             allow=frozenset(_parse_action(word) for word in words) if words else default,
             plaintext=plaintext,
-            until=_parse_date(until) if isinstance(until, str) else until,
+            until=_parse_date(until, Part.UNTIL) if isinstance(until, str) else until,
             host=host,
             port=port,
             bulk=bulk.strip(),
-            bulk_until=_parse_date(bulk_until) if isinstance(bulk_until, str) else bulk_until,
+            bulk_until=_parse_date(bulk_until, Part.BULK_UNTIL) if isinstance(bulk_until, str) else bulk_until,
+            why_plaintext=why_plaintext.strip(),
         )
 
     def check_new(self, today: date) -> None:
@@ -175,14 +221,18 @@ class Device:
         BadInput
         """
         if self.bulk_until is not None and self.bulk_until < today:
-            raise BadInput(f"Bulk would have ended on {self.bulk_until} already. Give a later day.")
+            raise BrokenRule(Part.BULK_UNTIL, f"Bulk would have ended on {self.bulk_until} already. Give a later day.")
         if self.until is None:
             return
         if self.until < today:
-            raise BadInput(f"The plaintext lane would have ended on {self.until} already. Give a later day.")
+            raise BrokenRule(
+                Part.UNTIL, f"The plaintext lane would have ended on {self.until} already. Give a later day."
+            )
         if self.until > today + timedelta(days=MAX_PLAINTEXT_DAYS):
             latest = today + timedelta(days=MAX_PLAINTEXT_DAYS)
-            raise BadInput(f"A plaintext lane ends within {MAX_PLAINTEXT_DAYS} days: give {latest} or an earlier day.")
+            raise BrokenRule(
+                Part.UNTIL, f"A plaintext lane ends within {MAX_PLAINTEXT_DAYS} days: give {latest} or an earlier day."
+            )
 
     def is_long(self, today: date) -> bool:
         """Say whether its plaintext lane stays open so long that it will be forgotten."""
@@ -218,12 +268,15 @@ def parse_network(text: str) -> IpNetwork:
     try:
         meant = ip_network(text, strict=False)
     except ValueError:
-        raise BadInput(
+        raise BrokenRule(
+            Part.ADDRESSES,
             f"{_shown(text)} is no address and no network. Write an address such as 10.1.2.3, "
-            "or a network such as 10.1.2.0/24."
+            "or a network such as 10.1.2.0/24.",
         ) from None
     host = text.partition("/")[0]
-    raise BadInput(f"{text} is both an address and a network. Write {host} for the one or {meant} for the other.")
+    raise BrokenRule(
+        Part.ADDRESSES, f"{text} is both an address and a network. Write {host} for the one or {meant} for the other."
+    )
 
 
 def _unmapped(network: IpNetwork) -> IpNetwork:
@@ -234,50 +287,61 @@ def _unmapped(network: IpNetwork) -> IpNetwork:
 
 def _check_addresses(addresses: tuple[IpNetwork, ...]) -> None:
     if not addresses:
-        raise BadInput("A device is bound to its address. Give --address, for instance --address 10.1.2.3.")
+        raise BrokenRule(
+            Part.ADDRESSES, "A device is bound to its address. Give --address, for instance --address 10.1.2.3."
+        )
     if len(addresses) > MAX_ADDRESSES:
-        raise BadInput(f"A device has at most {MAX_ADDRESSES} networks. Join some of them.")
+        raise BrokenRule(Part.ADDRESSES, f"A device has at most {MAX_ADDRESSES} networks. Join some of them.")
     for network in addresses:
         if network.prefixlen < WIDEST[network.version]:
-            raise BadInput(
+            raise BrokenRule(
+                Part.ADDRESSES,
                 f"{network} is (nearly) everybody. Give the device's own address or network; "
-                f"/{WIDEST[network.version]} is the widest."
+                f"/{WIDEST[network.version]} is the widest.",
             )
         if network.is_multicast or network.is_unspecified:
-            raise BadInput(f"{network} is not where a device can speak from. Give its own address.")
+            raise BrokenRule(Part.ADDRESSES, f"{network} is not where a device can speak from. Give its own address.")
 
 
 def _check_plaintext(addresses: tuple[IpNetwork, ...], until: date | None) -> None:
     if until is None:
-        raise BadInput("A plaintext lane has a last day. Give --until YYYY-MM-DD, by which the device speaks TLS.")
+        raise BrokenRule(
+            Part.UNTIL, "A plaintext lane has a last day. Give --until YYYY-MM-DD, by which the device speaks TLS."
+        )
     for network in addresses:
         # Loopback is one machine, however wide.
         if network.prefixlen < WIDEST_PLAINTEXT[network.version] and not network.is_loopback:
-            raise BadInput(
+            raise BrokenRule(
+                Part.ADDRESSES,
                 f"{network} is too wide for the plaintext lane, where the address is all that tells devices apart. "
-                f"Give the device's own address; /{WIDEST_PLAINTEXT[network.version]} is the widest."
+                f"Give the device's own address; /{WIDEST_PLAINTEXT[network.version]} is the widest.",
             )
         if not is_local(network):
-            raise BadInput(
+            raise BrokenRule(
+                Part.ADDRESSES,
                 f"{network} is not a local network, and plaintext does not leave the house. "
-                "Give a private address, or enrol the device with a certificate."
+                "Give a private address, or enrol the device with a certificate.",
             )
 
 
 def _check_bulk(reason: str, until: date | None) -> None:
     if until is not None and not reason:
-        raise BadInput("--bulk-until is the last day of bulk; give --bulk with its reason, or leave it out.")
+        raise BrokenRule(
+            Part.BULK_UNTIL, "--bulk-until is the last day of bulk; give --bulk with its reason, or leave it out."
+        )
     if len(reason) > MAX_REASON or not reason.isprintable():
-        raise BadInput(f"Give the reason for bulk in one line of at most {MAX_REASON} characters.")
+        raise BrokenRule(Part.BULK, f"Give the reason for bulk in one line of at most {MAX_REASON} characters.")
 
 
 def _check_destination(host: str, port: int) -> None:
     if bool(host) != bool(port):
-        raise BadInput("A destination needs both --host and --port, or neither.")
+        raise BrokenRule(Part.HOST, "A destination needs both --host and --port, or neither.")
     if host and not _HOST.fullmatch(host):
-        raise BadInput(f"{_shown(host)} is no host name and no address. Give --host as in a URL, without the port.")
+        raise BrokenRule(
+            Part.HOST, f"{_shown(host)} is no host name and no address. Give --host as in a URL, without the port."
+        )
     if not 0 <= port <= 65_535:
-        raise BadInput("A port is a number from 1 to 65535.")
+        raise BrokenRule(Part.PORT, "A port is a number from 1 to 65535.")
 
 
 def _check_plaintext_destination(host: str, addresses: tuple[IpNetwork, ...]) -> None:
@@ -287,9 +351,10 @@ def _check_plaintext_destination(host: str, addresses: tuple[IpNetwork, ...]) ->
     except BadInput:
         return
     if not is_inside(address, addresses):
-        raise BadInput(
+        raise BrokenRule(
+            Part.HOST,
             f"{host} is not inside the device's own addresses, and without TLS nothing is sent elsewhere. "
-            "Give --host inside --address, or enrol the device with a certificate."
+            "Give --host inside --address, or enrol the device with a certificate.",
         )
 
 
@@ -297,15 +362,17 @@ def _parse_action(word: str) -> Action:
     try:
         action = Action(word.strip().lower())
     except ValueError:
-        raise BadInput(f"{_shown(word)} is nothing that can be granted; give {_listed(DEVICE_ACTIONS)}.") from None
+        raise BrokenRule(
+            Part.ALLOW, f"{_shown(word)} is nothing that can be granted; give {_listed(DEVICE_ACTIONS)}."
+        ) from None
     return action
 
 
-def _parse_date(text: str) -> date:
+def _parse_date(text: str, part: Part) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise BadInput(f"{_shown(text)} is no day. Write it as 2027-03-31.") from None
+        raise BrokenRule(part, f"{_shown(text)} is no day. Write it as 2027-03-31.") from None
 
 
 def _listed(actions: Iterable[Action]) -> str:

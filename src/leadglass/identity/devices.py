@@ -16,6 +16,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
+from cryptography import x509
+
 from leadglass.audit.decision import decide_on_record, failing_on_record
 from leadglass.audit.log import AuditLog
 from leadglass.audit.record import escape
@@ -56,15 +58,17 @@ _SCHEMA: Final = (
         reason TEXT NOT NULL CHECK (reason <> ''),
         until TEXT
     )""",
+    "CREATE TABLE IF NOT EXISTS lane (ae_title TEXT PRIMARY KEY, reason TEXT NOT NULL CHECK (reason <> ''))",
     # The schema itself keeps a device from having two certificates that count.
     "CREATE UNIQUE INDEX IF NOT EXISTS certificate_that_counts ON certificate (ae_title) WHERE ended IS NULL",
 )
 
 _DEVICES: Final = """
     SELECT d.ae_title, d.addresses, d.allow, d.plaintext, d.until, d.host, d.port, c.fingerprint, c.not_after,
-        b.reason, b.until
+        b.reason, b.until, l.reason
     FROM device d LEFT JOIN certificate c ON c.ae_title = d.ae_title AND c.ended IS NULL
         LEFT JOIN bulk b ON b.ae_title = d.ae_title
+        LEFT JOIN lane l ON l.ae_title = d.ae_title
 """
 
 
@@ -77,7 +81,7 @@ class Certificate:
     ae_title : str
         To whom.
     ended : str
-        Why it does not count any more (``replaced``, ``removed``); empty while it does.
+        Why it does not count any more (``replaced``, ``revoked``, ``removed``); empty while it does.
     """
 
     ae_title: str
@@ -106,6 +110,22 @@ class Enrolment:
     authority: Path
     fingerprint: str
     serial: str
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityCertificate:
+    """What devices know the archive by: no secret.
+
+    Parameters
+    ----------
+    pem : bytes
+        The certificate.
+    not_after : datetime
+        When it ends (UTC).
+    """
+
+    pem: bytes
     not_after: datetime
 
 
@@ -193,9 +213,33 @@ class Devices(SealedStore):
         with self._lock, translating(self._path.name):
             return self._connection.execute("PRAGMA data_version").fetchone()[0], self._connection.total_changes
 
+    def look(self, caller: Caller, *, door: str = "") -> None:
+        """See that a caller may know who is enrolled; a no goes on record.
+
+        Parameters
+        ----------
+        caller : Caller
+            Who asks; needs ``MANAGE``.
+        door : str
+            For the record, where it is not the usual one.
+
+        Raises
+        ------
+        Denied
+        """
+        said = {"asked": "devices"}
+        decide_on_record(
+            self._audit.append, caller, Action.MANAGE, door=door or self._door, detail=said, yes=False
+        )  # fmt: skip
+
+    @property
+    def authority(self) -> AuthorityCertificate:
+        """The certificate that devices know the archive by."""
+        return AuthorityCertificate(self._authority.certificate_pem, self._authority.not_after)
+
     # --- changing -------------------------------------------------------------
 
-    def add(self, caller: Caller, device: Device, *, replace: bool = False) -> None:
+    def add(self, caller: Caller, device: Device, *, replace: bool = False, door: str = "") -> None:
         """Enrol a device, or change one.
 
         Parameters
@@ -206,6 +250,8 @@ class Devices(SealedStore):
             What it may. Its certificate is not taken from here: it keeps the one it has.
         replace : bool
             Whether an enrolled device of this AE title is changed.
+        door : str
+            For the record, where it is not the usual one.
 
         Raises
         ------
@@ -214,7 +260,8 @@ class Devices(SealedStore):
             When the AE title is enrolled already and ``replace`` is not given.
         """
         device.check_new(self.today)
-        with self._changing(caller, "add", device.ae_title, **_described(device)):
+        change = "change" if replace and self.find(device.ae_title) is not None else "add"
+        with self._changing(caller, change, device.ae_title, door, **_described(device)):
             if not replace and self.find(device.ae_title) is not None:
                 raise Conflict(
                     f"{device.ae_title} is enrolled already. Give --replace to change it, or remove it first."
@@ -235,8 +282,11 @@ class Devices(SealedStore):
             if device.bulk:
                 until = device.bulk_until.isoformat() if device.bulk_until else None
                 self._connection.execute("INSERT INTO bulk VALUES (?, ?, ?)", (device.ae_title, device.bulk, until))
+            self._connection.execute("DELETE FROM lane WHERE ae_title = ?", (device.ae_title,))
+            if device.why_plaintext:
+                self._connection.execute("INSERT INTO lane VALUES (?, ?)", (device.ae_title, device.why_plaintext))
 
-    def remove(self, caller: Caller, ae_title: str) -> None:
+    def remove(self, caller: Caller, ae_title: str, *, door: str = "") -> None:
         """Remove a device; its certificate ends with it.
 
         Raises
@@ -244,10 +294,66 @@ class Devices(SealedStore):
         Denied, NotHere
         """
         self.get(ae_title)
-        with self._changing(caller, "remove", ae_title):
+        with self._changing(caller, "remove", ae_title, door):
             self._end_certificate(ae_title, "removed")
             self._connection.execute("DELETE FROM device WHERE ae_title = ?", (ae_title,))
             self._connection.execute("DELETE FROM bulk WHERE ae_title = ?", (ae_title,))
+            self._connection.execute("DELETE FROM lane WHERE ae_title = ?", (ae_title,))
+
+    def revoke(self, caller: Caller, ae_title: str, *, door: str = "") -> None:
+        """End a device's certificate at once; the device stays enrolled.
+
+        Raises
+        ------
+        Denied, NotHere
+        Conflict
+            When it has none.
+        """
+        fingerprint = self.get(ae_title).fingerprint
+        if not fingerprint:
+            raise Conflict(f"{ae_title} has no certificate.")
+        with self._changing(caller, "revoke", ae_title, door, fingerprint=fingerprint):
+            self._end_certificate(ae_title, "revoked")
+
+    def issue(
+        self,
+        caller: Caller,
+        ae_title: str,
+        *,
+        instead_of: str,
+        request: x509.CertificateSigningRequest | None = None,
+        days: int = DEVICE_DAYS,
+        door: str = "",
+    ) -> Issued:
+        """Issue a certificate to a device for somebody to carry there; one it had before ends.
+
+        What is given back is kept nowhere: whoever loses it asks for another.
+
+        Parameters
+        ----------
+        caller : Caller
+            Who asks; needs ``MANAGE``.
+        ae_title : str
+            An enrolled device.
+        instead_of : str
+            Fingerprint of the certificate that the caller saw it have, empty for
+            none: so that asking twice does not end what was handed out before.
+        request : CertificateSigningRequest, optional
+            What the device made, with its own key; by default a key is made here.
+        days : int
+            How long the certificate lives.
+        door : str
+            For the record, where it is not the usual one.
+
+        Raises
+        ------
+        Denied, NotHere, BadInput
+        Conflict
+            When it has another certificate by now.
+        """
+        device = self.get(ae_title)
+        with self._issuing(caller, device, days, door, request, instead_of) as issued:
+            return issued
 
     def enrol(self, caller: Caller, ae_title: str, out_dir: Path, *, days: int = DEVICE_DAYS) -> Enrolment:
         """Issue a certificate to a device; one it had before ends.
@@ -273,25 +379,48 @@ class Devices(SealedStore):
             When they cannot be written.
         """
         device = self.get(ae_title)
-        if not 1 <= days <= 3_650:
-            raise BadInput("A certificate lives 1 to 3650 days.")
         paths = [out_dir / name for name in (KEY_FILE, CERTIFICATE_FILE, AUTHORITY_FILE)]
         for path in paths:
             if path.exists() or path.is_symlink():
                 raise Conflict(f"{path} is there already and is not overwritten. Name an empty folder with --out.")
-        issued = self._authority.issue_device(
-            ae_title, names=[device.host] if device.host else [], days=days, now=self._clock()
-        )
-        with self._changing(caller, "enrol", ae_title, fingerprint=issued.fingerprint, serial=issued.serial):
+        with self._issuing(caller, device, days, "", None, None) as issued:
+            # Inside the transaction: without its files the certificate is of no use, and the old one should go on.
+            _write_files(out_dir, paths, issued, self._authority.certificate_pem)
+        key, certificate, authority = paths
+        return Enrolment(ae_title, key, certificate, authority, issued.fingerprint, issued.serial, issued.not_after)
+
+    @contextmanager
+    def _issuing(
+        self,
+        caller: Caller,
+        device: Device,
+        days: int,
+        door: str,
+        request: x509.CertificateSigningRequest | None,
+        instead_of: str | None,
+    ) -> Generator[Issued]:
+        """Issue a certificate on record; it counts when the block ends well."""
+        if not 1 <= days <= 3_650:
+            raise BadInput("A certificate lives 1 to 3650 days.")
+        ae_title, names, now = device.ae_title, [device.host] if device.host else [], self._clock()
+        if request is None:
+            issued = self._authority.issue_device(ae_title, names=names, days=days, now=now)
+        else:
+            issued = self._authority.sign_device(ae_title, request, names=names, days=days, now=now)
+        said = {"fingerprint": issued.fingerprint, "serial": issued.serial}
+        key = "made here" if request is None else "made by the device"
+        with self._changing(caller, "enrol", ae_title, door, **said, key=key):
+            if instead_of is not None and self.get(ae_title).fingerprint != instead_of:
+                raise Conflict(
+                    f"A certificate was made for {ae_title} after this page was opened, and that one counts. Making "
+                    "another ends it: do so only if its files are lost."
+                )
             self._end_certificate(ae_title, "replaced")
             self._connection.execute(
                 "INSERT INTO certificate (fingerprint, ae_title, serial, not_after) VALUES (?, ?, ?, ?)",
                 (issued.fingerprint, ae_title, issued.serial, issued.not_after.isoformat()),
             )
-            # Inside the transaction: without its files the certificate is of no use, and the old one should go on.
-            _write_files(out_dir, paths, issued, self._authority.certificate_pem)
-        key, certificate, authority = paths
-        return Enrolment(ae_title, key, certificate, authority, issued.fingerprint, issued.serial, issued.not_after)
+            yield issued
 
     def _end_certificate(self, ae_title: str, why: str) -> None:
         self._connection.execute(
@@ -299,20 +428,21 @@ class Devices(SealedStore):
         )
 
     @contextmanager
-    def _changing(self, caller: Caller, change: str, ae_title: str, **detail: str | int) -> Generator[None]:
+    def _changing(self, caller: Caller, change: str, ae_title: str, door: str, **detail: str | int) -> Generator[None]:
         """Decide, record, then change in one transaction; what fails is recorded too."""
         said = {"change": change, "device": ae_title, **detail}
-        decide_on_record(self._audit.append, caller, Action.MANAGE, door=self._door, detail=said)
-        failing = failing_on_record(self._audit.append, caller, Action.MANAGE, door=self._door, detail=said)
+        door = door or self._door
+        decide_on_record(self._audit.append, caller, Action.MANAGE, door=door, detail=said)
+        failing = failing_on_record(self._audit.append, caller, Action.MANAGE, door=door, detail=said)
         with self._lock, failing, transaction(self._connection, self._path.name):
             yield
 
 
-_Row = tuple[str, str, str, int, str | None, str, int, str | None, str | None, str | None, str | None]
+_Row = tuple[str, str, str, int, str | None, str, int, str | None, str | None, str | None, str | None, str | None]
 
 
 def _device(row: _Row) -> Device:
-    ae_title, addresses, allow, plaintext, until, host, port, fingerprint, not_after, bulk, bulk_until = row
+    ae_title, addresses, allow, plaintext, until, host, port, fingerprint, not_after, bulk, bulk_until, why = row
     device = Device(
         ae_title=ae_title,
         addresses=tuple(ip_network(text) for text in json.loads(addresses)),
@@ -323,6 +453,7 @@ def _device(row: _Row) -> Device:
         port=port,
         bulk=bulk or "",
         bulk_until=date.fromisoformat(bulk_until) if bulk_until else None,
+        why_plaintext=why if why and plaintext else "",
     )
     if fingerprint is None or not_after is None:
         return device
@@ -337,6 +468,8 @@ def _described(device: Device) -> dict[str, str | int]:
     }
     if device.until is not None:
         said["plaintext_until"] = device.until.isoformat()
+    if device.why_plaintext:
+        said["plaintext_reason"] = device.why_plaintext
     if device.bulk:
         said["bulk"] = device.bulk
         said["bulk_until"] = device.bulk_until.isoformat() if device.bulk_until else "further notice"
