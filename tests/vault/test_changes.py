@@ -234,6 +234,7 @@ def _downgrade(path: Path, key: bytes) -> None:
         "DROP TABLE change", "DROP TABLE secret", "DROP TABLE study_word", "DROP TABLE study_referrer",
         "DROP INDEX study_by_newest", "DROP INDEX series_counted",
         "ALTER TABLE study DROP COLUMN newest", "ALTER TABLE series DROP COLUMN series_number",
+        "DROP INDEX quarantine_counted", "ALTER TABLE quarantine DROP COLUMN submitted",
         "PRAGMA user_version = 1",
     ):  # fmt: skip
         connection.execute(statement)

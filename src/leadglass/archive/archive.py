@@ -45,7 +45,7 @@ from leadglass.dicom.matching import Level, Query
 from leadglass.errors import Denied, LeadglassError, NotHere
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
-from leadglass.policy.permit import Permit, decide
+from leadglass.policy.permit import Permit, decide, entry
 from leadglass.policy.scope_words import label_of
 
 
@@ -182,17 +182,21 @@ class Archive:
     def receive(self, caller: Caller, declared: Declared) -> "Receiving":
         """Begin to take in one instance.
 
+        From who may submit and not store it goes to quarantine, whatever is
+        stored, and its receipt says so: it is found and fetched by nobody
+        before somebody who may ``RESOLVE`` has accepted it.
+
         Raises
         ------
         Denied
-            When the caller may not store at all.
+            When the caller may neither store nor submit.
         """
-        permit = self._permit(caller, Action.STORE, record=False)
-        return Receiving(self, caller, self._room.receive(permit, declared))
+        permit = self._permit(caller, entry(caller), record=False)
+        return Receiving(self, caller, self._room.receive(permit, declared), permit.action)
 
     def draft(self, caller: Caller) -> Draft:
         """Begin to keep bytes that belong to an instance which is still to come; raises ``Denied``, ``Full``."""
-        return self._room.draft(self._permit(caller, Action.STORE, record=False))
+        return self._room.draft(self._permit(caller, entry(caller), record=False))
 
     def finish(self, caller: Caller, receivings: "Sequence[Receiving]") -> list[Receipt | LeadglassError]:
         """Decide over several instances that came in, and commit them together.
@@ -211,7 +215,7 @@ class Archive:
         try:
             for receiving in receivings:
                 try:
-                    admitted.append(self._admit(caller, receiving.incoming))
+                    admitted.append(self._admit(caller, receiving.incoming, receiving.action))
                 except LeadglassError as error:
                     admitted.append(error)
             arrivals = [each[0] for each in admitted if isinstance(each, tuple)]
@@ -223,17 +227,17 @@ class Archive:
             for receiving in receivings:
                 receiving.abort()
 
-    def _admit(self, caller: Caller, incoming: Incoming) -> tuple[Arrival, str]:
+    def _admit(self, caller: Caller, incoming: Incoming, action: Action) -> tuple[Arrival, str]:
         """Examine one instance, decide over it and put that on record; gives its study's UID too."""
         try:
             facts = incoming.examine()
         except LeadglassError as error:
-            self._record(self._event(caller, Outcome.FAILED, Action.STORE, error.message))
+            self._record(self._event(caller, Outcome.FAILED, action, error.message))
             raise
         try:
-            permit = decide(caller, Action.STORE, facts)
+            permit = decide(caller, action, facts)
         except Denied as error:
-            self._record(self._event(caller, Outcome.REFUSED, Action.STORE, error.message, facts.study_uid))
+            self._record(self._event(caller, Outcome.REFUSED, action, error.message, facts.study_uid))
             raise
         self._windows.study(caller, permit, facts.study_uid)
         return Arrival(incoming, permit), facts.study_uid
@@ -245,7 +249,8 @@ class Archive:
         try:
             if isinstance(outcome, LeadglassError):
                 self._windows.count(caller, arrival.permit, study_uid, 0, failed=True)
-                self._record(self._event(caller, Outcome.FAILED, Action.STORE, outcome.message, study_uid))
+                action = arrival.permit.action
+                self._record(self._event(caller, Outcome.FAILED, action, outcome.message, study_uid))
                 return outcome
             self._windows.count(caller, arrival.permit, outcome.study_uid, outcome.size)
             if outcome.outcome is Stored.HEALED:
@@ -447,12 +452,13 @@ class Archive:
 class Receiving:
     """One instance on its way in, for a door: ``write`` …, then ``finish`` or ``abort``."""
 
-    __slots__ = ("_archive", "_caller", "incoming")
+    __slots__ = ("_archive", "_caller", "action", "incoming")
 
-    def __init__(self, archive: Archive, caller: Caller, incoming: Incoming) -> None:
+    def __init__(self, archive: Archive, caller: Caller, incoming: Incoming, action: Action) -> None:
         self._archive = archive
         self._caller = caller
         self.incoming = incoming
+        self.action = action
 
     def write(self, *blocks: bytes) -> None:
         """Take the next bytes of the data set; raises ``Full``."""

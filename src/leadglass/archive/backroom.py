@@ -25,6 +25,8 @@ class Stored(StrEnum):
     ALREADY_HERE = "already here"
     HEALED = "healed"
     """It was here, its copy was damaged, and this one replaces it."""
+    KEPT_ASIDE = "kept aside"
+    """It waits in quarantine, because its sender may hand in and not store. Nothing is said of what is stored."""
 
 
 class NotAsDeclared(BadInput):
@@ -101,7 +103,8 @@ class Incoming(Protocol):
     def examine(self) -> StudyFacts:
         """Read the whole instance's header and give the facts of its study; call once, after the last ``write``.
 
-        The facts are those the study will have with this instance in it.
+        The facts are those the study will have with this instance in it; of
+        what is submitted, those that the instance alone tells.
 
         Raises
         ------
@@ -226,6 +229,8 @@ class Kept:
         When, ISO 8601 in UTC.
     size : int
         Bytes.
+    is_submitted : bool
+        Whether it was handed in to be looked at, and not kept for what is wrong with it.
     """
 
     number: int
@@ -236,6 +241,7 @@ class Kept:
     origin: str
     received: str
     size: int
+    is_submitted: bool = False
 
 
 class Resolution(StrEnum):
@@ -379,11 +385,11 @@ class BackRoom(Protocol):
     """Where the images are."""
 
     def receive(self, permit: Permit, declared: Declared) -> Incoming:
-        """Begin to take in one instance."""
+        """Begin to take in one instance; with a permit to submit it will go to quarantine, whatever it is."""
         ...
 
     def draft(self, permit: Permit) -> Draft:
-        """Begin to keep bytes until their instance is whole; a permit to store is one for this."""
+        """Begin to keep bytes until their instance is whole; a permit to store or submit is one for this."""
         ...
 
     def commit(self, arrivals: Sequence[Arrival]) -> list[Receipt | LeadglassError]:

@@ -148,6 +148,7 @@ TABLE: Final[dict[str, _Row]] = {
     "echo": _Row(NETWORK_ENTRY, NETWORK_ENTRY, _E, ATTACH),
     # Instances.
     "store": _Row(BEGIN_TRANSFERRING, INSTANCES_TRANSFERRED, _C),
+    "submit": _Row(BEGIN_TRANSFERRING, INSTANCES_TRANSFERRED, _C),
     "get": _Row(BEGIN_TRANSFERRING, INSTANCES_TRANSFERRED, _R),
     "move": _Row(BEGIN_TRANSFERRING, INSTANCES_TRANSFERRED, _R),
     "export": _Row(EXPORT, EXPORT, _R),

@@ -8,6 +8,8 @@ class Action(StrEnum):
 
     ECHO = "echo"
     STORE = "store"
+    SUBMIT = "submit"
+    """Hand in what waits in quarantine until somebody has looked at it; for who may not store."""
     FIND = "find"
     GET = "get"
     MOVE = "move"

@@ -97,6 +97,15 @@ class Permit:
         return f"Permit({self.caller}, {self.action}, because {self.reason})"
 
 
+def entry(caller: Caller) -> Action:
+    """Say by which right what a caller sends comes in: ``SUBMIT`` for who may that and not store, else ``STORE``.
+
+    This is no permission, but what to ask ``decide`` for.
+    """
+    granted = {action for grant in caller.grants if not grant.scope.is_nothing for action in grant.actions}
+    return Action.SUBMIT if Action.SUBMIT in granted and Action.STORE not in granted else Action.STORE
+
+
 def decide(caller: Caller, action: Action, facts: StudyFacts | None = None) -> Permit:
     """Say yes with a Permit, or raise.
 

@@ -2,22 +2,26 @@
 
 Rule 1. It belongs to no study: its key is wrapped for itself alone. Rule 2. The
 same content is there once, and a copy that cannot be opened gives way to one
-that can. Rule 3. What arrives can fill it only up to its caps.
+that can. Rule 3. What arrives can fill it only up to its caps; what is handed in
+to wait has caps of its own, so that neither takes the other's room.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 from leadglass.archive.backroom import Kept
 from leadglass.crypto.database import driver
 from leadglass.errors import Corrupt, Full, NotHere
 from leadglass.vault.keys import Keys, object_identity
 from leadglass.vault.objects import Place, place_of
-from leadglass.vault.records import Arrived, Caps, Standing
+from leadglass.vault.records import Arrived, Caps, Standing, Submitted, SubmittedCaps
 from leadglass.vault.soundness import IsSound
 
 Execute = Callable[..., "driver.Cursor"]
+
+SUBMITTED: Final = "received through a link, to be looked at"
+"""Why what was handed in waits."""
 
 
 def doom(execute: Execute, place: Place) -> None:
@@ -48,15 +52,20 @@ class Aside:
         How much it may hold.
     is_sound : callable
         Says whether an object can be opened.
+    submitted : SubmittedCaps, optional
+        How much of what is handed in may wait in it; without, nothing.
     """
 
-    __slots__ = ("_caps", "_execute", "_is_sound", "_keys")
+    __slots__ = ("_caps", "_execute", "_is_sound", "_keys", "_submitted")
 
-    def __init__(self, execute: Execute, keys: Keys, caps: Caps, is_sound: IsSound) -> None:
+    def __init__(
+        self, execute: Execute, keys: Keys, caps: Caps, is_sound: IsSound, submitted: SubmittedCaps | None = None
+    ) -> None:
         self._execute = execute
         self._keys = keys
         self._caps = caps
         self._is_sound = is_sound
+        self._submitted = submitted or SubmittedCaps(Caps(0, 0), Caps(0, 0))
 
     def keep(self, arrived: Arrived, reason: str) -> bool:
         """Put an instance into quarantine; gives whether its object is the one that is kept there.
@@ -69,14 +78,42 @@ class Aside:
         twin = self._twin(arrived.sop_instance_uid, arrived.digest)
         if twin is not None:
             return self._heal(twin, arrived.sop_instance_uid, arrived.place, arrived.key)
-        count, octets = self._execute("SELECT count(*), coalesce(sum(size), 0) FROM quarantine").fetchone()
-        if count >= self._caps.instances or octets + arrived.size > self._caps.octets:
+        if self._is_too_much(self._caps, arrived.size, "submitted = 0"):
             raise Full("Quarantine is full. Resolve what is in it, then send this again.")
+        self._insert(arrived, reason, is_submitted=False)
+        return True
+
+    def submit(self, arrived: Arrived) -> Submitted:
+        """Put what was handed in where it waits; nothing that is stored is looked at, so that nothing is told of it.
+
+        Raises
+        ------
+        Full
+            When as much waits as may, of its sender or of all.
+        """
+        twin = self._twin(arrived.sop_instance_uid, arrived.digest)
+        if twin is not None:
+            return Submitted(self._heal(twin, arrived.sop_instance_uid, arrived.place, arrived.key))
+        if self._is_too_much(self._submitted.each, arrived.size, "submitted = 1 AND origin = ?", arrived.origin):
+            raise Full("As much as may wait was handed in here. Ask who invited you to look at it, then go on.")
+        if self._is_too_much(self._submitted.together, arrived.size, "submitted = 1"):
+            raise Full("As much waits to be looked at here as may. Ask who invited you to look at it, then go on.")
+        self._insert(arrived, SUBMITTED, is_submitted=True)
+        return Submitted(is_kept=True)
+
+    def _is_too_much(self, caps: Caps, size: int, which: str, *values: str) -> bool:
+        count, octets = self._execute(
+            f"SELECT count(*), coalesce(sum(size), 0) FROM quarantine WHERE {which}",
+            values,
+        ).fetchone()
+        return count >= caps.instances or octets + size > caps.octets
+
+    def _insert(self, arrived: Arrived, reason: str, *, is_submitted: bool) -> None:
         place = arrived.place
         self._execute(
             "INSERT INTO quarantine (reason, study_uid, series_uid, sop_instance_uid, sop_class_uid,"
             " transfer_syntax_uid, patient_id, issuer_of_patient_id, size, digest, shelf, object, key, origin,"
-            " received) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " received, submitted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 reason,
                 arrived.study_uid,
@@ -93,9 +130,9 @@ class Aside:
                 self._keys.quarantine.wrap(arrived.key, object_identity(place, arrived.sop_instance_uid)),
                 arrived.origin,
                 arrived.received,
+                is_submitted,
             ),
         )
-        return True
 
     def put(self, standing: Standing, reason: str) -> int:
         """Move a stored instance into quarantine, whatever it holds already; gives its number there.

@@ -23,7 +23,17 @@ from leadglass.vault.changes import Recorder
 from leadglass.vault.index import levels, normal, packed
 from leadglass.vault.keys import Keys, object_identity
 from leadglass.vault.objects import Place, place_of
-from leadglass.vault.records import Arrived, Caps, Filed, Healed, OtherPatient, Outcome, Standing
+from leadglass.vault.records import (
+    Arrived,
+    Caps,
+    Filed,
+    Healed,
+    OtherPatient,
+    Outcome,
+    Standing,
+    Submitted,
+    SubmittedCaps,
+)
 from leadglass.vault.soundness import IsSound
 
 _REMEMBERED: Final = 2_000
@@ -70,6 +80,8 @@ class Filing:
         Of quarantine.
     is_sound : callable
         Says whether an object can be opened.
+    submitted : SubmittedCaps, optional
+        Of what is handed in to wait in quarantine; without, nothing is.
 
     Attributes
     ----------
@@ -77,12 +89,19 @@ class Filing:
         The quarantine, in the same transaction.
     """
 
-    def __init__(self, connection: "driver.Connection", keys: Keys, caps: Caps, is_sound: IsSound) -> None:
+    def __init__(
+        self,
+        connection: "driver.Connection",
+        keys: Keys,
+        caps: Caps,
+        is_sound: IsSound,
+        submitted: SubmittedCaps | None = None,
+    ) -> None:
         self._connection = connection
         self._execute = connection.cursor().execute
         self._keys = keys
         self._is_sound = is_sound
-        self.aside = Aside(self._execute, keys, caps, is_sound)
+        self.aside = Aside(self._execute, keys, caps, is_sound, submitted)
         self._changes = Recorder(self._execute)
         self._studies: dict[str, _Study] = {}
         self._added: Counter[int] = Counter()
@@ -172,14 +191,7 @@ class Filing:
         """
         study = self._study(arrived.study_uid)
         if study is None:
-            facts = StudyFacts(
-                arrived.study_uid,
-                arrived.patient_id,
-                arrived.issuer_of_patient_id,
-                frozenset({arrived.origin}),
-                referrers=normal.referrers(arrived.attributes),
-            )
-            _demand(permit, facts)
+            _demand(permit, _own_facts(arrived))
             standing = self.standing(arrived.sop_instance_uid)
             if standing is not None:
                 return standing
@@ -199,6 +211,19 @@ class Filing:
                 study.sources.add(arrived.origin)
         self._insert(study, self._series(study, arrived), arrived)
         return Filed()
+
+    def submit(self, arrived: Arrived, permit: Permit) -> Submitted:
+        """Put an instance where it waits to be looked at, whatever is stored.
+
+        Raises
+        ------
+        Denied
+            When the permit does not cover what the instance says it is of.
+        Full
+            When as much waits as may.
+        """
+        _demand(permit, _own_facts(arrived))
+        return self.aside.submit(arrived)
 
     def file_or_heal(self, arrived: Arrived, permit: Permit) -> Outcome | Healed:
         """File an instance; where the same one stands and its object is damaged, let this one take its place.
@@ -484,6 +509,17 @@ class Filing:
 def _demand(permit: Permit, facts: StudyFacts) -> None:
     if not permit.scope.covers(facts):
         raise Denied("The permit does not cover the study.")
+
+
+def _own_facts(arrived: Arrived) -> StudyFacts:
+    """Give the facts that an instance alone tells of its study."""
+    return StudyFacts(
+        arrived.study_uid,
+        arrived.patient_id,
+        arrived.issuer_of_patient_id,
+        frozenset({arrived.origin}),
+        referrers=normal.referrers(arrived.attributes),
+    )
 
 
 def _other_patient(study: _Study, arrived: Arrived) -> str | None:

@@ -32,7 +32,7 @@ from leadglass.vault.index import normal, packed
 from leadglass.vault.index.normal import PADDING
 from leadglass.vault.objects import disk_error
 from leadglass.vault.parts import Parts, demand
-from leadglass.vault.records import Arrived, Filed, Healed, OtherPatient, Outcome, Standing
+from leadglass.vault.records import Arrived, Filed, Healed, OtherPatient, Outcome, Standing, Submitted
 from leadglass.vault.soundness import is_sound
 
 T = TypeVar("T")
@@ -59,10 +59,14 @@ class Incoming:
         The vault's.
     declared : Declared
         What its sender says of it.
+    action : Action
+        ``STORE``, or ``SUBMIT``: then it goes to quarantine. A permit for the
+        other one does not commit it.
     """
 
-    def __init__(self, parts: Parts, declared: Declared) -> None:
+    def __init__(self, parts: Parts, declared: Declared, action: Action = Action.STORE) -> None:
         self._parts = parts
+        self._action = action
         self._declared = declared
         parts.objects.check_room()
         self._key = new_key()
@@ -124,7 +128,9 @@ class Incoming:
 
     def _facts(self, description: Description) -> StudyFacts:
         uid = description.study_uid
-        stored = self._parts.committer.remembered(uid) or self._parts.reading.facts(uid)
+        stored = None
+        if self._action is not Action.SUBMIT:  # what was decided would tell who submits of what is stored
+            stored = self._parts.committer.remembered(uid) or self._parts.reading.facts(uid)
         origin = frozenset({self._declared.origin})
         patient_id, issuer = _identity(description)
         if stored is None:
@@ -150,7 +156,7 @@ class Incoming:
 
     def sync(self, permit: Permit) -> Arrived:
         """Put the object on stable storage; gives what its row is to say."""
-        demand(permit, Action.STORE)
+        demand(permit, self._action)
         description = self._described
         if self._state is not _State.EXAMINED or description is None:
             raise BadInput("An instance is examined once before it is committed.")
@@ -160,12 +166,18 @@ class Incoming:
             raise disk_error(error) from error
         return self._arrived(description)
 
-    def filing(self, arrived: Arrived, permit: Permit) -> Work[Outcome | Healed]:
+    def filing(self, arrived: Arrived, permit: Permit) -> Work[Outcome | Healed | Submitted]:
         """Give the job that gives it its row."""
-        return Work(lambda filing: filing.file(arrived, permit), {self._place.shelf}, self._doubt)
+        return Work(lambda filing: self._enter(filing, arrived, permit), {self._place.shelf}, self._doubt)
 
-    def conclude(self, arrived: Arrived, permit: Permit, outcome: Outcome | Healed) -> Receipt:
+    def _enter(self, filing: Filing, arrived: Arrived, permit: Permit) -> Outcome | Healed | Submitted:
+        return filing.submit(arrived, permit) if self._action is Action.SUBMIT else filing.file(arrived, permit)
+
+    def conclude(self, arrived: Arrived, permit: Permit, outcome: Outcome | Healed | Submitted) -> Receipt:
         """Do what follows from an attempt to file it."""
+        if isinstance(outcome, Submitted):
+            self._settle(keep=outcome.is_kept)
+            return self._receipt(Stored.KEPT_ASIDE, arrived)
         if isinstance(outcome, Standing) and outcome.is_same_as(arrived) and not self._is_sound(outcome):
             outcome = self._run(lambda filing: filing.file_or_heal(arrived, permit))
         match outcome:

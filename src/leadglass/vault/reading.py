@@ -277,7 +277,8 @@ class Reading:
             rows = ask(
                 connection,
                 "SELECT number, reason, study_uid, series_uid, sop_instance_uid, origin, received, size, patient_id,"
-                " issuer_of_patient_id, sop_class_uid, transfer_syntax_uid, digest, shelf, object, key FROM quarantine"
+                " issuer_of_patient_id, sop_class_uid, transfer_syntax_uid, digest, shelf, object, key, submitted"
+                " FROM quarantine"
                 " WHERE ?1 IS NULL OR number = ?1 ORDER BY number",
                 (number,),
             ).fetchall()
@@ -292,8 +293,8 @@ class Reading:
             }
         found: list[KeptWhole] = []
         for row in rows:
-            kept = Kept(*row[:8])
-            patient_id, issuer, sop_class_uid, transfer_syntax_uid, digest, shelf, name, key = row[8:]
+            kept = Kept(*row[:8], is_submitted=bool(row[-1]))
+            patient_id, issuer, sop_class_uid, transfer_syntax_uid, digest, shelf, name, key = row[8:-1]
             own = stored.get(kept.study_uid)
             facts = StudyFacts(
                 kept.study_uid,

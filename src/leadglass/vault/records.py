@@ -86,6 +86,19 @@ class Healed:
     place: Place
 
 
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """It waits in quarantine.
+
+    Parameters
+    ----------
+    is_kept : bool
+        Whether its object is the one that is kept there; else the same content was there already.
+    """
+
+    is_kept: bool
+
+
 Outcome = Filed | Standing | OtherPatient
 """What became of an attempt to file."""
 
@@ -96,3 +109,19 @@ class Caps:
 
     instances: int
     octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedCaps:
+    """How much of what was handed in may wait in quarantine, beside what is kept for what is wrong with it.
+
+    Parameters
+    ----------
+    together : Caps
+        From everybody.
+    each : Caps
+        From one sender.
+    """
+
+    together: Caps
+    each: Caps

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from leadglass.dicom.limits import Limits
-from leadglass.vault.records import Caps
+from leadglass.vault.records import Caps, SubmittedCaps
 
 _GIB = 1 << 30
 
@@ -30,6 +30,10 @@ class VaultSettings:
     quarantine : Caps
         What may be kept aside: 1,000 instances, 20 GiB. A sender that contradicts
         itself without end must not fill the disk.
+    submitted : SubmittedCaps
+        What may wait that was handed in through links: 20,000 instances and 100 GiB
+        together, 5,000 and 20 GiB from each. A long CT is 2,000 instances, a link
+        is for a study or a few; what nobody looks at must not fill the disk.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -39,3 +43,6 @@ class VaultSettings:
     batch: int = 64
     linger: float = 0.0
     quarantine: Caps = field(default_factory=lambda: Caps(instances=1_000, octets=20 * _GIB))
+    submitted: SubmittedCaps = field(
+        default_factory=lambda: SubmittedCaps(Caps(20_000, 100 * _GIB), each=Caps(5_000, 20 * _GIB))
+    )

@@ -87,7 +87,7 @@ def open_vault(folder: Path, key: ArchiveKey, settings: VaultSettings | None = N
     except BaseException:
         connection.close()
         raise
-    filing = Filing(connection, keys, settings.quarantine, partial(is_sound, objects))
+    filing = Filing(connection, keys, settings.quarantine, partial(is_sound, objects), settings.submitted)
     reading = Reading(readers, keys)
     committer = Committer(
         filing,
@@ -138,12 +138,12 @@ class Vault:
 
     def receive(self, permit: Permit, declared: Declared) -> Incoming:
         """Begin to take in one instance; raises ``Full``."""
-        demand(permit, Action.STORE)
-        return Incoming(self._parts, declared)
+        demand(permit, Action.STORE, Action.SUBMIT)
+        return Incoming(self._parts, declared, permit.action)
 
     def draft(self, permit: Permit) -> SealedDraft:
         """Begin to keep bytes until their instance is whole; raises ``Full``."""
-        demand(permit, Action.STORE)
+        demand(permit, Action.STORE, Action.SUBMIT)
         return SealedDraft(self._parts)
 
     def commit(self, arrivals: Sequence[Arrival]) -> list[Receipt | LeadglassError]:

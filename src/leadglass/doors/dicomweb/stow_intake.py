@@ -23,8 +23,8 @@ from leadglass.doors.dicomweb.stow_response import Became, Failed, FailureReason
 from leadglass.doors.dicomweb.stow_share import IN_FLIGHT, Gathered, Share
 from leadglass.doors.threads import Threads
 from leadglass.errors import BadInput, Busy, Denied, LeadglassError
-from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
+from leadglass.policy.permit import entry
 
 _PIECE: Final = 1 << 20
 """Bytes of one instance that are gathered for a hop to a thread; most instances are whole in it."""
@@ -125,7 +125,7 @@ class Courier:
         ------
         Denied
         """
-        if not self._archive.offers(self._caller, frozenset({Action.STORE})):
+        if not self._archive.offers(self._caller, frozenset({entry(self._caller)})):
             raise Denied("The caller may not store.")
 
     def write(self, coming: Coming, blocks: list[bytes]) -> None:
@@ -210,7 +210,7 @@ class Courier:
 
     def tell(self, count: int, first: LeadglassError) -> None:
         """Put on record, once for a request, that parts of it never came to the archive."""
-        self._archive.refuse(self._caller, Action.STORE, first.message, parts=count)
+        self._archive.refuse(self._caller, entry(self._caller), first.message, parts=count)
 
     def abort(self, batch: Sequence[Coming]) -> None:
         """Forget instances; harmless when they are committed."""

@@ -32,7 +32,8 @@ order of commits without a gap, ``facts`` being what the scopes that covered a
 deleted study could look at, as keyed marks (``vault.changes``); ``secret`` is
 what marks and cursors are made with. It is no part of the archive key, so that
 both outlive its exchange. Since step 3: ``study_referrer`` holds who referred the
-patient, as scopes name them (``policy.facts.referrer``).
+patient, as scopes name them (``policy.facts.referrer``). Since step 4:
+``quarantine.submitted`` is 1 for what was handed in to be looked at.
 """
 
 from typing import Final
@@ -195,7 +196,12 @@ INSERT INTO study_referrer SELECT DISTINCT study.id, form.value
     FROM study, json_each(leadglass_referrers(study.attributes)) AS form;
 """
 
-STEPS: Final = (_FIRST, _SECOND, _THIRD)
+_FOURTH: Final = """
+ALTER TABLE quarantine ADD COLUMN submitted INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX quarantine_counted ON quarantine (submitted, origin, size);
+"""
+
+STEPS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH)
 
 
 def migrate(connection: "driver.Connection") -> None:
