@@ -1,9 +1,12 @@
 """People: the accounts of an archive, and the Caller each of them is.
 
-Rule 1. What is changed here is permitted and recorded first. Rule 2. Whoever is
-locked, reset or given another role is so at once: its sessions end, and rights
-are read anew for each request. Rule 3. An account that somebody else vouches
-for (an OpenID provider) never takes over one of ours.
+Rule 1. What is changed here is permitted and recorded first; who may not manage
+does not even learn which accounts there are. Rule 2. Whoever is locked, reset or
+given another role is so at once: its sessions end, and rights are read anew for
+each request. Rule 3. An account that somebody else vouches for (an OpenID
+provider) never takes over one of ours. Rule 4. Nobody changes what they may do
+themselves, and whoever comes over the network leaves one administrator at least
+who can sign in; at the archive's own machine everything can be put right.
 """
 
 from collections.abc import Generator
@@ -12,6 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from leadglass.audit.decision import decide_on_record, failing_on_record
+from leadglass.audit.event import Outcome
 from leadglass.audit.record import escape
 from leadglass.errors import BadInput, Conflict, Denied, NotHere
 from leadglass.identity.breakglass import end_open, open_grants
@@ -185,11 +189,15 @@ class People:
         Raises
         ------
         Denied, NotHere, BadInput
+        Conflict
+            When it is the caller's own, or no other administrator is left; so for ``lock``, ``remove`` and ``reset``.
         """
-        person = self.get(name)
+        person = self._of(caller, "role", name)
         scope = _scope(role, scope)
         said = _described(Person(person.name, role, scope, person.made))
         with self._changing(caller, "role", person.name, **said, before=person.role.value) as connection:
+            if role is not Role.ADMIN:
+                _require_another(connection, caller, person.name)
             connection.execute(
                 "UPDATE person SET role = ?, scope = ? WHERE name = ?", (role.value, _kept(scope), person.name)
             )
@@ -202,8 +210,9 @@ class People:
         ------
         Denied, NotHere
         """
-        person = self.get(name)
+        person = self._of(caller, "lock", name)
         with self._changing(caller, "lock", person.name) as connection:
+            _require_another(connection, caller, person.name)
             connection.execute("UPDATE person SET is_locked = 1 WHERE name = ?", (person.name,))
             end_everything(connection, person.name)
             end_open(connection, person.name, self._store.now)
@@ -215,7 +224,7 @@ class People:
         ------
         Denied, NotHere
         """
-        person = self.get(name)
+        person = self._of(caller, "unlock", name)
         with self._changing(caller, "unlock", person.name) as connection:
             connection.execute("UPDATE person SET is_locked = 0 WHERE name = ?", (person.name,))
 
@@ -226,8 +235,9 @@ class People:
         ------
         Denied, NotHere
         """
-        person = self.get(name)
+        person = self._of(caller, "remove", name)
         with self._changing(caller, "remove", person.name) as connection:
+            _require_another(connection, caller, person.name)
             connection.execute("DELETE FROM person WHERE name = ?", (person.name,))
             end_open(connection, person.name, self._store.now)
 
@@ -238,8 +248,9 @@ class People:
         ------
         Denied, NotHere
         """
-        person = self.get(name)
+        person = self._of(caller, "reset", name)
         with self._changing(caller, "reset", person.name) as connection:
+            _require_another(connection, caller, person.name)
             connection.execute("UPDATE person SET epoch = epoch + 1 WHERE name = ?", (person.name,))
             connection.execute("DELETE FROM password WHERE name = ?", (person.name,))
             connection.execute("DELETE FROM totp WHERE name = ?", (person.name,))
@@ -255,7 +266,7 @@ class People:
         ------
         Denied, NotHere, BadInput
         """
-        person = self.get(name)
+        person = self._of(caller, "password", name)
         if person.origin:
             raise BadInput(f"{person.name} signs in by a provider, and has no password here.")
         hashed = self._hash(password, person.name)
@@ -265,6 +276,18 @@ class People:
 
     def _hash(self, password: str, name: str) -> Hash:
         return self._passwords.hash(require_good(password, name))
+
+    def _of(self, caller: Caller, change: str, name: str) -> Person:
+        """Give the account that is to be changed, to who may change any and does not mean themselves."""
+        said = {"change": change, "account": name}
+        record, door = self._store.audit.append, self._store.door
+        decide_on_record(record, caller, Action.MANAGE, door=door, detail=said, yes=False)
+        person = self.get(name)
+        if caller.kind is CallerKind.PERSON and caller.name == person.name:
+            reason = f"{person.name} asked to change their own account: somebody else has to."
+            self._store.record(caller, Outcome.REFUSED, Action.MANAGE, reason, detail=said)
+            raise Conflict("Your own account is changed by another administrator: nobody gives themselves rights.")
+        return person
 
     @contextmanager
     def _changing(self, caller: Caller, change: str, name: str, **detail: str | int) -> "Generator[driver.Connection]":
@@ -322,6 +345,23 @@ def end_everything(connection: "driver.Connection", name: str, *, but: str = "")
     """
     connection.execute("DELETE FROM session WHERE name = ? AND id <> ?", (name, but))
     connection.execute("DELETE FROM link WHERE name = ?", (name,))
+
+
+def _require_another(connection: "driver.Connection", caller: Caller, name: str) -> None:
+    """Refuse to let the last administrator go who can sign in, unless at the archive's own machine or by a provider."""
+    if caller.kind in {CallerKind.COMMAND_LINE, CallerKind.PROVIDER}:
+        return
+    left = connection.execute(
+        "SELECT count(*) FILTER (WHERE name <> ?), count(*) FILTER (WHERE name = ?) FROM person p "
+        "WHERE role = ? AND NOT is_locked "
+        "AND (origin <> '' OR EXISTS (SELECT 1 FROM password w WHERE w.name = p.name))",
+        (name, name, Role.ADMIN.value),
+    ).fetchone()
+    if left[1] and not left[0]:
+        raise Conflict(
+            f"{name} is the last administrator who can sign in. Make another one first, who chooses a password; "
+            "or do it at the archive's own machine: leadglass user"
+        )
 
 
 def _scope(role: Role, scope: Scope | None) -> Scope:

@@ -42,7 +42,7 @@ MOST_SESSIONS: Final = 20
 _NOTE_EVERY: Final = timedelta(minutes=1)
 """How exactly it is written down when a session was last used."""
 
-_KNOWN_FOR: Final = timedelta(days=90)
+KNOWN_FOR: Final = timedelta(days=90)
 """How long it is remembered where somebody signed in from."""
 
 _KEPT: Final = 4_096
@@ -389,7 +389,7 @@ class Sessions:
         connection.execute(
             "DELETE FROM session WHERE until <= ? OR seen <= ?", (to_stored(now), to_stored(now - self._idle))
         )
-        connection.execute("DELETE FROM known_network WHERE seen <= ?", (to_stored(now - _KNOWN_FOR),))
+        connection.execute("DELETE FROM known_network WHERE seen <= ?", (to_stored(now - KNOWN_FOR),))
         with self._lock:
             if len(self._seen) > _KEPT:
                 self._seen.clear()

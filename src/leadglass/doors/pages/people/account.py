@@ -6,7 +6,6 @@ Rule 2. A secret is shown once, on the answer that made it, and never again.
 
 from http import HTTPStatus
 
-import segno
 from starlette.responses import JSONResponse, Response
 
 from leadglass.doors.listed import session_as_json
@@ -14,6 +13,7 @@ from leadglass.doors.pages.page import page, see_other, shown
 from leadglass.doors.pages.people.desk import PeopleDesk
 from leadglass.doors.pages.people.rights import rights_of
 from leadglass.doors.pages.people.signing_in import in_words
+from leadglass.doors.pages.qr import qr_path
 from leadglass.doors.web.forms import fields_of, same_twice, wants_json
 from leadglass.doors.web.problem import HttpFault, problem_of
 from leadglass.doors.web.routes import Asked, Route, Services
@@ -119,7 +119,7 @@ class _Account:
             error=error,
             secret=enrolment.secret,
             uri=enrolment.uri,
-            qr=_qr_path(enrolment.uri),
+            qr=qr_path(enrolment.uri),
         )
 
     async def _confirm_owner(self, caller: Caller, fields: dict[str, str]) -> None:
@@ -215,16 +215,6 @@ def _require_person(caller: Caller) -> None:
     """
     if caller.kind is not CallerKind.PERSON:
         raise Denied("Only a person who is signed in has an account.")
-
-
-def _qr_path(text: str) -> tuple[int, str]:
-    """Give a QR code as its width and the path of an SVG: one square for each dark module, a quiet zone around."""
-    rows = list(segno.make(text, error="m", micro=False).matrix)
-    quiet = 4
-    path = "".join(
-        f"M{x + quiet} {y + quiet}h1v1h-1z" for y, row in enumerate(rows) for x, module in enumerate(row) if module & 1
-    )
-    return len(rows) + 2 * quiet, path
 
 
 def _as_json(session: Session, caller: Caller) -> dict[str, object]:
