@@ -23,6 +23,7 @@ from leadglass.doors.dicomweb import (
 from leadglass.doors.dicomweb.about import About
 from leadglass.doors.pages import page, statics
 from leadglass.doors.pages.federation import passkeys, single_sign_on
+from leadglass.doors.pages.managing import people as managed_people
 from leadglass.doors.pages.menu import Menu
 from leadglass.doors.pages.people import account, emergency, home, signing_in
 from leadglass.doors.threads import Threads
@@ -54,6 +55,7 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     statics.routes,
     single_sign_on.routes,
     passkeys.routes,
+    managed_people.routes,
 )
 """What has routes; one line for each module."""
 

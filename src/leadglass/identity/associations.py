@@ -18,6 +18,7 @@ from leadglass.audit.record import escape
 from leadglass.audit.refusals import Refusals
 from leadglass.crypto.ca import fingerprint
 from leadglass.errors import Denied
+from leadglass.identity.contacts import Arrival, Contacts, What
 from leadglass.identity.device import Device
 from leadglass.identity.devices import Devices
 from leadglass.identity.named import grants_of
@@ -106,6 +107,8 @@ class Associations:
         The archive's own AE title.
     allowed_networks : iterable of networks
         What the operator listed beyond the local networks.
+    contacts : Contacts, optional
+        Told of everything that arrives.
     """
 
     def __init__(
@@ -116,7 +119,9 @@ class Associations:
         *,
         ae_title: str,
         allowed_networks: Iterable[IpNetwork] = (),
+        contacts: Contacts | None = None,
     ) -> None:
+        self._contacts = contacts
         self._devices = devices
         self._audit = audit
         self._refusals = refusals
@@ -131,6 +136,9 @@ class Associations:
         """Say why a connection is closed before any protocol, and record it; None when it may go on."""
         reason = refuse_peer(address, self._allowed)
         if reason is not None:
+            if self._contacts is not None:
+                at = self._devices.now
+                self._contacts.note(Arrival(What.FAILED, str(address), at, why=Why.NOT_LOCAL, said=reason))
             self._record(str(address), "connect", Why.NOT_LOCAL, reason, alert=1)
         return reason
 
@@ -144,6 +152,8 @@ class Associations:
         reason : str
             What happened, in our words; what the peer sent does not belong in it.
         """
+        if self._contacts is not None:
+            self._contacts.note(Arrival(What.FAILED, str(address), self._devices.now, said=reason))
         self._record(
             str(address), "connect", Why.FAILED, f"{reason.rstrip('.')}. Peer: {address}.", told_apart_by=reason
         )
@@ -166,6 +176,7 @@ class Associations:
             self._check_called(evidence, device)
         except Refused as refused:
             known = isinstance(refused, CalledAETitleNotRecognized)
+            self._note(What.REFUSED, evidence, str(plain(evidence.address)), refused.message, refused.why)
             self._record(
                 str(plain(evidence.address)),
                 "associate",
@@ -188,7 +199,20 @@ class Associations:
                 detail={"evidence": proof},
             )
         )
+        self._note(What.LET_IN, evidence, caller.peer)
         return caller
+
+    def did(self, caller: Caller, what: What, said: str) -> None:
+        """Note what an identified device did, in few words, for whoever looks after devices."""
+        if self._contacts is not None:
+            at = self._devices.now
+            self._contacts.note(Arrival(what, caller.peer, at, calling=caller.name, said=said))
+
+    def _note(self, what: What, evidence: AssociationEvidence, address: str, said: str = "", why: str = "") -> None:
+        if self._contacts is not None:
+            calling, called = evidence.calling_ae_title[:64], evidence.called_ae_title[:64]
+            at = self._devices.now
+            self._contacts.note(Arrival(what, address, at, evidence.tls, calling, called, why, said))
 
     def enrolments(self) -> tuple[int, int]:
         """Give numbers of which one changes whenever an enrolment does."""

@@ -55,6 +55,15 @@ class Overview:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
 
+    def require(self, caller: Caller) -> None:
+        """See that somebody manages, before a form is shown.
+
+        Raises
+        ------
+        Denied
+        """
+        self._decide(caller, {"show": "form"})
+
     def everybody(self, caller: Caller) -> list[Overseen]:
         """Give all accounts, by name.
 

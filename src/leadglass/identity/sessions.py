@@ -294,6 +294,19 @@ class Sessions:
             raise NotHere("There is no such session.")
         self.end(caller, id)
 
+    def end_of(self, caller: Caller, name: str, id: str) -> None:  # noqa: A002 - what it is
+        """End one session of an account; for who manages.
+
+        Raises
+        ------
+        Denied
+        NotHere
+            When the account has none of this id.
+        """
+        if _manages(caller) and all(each.id != id for each in self.list(name)):
+            raise NotHere("There is no such session.")
+        self.end(caller, id)
+
     def end_replaced(self, secret: str, peer: str) -> None:
         """End the session whose secret a browser held until it was given another one."""
         try:

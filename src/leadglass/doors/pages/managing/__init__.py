@@ -1,0 +1,1 @@
+"""Managing: people, programs, and one's own tokens."""
