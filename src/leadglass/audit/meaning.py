@@ -142,6 +142,8 @@ TABLE: Final[dict[str, _Row]] = {
     "signout": _Row(USER_AUTHENTICATION, USER_AUTHENTICATION, _E, LOGOUT),
     # What people change of their own: a password, an authenticator app.
     "account": _Row(SECURITY_ALERT, SECURITY_ALERT, _U, USER_SECURITY_ATTRIBUTES_CHANGED),
+    # A link by which somebody without an account sees studies, or sends some in, was made or ended.
+    "share": _Row(SECURITY_ALERT, SECURITY_ALERT, _U, USER_SECURITY_ATTRIBUTES_CHANGED),
     # Opening is an alert; a refusal and the review of one are the use of a restricted function.
     "break-glass": _Row(SECURITY_ALERT, SECURITY_ALERT, _E, RESTRICTED_FUNCTION),
     # The Standard has no message for Verification; a node that asks whether it is heard is entering the network.
@@ -149,6 +151,8 @@ TABLE: Final[dict[str, _Row]] = {
     # Instances.
     "store": _Row(BEGIN_TRANSFERRING, INSTANCES_TRANSFERRED, _C),
     "submit": _Row(BEGIN_TRANSFERRING, INSTANCES_TRANSFERRED, _C),
+    # Pictures that were drawn here: the instances were looked at, and stay.
+    "look": _Row(INSTANCES_ACCESSED, INSTANCES_ACCESSED, _R),
     "get": _Row(BEGIN_TRANSFERRING, INSTANCES_TRANSFERRED, _R),
     "move": _Row(BEGIN_TRANSFERRING, INSTANCES_TRANSFERRED, _R),
     "export": _Row(EXPORT, EXPORT, _R),

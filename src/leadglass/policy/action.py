@@ -11,6 +11,8 @@ class Action(StrEnum):
     SUBMIT = "submit"
     """Hand in what waits in quarantine until somebody has looked at it; for who may not store."""
     FIND = "find"
+    LOOK = "look"
+    """See pictures that the archive draws, and no object of DICOM; for who may not get."""
     GET = "get"
     MOVE = "move"
     COMMIT = "commit"

@@ -106,6 +106,15 @@ def entry(caller: Caller) -> Action:
     return Action.SUBMIT if Action.SUBMIT in granted and Action.STORE not in granted else Action.STORE
 
 
+def looking(caller: Caller) -> Action:
+    """Say by which right a caller sees pictures: ``LOOK`` for who may that and not get, else ``GET``.
+
+    This is no permission, but what to ask ``decide`` for.
+    """
+    granted = {action for grant in caller.grants if not grant.scope.is_nothing for action in grant.actions}
+    return Action.LOOK if Action.LOOK in granted and Action.GET not in granted else Action.GET
+
+
 def decide(caller: Caller, action: Action, facts: StudyFacts | None = None) -> Permit:
     """Say yes with a Permit, or raise.
 

@@ -53,7 +53,8 @@ from leadglass.vault.soundness import is_sound
 INDEX_FILE = "index.db"
 OBJECTS_FOLDER = "objects"
 
-_RETRIEVES = (Action.GET, Action.MOVE, Action.EXPORT)
+_RETRIEVES = (Action.GET, Action.MOVE, Action.EXPORT, Action.LOOK)
+"""What images are read for. ``LOOK`` too: pictures are drawn of them, by the door that asks for no more."""
 
 
 def open_vault(folder: Path, key: ArchiveKey, settings: VaultSettings | None = None) -> "Vault":

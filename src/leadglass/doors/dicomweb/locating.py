@@ -14,9 +14,12 @@ from leadglass.doors.web.problem import HttpFault
 from leadglass.errors import NotHere
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
+from leadglass.policy.permit import looking
 
 
-def locate(archive: Archive, caller: Caller, target: Target, *, is_whole: bool = False) -> Retrieval:
+def locate(
+    archive: Archive, caller: Caller, target: Target, *, is_whole: bool = False, drawn: bool = False
+) -> Retrieval:
     """Locate what a path names (blocking).
 
     Parameters
@@ -29,6 +32,8 @@ def locate(archive: Archive, caller: Caller, target: Target, *, is_whole: bool =
         For what.
     is_whole : bool
         Whether whole instances are given, or parts of them.
+    drawn : bool
+        Whether nothing is given of them but pictures: then who may only look is permitted too.
 
     Raises
     ------
@@ -37,7 +42,8 @@ def locate(archive: Archive, caller: Caller, target: Target, *, is_whole: bool =
     Denied, Throttled
         As ``Archive.retrieve``.
     """
-    retrieval = archive.retrieve(caller, Action.GET, target.level, target.selection, is_whole=is_whole)
+    action = looking(caller) if drawn else Action.GET
+    retrieval = archive.retrieve(caller, action, target.level, target.selection, is_whole=is_whole)
     if not retrieval.records:
         raise NotHere("There is nothing of that name here.")
     return retrieval

@@ -113,7 +113,7 @@ class Rendered:
     def _prepare(self, read: _Request) -> Prepared:
         """Decide what is given and how (blocking)."""
         target = read.target
-        retrieval = locate(self._archive, read.asked.caller, target)
+        retrieval = locate(self._archive, read.asked.caller, target, drawn=True)
         if not target.instance:
             return self._of_many(read, retrieval)
         record = retrieval.records[0]

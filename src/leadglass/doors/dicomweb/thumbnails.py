@@ -70,7 +70,7 @@ class Thumbnails:
         base: str,
         known: str,
     ) -> Prepared:
-        retrieval = locate(self._archive, asked.caller, target)
+        retrieval = locate(self._archive, asked.caller, target, drawn=True)
         record = retrieval.records[0] if target.instance else representative(retrieval, self._pictures.looking)
         if record is None:
             raise NotAcceptable("There is no image here that can be rendered.")

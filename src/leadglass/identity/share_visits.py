@@ -1,0 +1,456 @@
+"""Visits: links opened, and who is looking by one right now.
+
+Rule 1. Whoever has no right link hears one answer, whatever the reason. Rule 2. A
+number is looked at only beside the right link: so nobody can end somebody else's
+link by guessing, nor learn that it asks for one. Guesses are counted one after the
+other, however many come at a time. Rule 3. A visit has the link's rights of now,
+which are never more than its maker's of now. Rule 4. What was opened is on record
+before anything is shown.
+"""
+
+import hmac
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import TYPE_CHECKING, Final, Protocol
+from uuid import uuid4
+
+from leadglass.audit.event import Event, Outcome
+from leadglass.audit.refusals import Refusals
+from leadglass.errors import Denied, NotHere, Throttled
+from leadglass.identity import secret_text, share_store
+from leadglass.identity.os_user import command_line_caller
+from leadglass.identity.people import People
+from leadglass.identity.people_store import from_stored, to_stored
+from leadglass.identity.share import Share, ShareLock, rights_of
+from leadglass.identity.share_store import ShareStore
+from leadglass.identity.shares import ACTION, WRONG_PINS, code_digest
+from leadglass.identity.shares import digest as share_digest
+from leadglass.policy.caller import Caller, CallerKind
+
+if TYPE_CHECKING:
+    from leadglass.crypto.database import driver
+
+CLOSED: Final = "This link does not open anything any more. Ask whoever sent it."
+"""What everybody hears who has no link that counts."""
+
+IDLE: Final = timedelta(minutes=30)
+"""How long nothing may be asked: as long as somebody who signed in."""
+
+LONGEST: Final = timedelta(hours=12)
+"""How long a visit lasts whatever is asked; the link opens another one."""
+
+MOST_VISITS: Final = 50
+"""Visits of one link at a time; the one that was idle longest makes room."""
+
+FREE: Final = 2
+"""Wrong numbers that cost no time."""
+
+FIRST_WAIT: Final = timedelta(seconds=10)
+"""How long to wait after the next one; then twice as long each time."""
+
+_NOTE_EVERY: Final = timedelta(minutes=1)
+_KEPT: Final = 1_024
+_DOOR: Final = "web"
+
+
+class Issuers(Protocol):
+    """Who makes links, with the rights of now."""
+
+    @property
+    def changes(self) -> int:
+        """A number that changes whenever somebody's rights do."""
+        ...
+
+    def now(self, name: str) -> Caller | None:
+        """Give somebody with the rights of now; None when there is nobody any more."""
+        ...
+
+
+class PeopleWhoShare:
+    """People of an archive, and its command line, as makers of links.
+
+    Parameters
+    ----------
+    people : People
+        The accounts.
+    """
+
+    def __init__(self, people: People) -> None:
+        self._people = people
+
+    @property
+    def changes(self) -> int:
+        """A number that changes whenever an account does."""
+        return self._people.changes
+
+    def now(self, name: str) -> Caller | None:
+        """Give somebody with the rights of now; None when the account is locked or gone."""
+        kind, _, rest = name.partition(":")
+        if kind == CallerKind.COMMAND_LINE:
+            return command_line_caller()
+        if kind != CallerKind.PERSON:
+            return None
+        person = self._people.find(rest)
+        if person is None or person.is_locked:
+            return None
+        return self._people.caller_of(person, "nowhere", "made a link")
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """The right link, which asks for a number besides."""
+
+    lock: ShareLock
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedShare:
+    """A link that is open, with the secret of the visit, which is nowhere else."""
+
+    share: Share
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A visit as it was when the databases last changed."""
+
+    id: str
+    share: Share
+    seen: datetime
+    until: datetime
+    grants_of: Caller | None
+    callers: dict[str, Caller] = field(default_factory=dict[str, Caller])
+
+
+class Visits:
+    """The visits of one archive. Safe for threads.
+
+    Parameters
+    ----------
+    store : ShareStore
+        Where they are kept.
+    issuers : Issuers
+        Who makes links.
+    refusals : Refusals
+        Where those are recorded who have no link that counts.
+    idle, longest : timedelta
+        How long nothing may be asked, and how long one lasts.
+    wrong_pins : int
+        Wrong numbers at which a link ends.
+    """
+
+    def __init__(
+        self,
+        store: ShareStore,
+        issuers: Issuers,
+        refusals: Refusals,
+        *,
+        idle: timedelta = IDLE,
+        longest: timedelta = LONGEST,
+        wrong_pins: int = WRONG_PINS,
+    ) -> None:
+        self._store = store
+        self._issuers = issuers
+        self._refusals = refusals
+        self._idle = idle
+        self._longest = longest
+        self._wrong_pins = wrong_pins
+        self._lock = Lock()
+        self._versions = (-1, -1)
+        self._known: dict[bytes, _Known] = {}
+        self._seen: dict[str, datetime] = {}
+
+    # --- opening ------------------------------------------------------------------
+
+    def open(self, id: str, secret: str, code: str, peer: str) -> OpenedShare | Asks:  # noqa: A002 - what it is
+        """Open a link.
+
+        Parameters
+        ----------
+        id : str
+            Its public name, as its address has it: hostile.
+        secret : str
+            What was behind the #: hostile.
+        code : str
+            The number; empty when none was asked for yet.
+        peer : str
+            From where.
+
+        Returns
+        -------
+        OpenedShare or Asks
+            ``Asks`` when the link is right and a number is missing.
+
+        Raises
+        ------
+        NotHere
+            When it opens nothing; the reason is on record.
+        Denied
+            When the number is not right.
+        Throttled
+            When another number may be tried only later; none was looked at.
+        """
+        hashed = share_digest(secret)
+        with self._store.writing() as connection:
+            row = connection.execute("SELECT id, code, wait_until FROM share WHERE hash = ?", (hashed,)).fetchone()
+            share = None if row is None else share_store.find(connection, row[0])
+            why = self._why_closed(share, id)
+            if why is None and share is not None:
+                answer = self._look(connection, share, row[1], row[2], secret, code, peer)
+                if not isinstance(answer, _Wrong):
+                    return answer
+            else:
+                answer = None
+        # Outside of the transaction, which is to keep the count of wrong numbers.
+        if isinstance(answer, _Wrong):
+            self._refuse(peer, "wrong number", answer.reason, is_alert=answer.is_last)
+            raise NotHere(CLOSED) if answer.is_last else Denied(answer.told)
+        self._refuse(peer, "no link", why or "")
+        raise NotHere(CLOSED)
+
+    def _why_closed(self, share: Share | None, id: str) -> str | None:  # noqa: A002 - what it is
+        """Say why a link opens nothing; None when it does."""
+        if share is None or share.id != id:
+            return "A link was shown that this archive does not know."
+        if share.ended is not None:
+            return f"The link {share.id} was shown; it was ended: {share.why_ended}."
+        if not share.counts(self._store.now):
+            return f"The link {share.id} was shown after its time."
+        if share.lock is ShareLock.ONCE and not share.has_code:
+            return f"The link {share.id} was shown; its number was used already."
+        if not rights_of(share, self._issuers.now(share.issuer)):
+            return f"The link {share.id} was shown; {share.issuer}, who made it, may not share this any more."
+        return None
+
+    def _look(
+        self,
+        connection: "driver.Connection",
+        share: Share,
+        code: bytes | None,
+        wait_until: str,
+        secret: str,
+        shown: str,
+        peer: str,
+    ) -> "OpenedShare | Asks | _Wrong":
+        """Look at the number, where one is asked for; the one transaction there is keeps guesses in a row."""
+        now = self._store.now
+        if share.lock is not ShareLock.NONE:
+            if not shown:
+                return Asks(share.lock)
+            if wait_until and from_stored(wait_until) > now:
+                wait = (from_stored(wait_until) - now).total_seconds()
+                raise Throttled("Another number can be tried later.", max(1.0, wait))
+            if code is None or not hmac.compare_digest(code_digest(secret, "".join(shown.split())[:32]), bytes(code)):
+                return self._wrong(connection, share, peer)
+            used = ", code = NULL" if share.lock is ShareLock.ONCE else ""
+            connection.execute(f"UPDATE share SET wait_until = ''{used} WHERE id = ?", (share.id,))
+        return self._opened(connection, share, peer)
+
+    def _wrong(self, connection: "driver.Connection", share: Share, peer: str) -> "_Wrong":
+        wrong, now = share.wrong + 1, self._store.now
+        wait = FIRST_WAIT * 2 ** (wrong - FREE - 1) if wrong > FREE else timedelta(0)
+        connection.execute(
+            "UPDATE share SET wrong = ?, wait_until = ? WHERE id = ?", (wrong, to_stored(now + wait), share.id)
+        )
+        if wrong >= self._wrong_pins:
+            share_store.end(connection, share.id, "too many wrong numbers", now)
+            reason = f"The link {share.id} was ended: {wrong} wrong numbers were shown with it, the last from {peer}."
+            return _Wrong(reason, "", is_last=True)
+        told = "That number is not right."
+        if wait:
+            told += f" The next one can be tried in {round(wait.total_seconds())} seconds."
+        left = self._wrong_pins - wrong
+        told += f" After {left} more the link ends." if left <= 5 else ""
+        return _Wrong(f"A wrong number was shown with the link {share.id}.", told)
+
+    def _opened(self, connection: "driver.Connection", share: Share, peer: str) -> OpenedShare:
+        now, id_, secret = self._store.now, uuid4().hex, secret_text.make()
+        until = min(now + self._longest, share.until)
+        event = Event.of(
+            self._caller(share, self._issuers.now(share.issuer), id_, peer),
+            Outcome.PERMITTED,
+            "signin",
+            f"the link {share.id} was opened",
+            door=_DOOR,
+            detail={"evidence": f"link {share.id}", "asked for": share.lock.value},
+        )
+        # Inside the transaction: who is not on record is not let in.
+        self._store.audit.append(event)
+        connection.execute("DELETE FROM visit WHERE until <= ? OR seen <= ?", _over(now, self._idle))
+        connection.execute(
+            "DELETE FROM visit WHERE share = ? AND id NOT IN"
+            " (SELECT id FROM visit WHERE share = ? ORDER BY seen DESC LIMIT ?)",
+            (share.id, share.id, MOST_VISITS - 1),
+        )
+        moment = to_stored(now)
+        connection.execute(
+            "INSERT INTO visit VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (id_, digest(secret), share.id, moment, moment, to_stored(until), peer),
+        )
+        connection.execute("UPDATE share SET opened = ? WHERE id = ?", (moment, share.id))
+        return OpenedShare(share, secret)
+
+    # --- asking -------------------------------------------------------------------
+
+    def known(self, secret: str, peer: str) -> Caller | None:
+        """Give the caller of a visit from memory, as of now; None does not mean no: ask ``caller``."""
+        now = self._store.now
+        versions = self._store.changes, self._issuers.changes
+        with self._lock:
+            known = self._known.get(digest(secret)) if versions == self._versions else None
+            if known is None or not self._is_alive(known, now):
+                return None
+            if now - self._last_seen(known) >= _NOTE_EVERY:
+                return None
+            return known.callers.get(peer)
+
+    def caller(self, secret: str, peer: str, *, is_use: bool = True) -> Caller:
+        """Give the caller that a visit's secret proves, with the rights of now.
+
+        Parameters
+        ----------
+        secret : str
+            What was shown, hostile until proven otherwise.
+        peer : str
+            From where.
+        is_use : bool
+            Whether somebody asks for something; if not, the visit ends as if nobody had asked.
+
+        Raises
+        ------
+        Denied
+            When it proves nobody: unknown, over, or the link is worth nothing any more. It is not on record yet.
+        """
+        known = self._find(digest(secret))
+        if known is None:
+            raise Denied("A visit by a link is unknown or over, or the link is worth nothing any more.")
+        caller = known.callers.get(peer)
+        if caller is None:
+            caller = self._caller(known.share, known.grants_of, known.id, peer)
+            if len(known.callers) > 64:
+                known.callers.clear()
+            known.callers[peer] = caller
+        if is_use:
+            self._note(known)
+        return caller
+
+    def share_of(self, caller: Caller) -> Share:
+        """Give the link by which somebody is here.
+
+        Raises
+        ------
+        NotHere
+            When the caller is here by none, or it ended.
+        """
+        if caller.kind is CallerKind.LINK:
+            with self._store.reading() as connection:
+                share = share_store.find(connection, caller.name)
+            if share is not None and share.counts(self._store.now):
+                return share
+        raise NotHere(CLOSED)
+
+    def leave(self, caller: Caller) -> None:
+        """End a visit."""
+        share = self.share_of(caller)
+        self._store.audit.append(
+            Event.of(caller, Outcome.PERMITTED, "signout", f"the link {share.id} was left", door=_DOOR)
+        )
+        with self._store.writing() as connection:
+            connection.execute("DELETE FROM visit WHERE id = ?", (caller.session,))
+
+    def nothing_left(self, share: Share) -> None:
+        """End a link of which no study is here any more: another one that gets its UID is not lent by it."""
+        event = Event(
+            Outcome.DONE,
+            ACTION,
+            peer="local",
+            door=_DOOR,
+            reason=f"the link {share.id} ended: its studies are not here any more",
+            detail={"change": "end", "link": share.id},
+        )
+        with self._store.writing() as connection:
+            self._store.audit.append(event)
+            share_store.end(connection, share.id, "its studies are not here any more", self._store.now)
+
+    # --- within -------------------------------------------------------------------
+
+    def _find(self, hashed: bytes) -> _Known | None:
+        """Give a visit that is not over: from memory, unless a database changed since."""
+        now = self._store.now
+        versions = self._store.changes, self._issuers.changes
+        with self._lock:
+            if versions != self._versions:
+                self._known, self._versions = {}, versions
+            known = self._known.get(hashed)
+        if known is None:
+            known = self._read(hashed)
+            if known is None:
+                return None
+            with self._lock:
+                if len(self._known) >= _KEPT:
+                    self._known.clear()
+                if versions == self._versions:
+                    self._known[hashed] = known
+        return known if self._is_alive(known, now) else None
+
+    def _read(self, hashed: bytes) -> _Known | None:
+        with self._store.reading() as connection:
+            row = connection.execute("SELECT id, share, seen, until FROM visit WHERE hash = ?", (hashed,)).fetchone()
+            share = None if row is None else share_store.find(connection, row[1])
+        if row is None or share is None:
+            return None
+        issuer = self._issuers.now(share.issuer)
+        if not rights_of(share, issuer):
+            return None
+        return _Known(row[0], share, from_stored(row[2]), from_stored(row[3]), issuer)
+
+    def _is_alive(self, known: _Known, now: datetime) -> bool:
+        return known.share.counts(now) and now < known.until and now - self._last_seen(known) < self._idle
+
+    def _last_seen(self, known: _Known) -> datetime:
+        return max(known.seen, self._seen.get(known.id, known.seen))
+
+    def _note(self, known: _Known) -> None:
+        """Note that a visit goes on; now and then on stable storage."""
+        now = self._store.now
+        with self._lock:
+            if now - self._last_seen(known) < _NOTE_EVERY:
+                return
+            if len(self._seen) >= _KEPT:
+                self._seen.clear()
+            self._seen[known.id] = now
+        with self._store.writing() as connection:
+            connection.execute("UPDATE visit SET seen = ? WHERE id = ?", (to_stored(now), known.id))
+
+    @staticmethod
+    def _caller(share: Share, issuer: Caller | None, session: str, peer: str) -> Caller:
+        evidence = f"link of {share.issuer}"
+        return Caller(CallerKind.LINK, share.id, rights_of(share, issuer), peer, evidence, session)
+
+    def _refuse(self, peer: str, why: str, reason: str, *, is_alert: bool = False) -> None:
+        outcome = Outcome.ALERT if is_alert else Outcome.REFUSED
+        event = Event(outcome, "signin", peer=peer, door=_DOOR, reason=reason, detail={"why": why})
+        if is_alert:
+            self._store.audit.append(event)
+        else:
+            self._refusals.add(event, why)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """A number that is not right: for the record, for who showed it, and whether it was the last."""
+
+    reason: str
+    told: str
+    is_last: bool = False
+
+
+def digest(secret: str) -> bytes:
+    """Give what is kept of a visit's secret."""
+    return secret_text.digest("share visit", secret)
+
+
+def _over(now: datetime, idle: timedelta) -> tuple[str, str]:
+    return to_stored(now), to_stored(now - idle)
