@@ -35,7 +35,7 @@ from leadglass.archive.commitment import Commitments
 from leadglass.archive.finding import Finding
 from leadglass.archive.ledger import Ledger
 from leadglass.archive.misses import Misses
-from leadglass.archive.retrieving import Retrieval, Retrieving
+from leadglass.archive.retrieving import Again, Retrieval, Retrieving
 from leadglass.archive.windows import Windows
 from leadglass.audit.decision import decide_on_record
 from leadglass.audit.event import Event, Outcome
@@ -332,6 +332,27 @@ class Archive:
         """
         permit = self._permit(caller, action, record=False, level=level.value, to=to)
         return self._retrieving.retrieve(permit, level, selection, to, is_whole=is_whole)
+
+    def position(self, caller: Caller, action: Action) -> int:
+        """Give a number that grows with every change, for a door that keeps what it is about to retrieve."""
+        return self._room.newest_change(decide(caller, action))
+
+    def retrieve_again(self, caller: Caller, action: Action, asked: Again) -> float | None:
+        """Decide over something that a door kept, and put it on record, as ``retrieve`` would.
+
+        Gives the seconds to wait before it is sent; None where it is not what
+        the caller would be given now: the study changed, is not there any more,
+        is outside of what the caller may see, or is seen masked. Then ``retrieve``.
+
+        Raises
+        ------
+        Denied
+            When the caller may not retrieve at all.
+        Throttled
+            When the caller was given too many studies or octets.
+        """
+        permit = self._permit(caller, action, record=False, level=asked.level.value)
+        return self._retrieving.again(permit, asked)
 
     # --- keeping house --------------------------------------------------------
 

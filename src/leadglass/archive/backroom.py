@@ -435,6 +435,10 @@ class BackRoom(Protocol):
         """Give a number that grows with every change, to see whether there was one; never shown."""
         ...
 
+    def is_unchanged(self, permit: Permit, study_uid: str, since: int) -> bool:
+        """Say whether nothing happened to a study after a ``newest_change``; False, too, where that takes long."""
+        ...
+
     def locate(self, permit: Permit, level: Level, selection: Selection) -> list[InstanceRecord]:
         """Give the selected instances, by study, series and Instance Number."""
         ...

@@ -302,6 +302,11 @@ class Pedal:
         octets = sum(record.size for record in records) if is_whole else 0
         return self._press(caller, action, self._braking.retrieval(caller, action, studies, octets))
 
+    def study(self, caller: Caller, action: Action, study_uid: str, octets: int) -> float:
+        """Count a study of which so many octets are given."""
+        delay = self._press(caller, action, self._braking.retrieval(caller, action, (study_uid,), octets))
+        return max(delay, self.octets(caller, action, octets))
+
     def octets(self, caller: Caller, action: Action, octets: int) -> float:
         """Count the octets of one instance."""
         return self._press(caller, action, self._braking.octets(caller, action, octets))

@@ -9,6 +9,7 @@ what no mask reaches is withheld (``withholding``).
 import hashlib
 import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass
 from secrets import token_bytes
 
 from leadglass.archive import views
@@ -107,11 +108,48 @@ class Retrieving:
         self._misses.note(permit, [each for each in selection.study_uids if each not in given])
         return Retrieval(self, permit, records, to, delay, is_whole=is_whole)
 
+    def again(self, permit: Permit, asked: "Again", to: str = "") -> float | None:
+        """Put on record that what was given of a study before is given again; see ``Archive.retrieve_again``."""
+        caller, study_uid = permit.caller, asked.study_uid
+        facts = self.room.facts(permit, study_uid)
+        if facts is None or not permit.scope.covers(facts) or not permit.view_of(facts).is_full:
+            return None
+        if not self.room.is_unchanged(permit, study_uid, asked.since):
+            return None
+        self.windows.request(caller, permit, asked.level.value, to)
+        delay = self.pedal.study(caller, permit.action, study_uid, asked.octets)
+        self.windows.study(caller, permit, study_uid, to)
+        self.windows.count(caller, permit, study_uid, asked.octets, to=to, instances=asked.instances)
+        return delay
+
     def refuse(self, permit: Permit, study_uid: str, reason: str) -> None:
         """Put on record that an instance was withheld."""
         self._ledger.record(
             Event.of(permit.caller, Outcome.REFUSED, permit.action, reason, door=self._door, study_uid=study_uid)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What a door gave before of one study, unmasked, and kept to give it again.
+
+    Parameters
+    ----------
+    level : Level
+        The Query/Retrieve Level.
+    study_uid : str
+        The study.
+    since : int
+        ``Archive.position`` before what is kept was located.
+    instances, octets : int
+        How many, and their bytes; 0 where the client has them still.
+    """
+
+    level: Level
+    study_uid: str
+    since: int
+    instances: int
+    octets: int
 
 
 class Retrieval:

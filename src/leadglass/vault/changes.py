@@ -112,6 +112,17 @@ def newest(reading: Reading) -> int:
         return _newest(connection)
 
 
+def is_unchanged(reading: Reading, study_uid: str, after: int) -> bool:
+    """Say whether nothing happened to a study after a change; False, too, where too many happened to look."""
+    with reading.connected() as connection:
+        if _newest(connection) - after > _SCANNED:
+            return False
+        found = ask(
+            connection, "SELECT 1 FROM change WHERE sequence > ? AND +study_uid = ? LIMIT 1", (after, study_uid)
+        )
+        return found.fetchone() is None
+
+
 def since(reading: Reading, permit: Permit, cursor: str, limit: int) -> Changes:
     """Give what happened after a cursor, as far as the permit covers it.
 

@@ -173,8 +173,13 @@ class Vault:
 
     def newest_change(self, permit: Permit) -> int:
         """Give a number that grows with every change."""
-        demand(permit, Action.FIND)
+        demand(permit, Action.FIND, Action.GET)
         return changes.newest(self._parts.reading)
+
+    def is_unchanged(self, permit: Permit, study_uid: str, since: int) -> bool:
+        """Say whether nothing happened to a study after a ``newest_change``; False, too, where that takes long."""
+        demand(permit, Action.GET)
+        return changes.is_unchanged(self._parts.reading, study_uid, since)
 
     def locate(self, permit: Permit, level: Level, selection: Selection) -> list[InstanceRecord]:
         """Give the selected instances, by study, series and Instance Number."""

@@ -14,15 +14,18 @@ from starlette.responses import Response
 
 from leadglass import __version__
 from leadglass.archive.backroom import InstanceRecord
-from leadglass.archive.retrieving import Retrieval
+from leadglass.archive.retrieving import Again, Retrieval
 from leadglass.dicom.json_text import Deflated, JsonText, stored
 from leadglass.dicom.native_xml import write_native
 from leadglass.doors.dicomweb.accept import DICOM_JSON, DICOM_XML, JSON, Offer, accept_of, choose
+from leadglass.doors.dicomweb.kept import KeptAnswer, KeptAnswers
 from leadglass.doors.dicomweb.locating import locate
 from leadglass.doors.dicomweb.multipart import MultipartWriter
 from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, instance_path, service_url, target_of
 from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, nothing, respond
 from leadglass.doors.web.routes import Asked, Route, Services
+from leadglass.policy.action import Action
+from leadglass.policy.caller import Caller
 
 _BATCH: Final = 256
 """Instances whose metadata is read from the index at once; some 1.5 MB of JSON."""
@@ -45,6 +48,7 @@ class Metadata:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._kept = KeptAnswers()
 
     async def answer(self, asked: Asked) -> Response:
         """Give the metadata of a study, a series or an instance."""
@@ -63,18 +67,56 @@ class Metadata:
     def _prepare(
         self, asked: Asked, target: Target, offer: Offer, base: str, tags: str, *, is_deflated: bool
     ) -> Prepared:
-        retrieval = locate(self._services.archive, asked.caller, target)
-        tag = _tag(retrieval, f"{offer} {base} {is_deflated}")
-        headers = {"ETag": tag, "Vary": "Accept, Accept-Encoding", "Cache-Control": "private, no-cache"}
+        archive, caller = self._services.archive, asked.caller
+        variant = f"{offer} {base} {is_deflated}"
+        what = f"{variant} {target}"
+        headers = {"Vary": "Accept, Accept-Encoding", "Cache-Control": "private, no-cache"}
+        if is_deflated:
+            headers["Content-Encoding"] = "deflate"
+        kept = self._kept.find(what)
+        if kept is not None:
+            given = self._again(caller, target, kept, tags, offer.media, headers)
+            if given is not None:
+                return given
+            self._kept.forget(what)
+        may_keep = offer.media != DICOM_XML and target.instance is None
+        since = archive.position(caller, Action.GET) if may_keep else 0
+        retrieval = locate(archive, caller, target)
+        tag = headers["ETag"] = _tag(retrieval, variant)
         if is_listed(tag, tags):
-            return Prepared(offer.media, nothing(), status=304, headers=headers)
+            return _not_modified(offer.media, headers)
         if offer.media == DICOM_XML:
             writer = MultipartWriter(DICOM_XML)
             return Prepared(writer.content_type, _xml(retrieval, base, writer), headers=headers)
-        if is_deflated:
-            headers["Content-Encoding"] = "deflate"
-            return Prepared(offer.media, _deflated(retrieval, base), headers=headers)
-        return Prepared(offer.media, _plain(retrieval, base), headers=headers)
+        blocks = (_deflated if is_deflated else _plain)(retrieval, base)
+        if may_keep and retrieval.is_as_stored(retrieval.records[0]):  # of one study all are, or none is
+            blocks = self._kept.keeping(what, since, tag, len(retrieval.records), blocks)
+        return Prepared(offer.media, blocks, headers=headers)
+
+    def _again(
+        self, caller: Caller, target: Target, kept: KeptAnswer, tags: str, media: str, headers: dict[str, str]
+    ) -> Prepared | None:
+        """Give what was kept, where that is still what the caller would be given."""
+        is_there = is_listed(kept.tag, tags)
+        instances, octets = (0, 0) if is_there else (kept.instances, len(kept.body))
+        asked = Again(target.level, target.study, kept.since, instances, octets)
+        delay = self._services.archive.retrieve_again(caller, Action.GET, asked)
+        if delay is None:
+            return None
+        headers = headers | {"ETag": kept.tag}
+        if is_there:
+            return _not_modified(media, headers)
+        return Prepared(media, _whole(kept.body, delay), len(kept.body), headers=headers)
+
+
+def _not_modified(media: str, headers: dict[str, str]) -> Prepared:
+    headers.pop("Content-Encoding", None)
+    return Prepared(media, nothing(), status=304, headers=headers)
+
+
+def _whole(body: bytes, delay: float) -> Blocks:
+    yield Pause(delay)
+    yield body
 
 
 def routes(services: Services) -> list[Route]:
