@@ -144,7 +144,8 @@ async def _open(
         if secured is not None:
             secured.abort()
         if isinstance(error, OSError):
-            raise ConnectionFailed(_failure(error, secured, limits)) from None
+            in_tls = secured is not None and secured.connected
+            raise ConnectionFailed(_failure(error, secured, limits), in_tls=in_tls) from None
         raise
     transport = association.link.transport
     if transport is not None:

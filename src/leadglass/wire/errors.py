@@ -46,7 +46,19 @@ class ProtocolViolation(BadInput):
 
 
 class ConnectionFailed(Busy):
-    """There is no connection: refused, unreachable, TLS failed, or no answer in time."""
+    """There is no connection: refused, unreachable, TLS failed, or no answer in time.
+
+    Parameters
+    ----------
+    message : str
+        What happened.
+    in_tls : bool
+        Whether there was a connection, and TLS failed on it.
+    """
+
+    def __init__(self, message: str, *, in_tls: bool = False) -> None:
+        super().__init__(message)
+        self.in_tls = in_tls
 
 
 class AssociationAborted(Busy):

@@ -100,6 +100,7 @@ class DimseDoor:
             settings,
             self._services,
             commitment,
+            associations.did,
         )
         self._watch = Watch(associations, desk, monotonic)
         self._turns = Turns[IpAddress](together=_DECISIONS, of_one=_OF_ONE_ADDRESS)

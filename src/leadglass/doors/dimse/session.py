@@ -32,6 +32,7 @@ from leadglass.doors.dimse.store import receive
 from leadglass.doors.dimse.transfer import Progress
 from leadglass.doors.threads import Threads
 from leadglass.errors import LeadglassError
+from leadglass.identity.contacts import What
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
 from leadglass.wire.association import AcceptedContext, Message, ServerAssociation
@@ -66,6 +67,8 @@ class Rooms:
     settings: DimseSettings
     services: Services
     commitment: CommitmentService
+    did: Callable[[Caller, What, str], None]
+    """Told what a device did, for whoever looks after devices."""
 
 
 @dataclass(slots=True)
@@ -77,6 +80,17 @@ class Counts:
     matches: int = 0
     sent: int = 0
     failed: int = 0
+
+    def in_words(self) -> str:
+        """Say what it came to, for whoever looks after devices."""
+        said = (
+            (self.stored, "stored"),
+            (self.matches, "listed"),
+            (self.sent, "sent to it"),
+            (self.refused, "refused"),
+            (self.failed, "failed"),
+        )
+        return ", ".join(f"{count} {word}" for count, word in said if count)
 
 
 class DimseSession:
@@ -156,6 +170,7 @@ class DimseSession:
     async def ended(self, how: str) -> None:
         """Close the books of the association."""
         self._leave(self._caller)
+        self._rooms.did(self._caller, What.ENDED, self._counts.in_words())
         self._rooms.commitment.lines.remove(self._caller)
         try:
             await self._rooms.threads.run(self._rooms.archive.end, self._caller)
@@ -182,8 +197,10 @@ class DimseSession:
             await echo(self._rooms.archive, self._caller, self._rooms.desk)
         except LeadglassError as error:
             response = request.response(self._refused(Service.ECHO, error), comment_of(error))
+            self._rooms.did(self._caller, What.NOT_ECHOED, "C-ECHO refused")
         else:
             response = request.response(Status.SUCCESS)
+            self._rooms.did(self._caller, What.ECHOED, "C-ECHO answered")
         await association.send(context.id, response)
 
     # --- storage --------------------------------------------------------------
