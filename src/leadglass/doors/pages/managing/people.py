@@ -49,7 +49,7 @@ def routes(services: Services) -> list[Route]:
         return Route(f"{ONE}/{path}", ("POST",), shown(pages.on_one(act)), summary=summary)
 
     return [
-        Route(PATH, ("GET",), shown(pages.list), summary="List the accounts of people."),
+        Route(PATH, ("GET",), shown(pages.everybody), summary="List the accounts of people."),
         Route(PATH, ("POST",), shown(pages.add), summary="Make an account; gives its set-up link."),
         Route(f"{PATH}/new", ("GET",), shown(pages.new), summary="The form for a new account."),
         Route(ONE, ("GET",), shown(pages.one), summary="One account."),
@@ -71,8 +71,8 @@ class _People:
 
     # --- looking ---------------------------------------------------------------------
 
-    async def list(self, asked: Asked) -> Response:
-        listed = await self._desk.threads.run(self._everybody, asked.caller)
+    async def everybody(self, asked: Asked) -> Response:
+        listed = await self._desk.threads.run(self._listed, asked.caller)
         if wants_json(asked.request):
             return JSONResponse([_as_json(each, keys) for each, keys in listed])
         return page(
@@ -83,7 +83,7 @@ class _People:
             done=_DONE.get(asked.request.query_params.get("done", ""), ""),
         )
 
-    def _everybody(self, caller: Caller) -> list[tuple[Overseen, int]]:
+    def _listed(self, caller: Caller) -> list[tuple[Overseen, int]]:
         return [(each, self._keys(each.person)) for each in self._overview.everybody(caller)]
 
     def _keys(self, person: Person) -> int:
@@ -156,8 +156,7 @@ class _People:
             fields = await fields_of(asked.request)
             overseen = await self._desk.threads.run(self._overview.one, asked.caller, name)
             try:
-                if fields.get("stamp", overseen.stamp) != overseen.stamp:
-                    raise Conflict(_STALE)
+                _require_fresh(overseen, fields)
                 return await act(asked, overseen.person.name)
             except (BadInput, Conflict) as error:
                 if wants_json(asked.request):
@@ -244,6 +243,11 @@ class _People:
 
 _DONE: Final = {"removed": "The account is removed. What it did stays on record."}
 """What is said on the list after something was done elsewhere; the address holds the word only."""
+
+
+def _require_fresh(overseen: Overseen, fields: dict[str, str]) -> None:
+    if fields.get("stamp", overseen.stamp) != overseen.stamp:
+        raise Conflict(_STALE)
 
 
 def _roles_for_people(*more: Role) -> tuple[tuple[Role, str], ...]:
