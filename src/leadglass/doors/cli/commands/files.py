@@ -22,10 +22,10 @@ from leadglass.dicom.matching import Level, Query, Root, query_from_identifier
 from leadglass.dicom.model import Attributes
 from leadglass.doors.cli.application import Opened
 from leadglass.doors.cli.exporting import Exported, check_destination, export
-from leadglass.doors.cli.importing import THREADS, Fate, Tally, import_sources
 from leadglass.doors.cli.options import application_of, data_option, examples, json_option, study_uid, study_uids
-from leadglass.doors.cli.sources import Found, roam, walk
 from leadglass.doors.cli.terminal import Terminal, cell, counted, size_of, table
+from leadglass.doors.importing import THREADS, Fate, Tally, import_sources
+from leadglass.doors.sources import Found, roam, walk
 from leadglass.errors import BadInput, Full, Misconfigured, NotHere
 
 _SHOWN_REASONS: Final = 20
@@ -111,7 +111,7 @@ def _show(tally: Tally, terminal: Terminal, *, verbose: bool) -> None:
     shown = table("outcome", "files", "why", right=("files",), fold=("why",))
     for fate in Fate:
         count = tally.counts[fate]
-        if count or fate is not Fate.SKIPPED:
+        if count or fate not in {Fate.SKIPPED, Fate.WAITING}:
             style = _STYLES.get(fate, "") if count else "dim"
             shown.add_row(cell(fate, style), cell(f"{count:,}", style), "")
             _add_reasons(shown, tally, fate)

@@ -19,8 +19,8 @@ import pytest
 from leadglass.app import App
 from leadglass.archive.archive import Archive, Receiving
 from leadglass.archive.backroom import Declared, Receipt
-from leadglass.doors.cli.importing import Fate, Tally, import_sources
-from leadglass.doors.cli.sources import Found, Source, Stream, Unlooked, walk
+from leadglass.doors.importing import Fate, Tally, import_sources
+from leadglass.doors.sources import Found, Source, Stream, Unlooked, walk
 from leadglass.errors import BadInput, LeadglassError
 from leadglass.policy.caller import Caller
 from tests.doors.cli.clihouse import Cli, cli_on, file_of, image, write_study

@@ -1,4 +1,4 @@
-"""Sources: the files that an import was pointed at, one after the other.
+"""Sources: the files that an import was pointed at, or a ZIP that was sent, one after the other.
 
 Rule 1. Names found inside folders, archives and directories of media are only
 ever shown to the user who asked: none is followed out of where it was found.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from threading import Lock
-from typing import Final, Protocol, Self
+from typing import BinaryIO, Final, Protocol, Self
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from leadglass.errors import BadInput
@@ -232,10 +232,15 @@ def look(file: Unlooked) -> Source | Iterator[Source]:
             os.close(descriptor)
     except OSError as error:
         return Unreadable(str(path), f"cannot be read ({error.strerror})")
-    return _zip(path) if signature in (b"PK\x03\x04", b"PK\x05\x06") else Found(str(path), size, _File(path))
+    return _zip(path) if is_zip(signature) else Found(str(path), size, _File(path))
 
 
 # --- ZIP ----------------------------------------------------------------------
+
+
+def is_zip(beginning: bytes) -> bool:
+    """Say whether a file that begins so is a ZIP (APPNOTE 4.3.6); the first four bytes tell."""
+    return beginning[:4] in (b"PK\x03\x04", b"PK\x05\x06")
 
 
 _DAMAGE: Final = (
@@ -293,10 +298,11 @@ class _Readable(Protocol):
 class _SharedZip:
     """A ZIP that stays open until the walk has left it and its last member was read."""
 
-    __slots__ = ("_holders", "_lock", "file")
+    __slots__ = ("_holders", "_lock", "_whole", "file")
 
-    def __init__(self, file: ZipFile) -> None:
+    def __init__(self, file: ZipFile, whole: BinaryIO) -> None:
         self.file = file
+        self._whole = whole
         self._holders = 1
         self._lock = Lock()
 
@@ -311,6 +317,7 @@ class _SharedZip:
             last = not self._holders
         if last:
             self.file.close()
+            self._whole.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,27 +344,46 @@ class _Member:
 
 
 def _zip(path: Path) -> Iterator[Source]:
-    """Give the members of a ZIP."""
+    """Give the members of a ZIP on the disk."""
     try:
-        _check_directory(path)
-        shared = _SharedZip(ZipFile(path))
+        file = path.open("rb")
+    except OSError as error:
+        yield Unreadable(str(path), f"cannot be read ({error.strerror})")
+        return
+    yield from members(str(path), file)
+
+
+def members(name: str, file: BinaryIO) -> Iterator[Source]:
+    """Give the members of a ZIP.
+
+    Parameters
+    ----------
+    name : str
+        What to call it: a member is shown as ``name!member``.
+    file : BinaryIO
+        The whole of it, for reading anywhere; closed when the last member was read.
+    """
+    try:
+        size = _check_directory(file)
+        shared = _SharedZip(ZipFile(file), file)
     except (BadInput, *_DAMAGE) as error:
+        file.close()
         reason = error.message if isinstance(error, BadInput) else "It is not a ZIP that can be read."
-        yield Unreadable(str(path), reason)
+        yield Unreadable(name, reason)
         return
     try:
-        members = [info for info in shared.file.infolist() if not info.is_dir()]
-        if sum(info.compress_size for info in members) > path.stat().st_size:
-            yield Unreadable(str(path), "Its members overlap, as in a ZIP bomb.")
+        inside = [info for info in shared.file.infolist() if not info.is_dir()]
+        if sum(info.compress_size for info in inside) > size:
+            yield Unreadable(name, "Its members overlap, as in a ZIP bomb.")
             return
-        for info in members:
-            yield _member(path, shared, info)
+        for info in inside:
+            yield _member(name, shared, info)
     finally:
         shared.release()
 
 
-def _member(path: Path, shared: _SharedZip, info: ZipInfo) -> Source:
-    name = f"{path}!{info.filename}"
+def _member(whole: str, shared: _SharedZip, info: ZipInfo) -> Source:
+    name = f"{whole}!{info.filename}"
     parts = info.filename.split("/")
     if any(part.startswith(".") or part.casefold() in _NOISE for part in parts):
         return Skipped(name, Skip.HIDDEN)
@@ -368,12 +394,11 @@ def _member(path: Path, shared: _SharedZip, info: ZipInfo) -> Source:
     return Found(name, info.file_size, _Member(shared.hold(), info))
 
 
-def _check_directory(path: Path) -> None:
-    """Refuse a ZIP whose directory alone would fill the memory (APPNOTE 4.3.16)."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 65_557))
-        tail = file.read()
+def _check_directory(file: BinaryIO) -> int:
+    """Refuse a ZIP whose directory alone would fill the memory (APPNOTE 4.3.16); gives the size of the whole."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 65_557))
+    tail = file.read()
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) - at < 22:
         raise BadInput("It is not a whole ZIP.")
@@ -381,3 +406,4 @@ def _check_directory(path: Path) -> None:
     # 0xFFFFFFFF means ZIP64; then the directory is at most the file.
     if (size if declared == 0xFFFF_FFFF else declared) > _ZIP_DIRECTORY:
         raise BadInput("Its list of members is too long. Unpack it first.")
+    return size

@@ -18,13 +18,13 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from queue import Queue
 from threading import Condition, Event, Lock, Thread
-from typing import Final
+from typing import Final, assert_never
 
 from leadglass.archive.archive import Archive, Receiving
 from leadglass.archive.backroom import Declared, Receipt, Stored
 from leadglass.dicom.part10 import Part10, read_file
 from leadglass.dicom.sop_classes import MEDIA_STORAGE_DIRECTORY
-from leadglass.doors.cli.sources import Found, Skip, Skipped, Source, Stream, Unlooked, Unreadable, look
+from leadglass.doors.sources import Found, Skip, Skipped, Source, Stream, Unlooked, Unreadable, look
 from leadglass.errors import BadInput, Conflict, LeadglassError
 from leadglass.policy.caller import Caller
 
@@ -51,10 +51,25 @@ class Fate(StrEnum):
     """What became of a file."""
 
     STORED = "stored"
+    WAITING = "waiting to be looked at"
+    """In quarantine, because who sent it may hand in and not store."""
     ALREADY_THERE = "already there"
     IN_CONFLICT = "in conflict"
     REFUSED = "refused"
     SKIPPED = "skipped"
+
+
+def fate_of(taken: Receipt) -> Fate:
+    """Say what became of a file that went in."""
+    match taken.outcome:
+        case Stored.STORED:
+            return Fate.STORED
+        case Stored.KEPT_ASIDE:
+            return Fate.WAITING
+        case Stored.ALREADY_HERE | Stored.HEALED:
+            return Fate.ALREADY_THERE
+        case _ as never:
+            assert_never(never)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +97,7 @@ class Tally:
     @property
     def taken(self) -> int:
         """How many are in the archive now."""
-        return self.counts[Fate.STORED] + self.counts[Fate.ALREADY_THERE]
+        return self.counts[Fate.STORED] + self.counts[Fate.ALREADY_THERE] + self.counts[Fate.WAITING]
 
     @property
     def turned_away(self) -> int:
@@ -91,7 +106,7 @@ class Tally:
 
     def count(self, taken: Receipt) -> None:
         """Count a file that went in."""
-        self.counts[Fate.STORED if taken.outcome is Stored.STORED else Fate.ALREADY_THERE] += 1
+        self.counts[fate_of(taken)] += 1
         self.octets += taken.size
         self.studies.add(taken.study_uid)
         self.warnings.update(taken.warnings)

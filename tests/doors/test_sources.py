@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leadglass.doors.cli.sources import Found, Skip, Skipped, Source, Unreadable, walk
+from leadglass.doors.sources import Found, Skip, Skipped, Source, Unreadable, walk
 from leadglass.errors import BadInput
 
 
