@@ -20,8 +20,10 @@ from typing import Final, cast, get_args, get_origin, get_type_hints
 from leadglass.errors import Misconfigured
 from leadglass.sections import (
     Audit,
+    Backup,
     Brakes,
     Commitment,
+    Exposure,
     Ingest,
     Introspection,
     IpNetwork,
@@ -30,6 +32,7 @@ from leadglass.sections import (
     Network,
     Oidc,
     People,
+    Shares,
     Tokens,
     Web,
     Webhooks,
@@ -64,8 +67,11 @@ class Config:
     web: Web = field(default_factory=Web)
     people: People = field(default_factory=People)
     tokens: Tokens = field(default_factory=Tokens)
+    shares: Shares = field(default_factory=Shares)
     oidc: Oidc = field(default_factory=Oidc)
     introspection: Introspection = field(default_factory=Introspection)
+    backup: Backup = field(default_factory=Backup)
+    exposure: Exposure = field(default_factory=Exposure)
 
     def dangers(self) -> tuple[str, ...]:
         """Name every ``unsafe_…`` setting that is on."""

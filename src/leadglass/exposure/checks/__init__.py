@@ -1,0 +1,1 @@
+"""Checks: small functions from facts to findings, and the one table of them."""
