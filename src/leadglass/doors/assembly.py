@@ -26,6 +26,7 @@ from leadglass.doors.pages.federation import passkeys, single_sign_on
 from leadglass.doors.pages.managing import people as managed_people
 from leadglass.doors.pages.menu import Menu
 from leadglass.doors.pages.people import account, emergency, home, signing_in
+from leadglass.doors.pages.study import attributes, study
 from leadglass.doors.threads import Threads
 from leadglass.doors.web import health
 from leadglass.doors.web.dispatch import WebApp
@@ -56,6 +57,8 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     single_sign_on.routes,
     passkeys.routes,
     managed_people.routes,
+    study.routes,
+    attributes.routes,
 )
 """What has routes; one line for each module."""
 
