@@ -21,8 +21,8 @@ from leadglass.archive.backroom import (
     Resolution,
     Selection,
     Stored,
-    Window,
 )
+from leadglass.archive.lists import Page, Position, Window
 from leadglass.dicom.frames import FrameTable
 from leadglass.dicom.json_text import JsonText
 from leadglass.dicom.matching import Level, Query
@@ -113,6 +113,22 @@ class MemoryListing(Iterator[Attributes]):
         return next(self._rows)
 
 
+class MemorySheet(MemoryListing):
+    """A page of a list."""
+
+    @property
+    def is_counted(self) -> bool:
+        return True
+
+    @property
+    def last(self) -> Position:
+        return ()
+
+    @property
+    def received(self) -> dict[str, str]:
+        return {}
+
+
 class MemoryRoom:
     """Studies in a list."""
 
@@ -176,6 +192,10 @@ class MemoryRoom:
 
     def search(self, permit: Permit, query: Query, window: Window) -> "MemoryListing":
         return MemoryListing(list(self.find(permit, query)), window)
+
+    def browse(self, permit: Permit, query: Query, page: Page) -> "MemorySheet":
+        self.diary.append(f"browse by {page.order}")
+        return MemorySheet(list(self.find(permit, query)), Window(page.skipped, page.limit))
 
     def changes(self, permit: Permit, since: str, limit: int) -> Changes:
         self.diary.append("changes")

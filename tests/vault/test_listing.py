@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from leadglass.archive.backroom import Window
+from leadglass.archive.lists import Window
 from leadglass.dicom.matching import NO_MATCH, Level, Query, Root
 from leadglass.dicom.model import Attributes
 from leadglass.errors import Unsupported

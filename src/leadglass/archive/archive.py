@@ -28,12 +28,12 @@ from leadglass.archive.backroom import (
     Resolution,
     Selection,
     Stored,
-    Window,
 )
 from leadglass.archive.braking import Braking, Found, Pedal
 from leadglass.archive.commitment import Commitments
 from leadglass.archive.finding import Finding
 from leadglass.archive.ledger import Ledger
+from leadglass.archive.lists import Page, Window
 from leadglass.archive.misses import Misses
 from leadglass.archive.retrieving import Again, Retrieval, Retrieving
 from leadglass.archive.windows import Windows
@@ -269,7 +269,7 @@ class Archive:
 
     # --- query ----------------------------------------------------------------
 
-    def find(self, caller: Caller, query: Query, window: Window | None = None) -> Found:
+    def find(self, caller: Caller, query: Query, window: Window | Page | None = None) -> Found:
         """Answer a query: what the caller may see of what matches.
 
         Gives ``matching.NO_MATCH`` for each row that was looked at and is no
@@ -282,8 +282,9 @@ class Archive:
         query : Query
             What is asked.
         window : Window, optional
-            Which of the matches, newest study first (PS3.18 8.3.4.4); without
-            it all, in the order in which they came to be stored.
+            Which of the matches, newest study first (PS3.18 8.3.4.4), or a page
+            of a list of studies (``Found.sheet`` tells more of it); without it
+            all, in the order in which they came to be stored.
 
         Raises
         ------
@@ -295,6 +296,10 @@ class Archive:
             too many patients and studies.
         """
         return self._finding.find(caller, query, window)
+
+    def masked(self, caller: Caller) -> frozenset[int]:
+        """Give the attributes that a caller's queries may not ask about, so that nobody is offered to."""
+        return self._finding.masked(caller)
 
     def changes(self, caller: Caller, since: str, limit: int, *, record: bool = True) -> Changes:
         """Give what happened after a cursor in the studies that the caller may query; see ``Finding.changes``.

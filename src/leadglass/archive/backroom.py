@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, Self
 
+from leadglass.archive.lists import Listing, Page, Sheet, Window
 from leadglass.dicom.frames import FrameTable
 from leadglass.dicom.json_text import JsonText
 from leadglass.dicom.matching import Level, Query
@@ -301,39 +302,6 @@ class Deleted:
     quarantined: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Which of the matches are wanted, newest study first (PS3.18 8.3.4.4).
-
-    Parameters
-    ----------
-    offset : int
-        Matches that are skipped.
-    limit : int
-        Matches at most.
-    by_date : bool
-        False where the dates of studies are not to be seen: then their UIDs
-        alone give the order.
-    """
-
-    offset: int
-    limit: int
-    by_date: bool = True
-
-
-class Listing(Protocol):
-    """The matches in a window, one by one, with ``matching.NO_MATCH`` between them as ``BackRoom.find`` gives it."""
-
-    @property
-    def remaining(self) -> int:
-        """Matches after the window, once all in it were given: their number, or a lower bound that is not 0."""
-        ...
-
-    def __iter__(self) -> Iterator[Attributes]: ...
-
-    def __next__(self) -> Attributes: ...
-
-
 class ChangeKind(StrEnum):
     """What happened."""
 
@@ -418,6 +386,14 @@ class BackRoom(Protocol):
 
         Then by Study Instance UID; series and instances by their numbers, those
         without one last, then by their UIDs.
+        """
+        ...
+
+    def browse(self, permit: Permit, query: Query, page: Page) -> Sheet:
+        """Give a page of a list of studies; raises ``Unsupported`` for a query that it cannot sort.
+
+        Keys that narrow are Study Date, Modalities in Study and, as somebody
+        remembers it, Patient's Name; ``query.words`` says the rest.
         """
         ...
 

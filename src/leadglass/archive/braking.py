@@ -16,9 +16,10 @@ from threading import Lock
 from time import monotonic, time
 from typing import Final, cast
 
-from leadglass.archive.backroom import InstanceRecord, Listing
+from leadglass.archive.backroom import InstanceRecord
 from leadglass.archive.brake_store import BrakeStore, Saved, SavedUsage, pack, unpack
 from leadglass.archive.ledger import Ledger
+from leadglass.archive.lists import Listing, Sheet
 from leadglass.audit.event import Event, Outcome
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.tags import IssuerOfPatientID, PatientID, StudyInstanceUID, key
@@ -224,6 +225,8 @@ class Found(Iterator[Attributes]):
         Seconds to wait already.
     listing : Listing, optional
         What knows how many matches are left, where only a part was asked for.
+    sheet : Sheet, optional
+        The page, where one was asked for.
     """
 
     def __init__(
@@ -232,8 +235,10 @@ class Found(Iterator[Attributes]):
         count: Callable[[Attributes], float],
         delay: float,
         listing: Listing | None = None,
+        sheet: Sheet | None = None,
     ) -> None:
         self._listing = listing
+        self.sheet = sheet
         self._matches = matches
         self._count = count
         self._delay = delay

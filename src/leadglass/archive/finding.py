@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from leadglass.archive import views
-from leadglass.archive.backroom import BackRoom, Changes, Listing, Window
+from leadglass.archive.backroom import BackRoom, Changes
 from leadglass.archive.braking import Found, Pedal
 from leadglass.archive.ledger import Ledger
+from leadglass.archive.lists import Listing, Order, Page, Sheet, Window
 from leadglass.audit.decision import decide_on_record
 from leadglass.audit.event import Event, Outcome
 from leadglass.dicom import tags
@@ -25,7 +26,23 @@ from leadglass.policy.permit import Permit, decide
 from leadglass.policy.view import View
 
 _WHEN = frozenset({tags.StudyDate, tags.StudyTime})
+_SORTED_BY = {
+    Order.DATE: _WHEN,
+    Order.RECEIVED: _WHEN,
+    Order.PATIENT: frozenset({tags.PatientName}) | _WHEN,
+    Order.PATIENT_ID: frozenset({tags.PatientID, tags.IssuerOfPatientID, tags.PatientName}) | _WHEN,
+    Order.UID: frozenset[int](),
+}
+"""What an order tells of. When a study was received is about when it was made."""
 _NAMED = frozenset({StudyInstanceUID, SOPInstanceUID})
+
+
+def shown_order(order: Order, view: View) -> Order:
+    """Give an order, or the one that comes nearest to it and tells nothing that a view masks."""
+    for each in (order, Order.DATE):
+        if _SORTED_BY[each].isdisjoint(view.masked):
+            return each
+    return Order.UID
 
 
 class Finding:
@@ -51,7 +68,7 @@ class Finding:
         self._ledger = ledger
         self._door = door
 
-    def find(self, caller: Caller, query: Query, window: Window | None) -> Found:
+    def find(self, caller: Caller, query: Query, window: Window | Page | None) -> Found:
         """Answer a query; ``Archive.find`` is the way here."""
         keys = query.describe_keys()
         said: dict[str, str | int] = {"level": query.level.value, "keys": keys}
@@ -64,14 +81,23 @@ class Finding:
             self._record(permit, Outcome.REFUSED, reason, {"keys": keys})
             raise Denied(reason)
         listing: Listing | None = None
+        sheet: Sheet | None = None
         if window is None:
             matches = self._room.find(permit, query)
+        elif isinstance(window, Page):
+            page = replace(window, order=shown_order(window.order, strictest))
+            matches = listing = sheet = self._room.browse(permit, query, page)
         else:
             by_date = window.by_date and strictest.masked.isdisjoint(_WHEN)
             matches = listing = self._room.search(permit, query, replace(window, by_date=by_date))
         if not strictest.is_full:
             matches = self._seen(permit, strictest, matches)
-        return Found(matches, lambda row: self._pedal.row(caller, row), delay, listing)
+        return Found(matches, lambda row: self._pedal.row(caller, row), delay, listing, sheet)
+
+    @staticmethod
+    def masked(caller: Caller) -> frozenset[int]:
+        """Give the attributes that a caller's queries may not ask about; ``Archive.masked`` is the way here."""
+        return views.strictest(caller, Action.FIND).masked
 
     def _decide(self, caller: Caller, said: dict[str, str | int]) -> Permit:
         """Decide, recording a no; the yes is recorded when the brakes let it through."""

@@ -51,8 +51,9 @@ def strictest(caller: Caller, action: Action) -> View:
 def asks_about(query: Query, view: View) -> bool:
     """Say whether a query looks at the value of what does not leave under the view: masked, or dropped with a mask."""
     masked = keys_of(view)
-    combined = {tag for pair in query.combined for tag in (pair.date_tag, pair.time_tag)}
-    return not masked.isdisjoint(combined) or _asks_about(query.keys, masked)
+    compared = {tag for pair in query.combined for tag in (pair.date_tag, pair.time_tag)}
+    compared |= {key(tag) for words in query.words for tag in words.tags}
+    return not masked.isdisjoint(compared) or _asks_about(query.keys, masked)
 
 
 def _asks_about(keys: dict[str, Key], masked: frozenset[str]) -> bool:

@@ -34,6 +34,7 @@ from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.moments import Interval
 from leadglass.dicom.values import BINARY, NUMBERS, decimal, integer, person_name
 from leadglass.dicom.vocabulary import is_text
+from leadglass.dicom.words import Words
 from leadglass.errors import BadInput
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "UidList",
     "Universal",
     "Wild",
+    "Words",
     "asks_nothing",
     "holds",
     "level_of",
@@ -124,6 +126,8 @@ class Query:
         Sequences whose items are answered whole, whatever was asked of them.
     is_all : bool
         Whether an answer holds everything that is known at the level and above.
+    words : tuple of Words
+        What people typed; all of them have to hold.
     """
 
     level: Level
@@ -134,6 +138,7 @@ class Query:
     ignored: frozenset[str] = frozenset()
     whole: frozenset[str] = frozenset()
     is_all: bool = False
+    words: tuple[Words, ...] = ()
     narrowing: tuple[tuple[str, Key], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -147,8 +152,10 @@ class Query:
         Takes bounded time: what ``keys.Effort`` does not reach does not match.
         """
         effort = Effort()
-        return all(holds(key, attributes.get(tag), effort) for tag, key in self.narrowing) and all(
-            pair.holds(attributes, effort) for pair in self.combined
+        return (
+            all(holds(key, attributes.get(tag), effort) for tag, key in self.narrowing)
+            and all(pair.holds(attributes, effort) for pair in self.combined)
+            and all(words.holds(attributes) for words in self.words)
         )
 
     def project(self, attributes: Attributes) -> Attributes:
@@ -165,6 +172,7 @@ class Query:
         narrowing = {tag for tag, key in self.keys.items() if not asks_nothing(key)}
         for pair in self.combined:
             narrowing |= {pair.date_tag, pair.time_tag}
+        narrowing |= {tags.key(tag) for words in self.words for tag in words.tags}
         asked = [dictionary.keyword(int(tag, 16)) for tag in sorted(narrowing)]
         return ", ".join(asked) if asked else "none"
 

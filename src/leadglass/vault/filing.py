@@ -307,8 +307,8 @@ class Filing:
             int,
             self._execute(
                 "INSERT INTO study (study_uid, patient_id, issuer_of_patient_id, patient, patient_id_form,"
-                " patient_birth_date, study_date, accession_number, study_code, key, attributes, received, newest)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " patient_birth_date, study_date, accession_number, study_code, key, attributes, received, newest,"
+                " name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     arrived.study_uid,
                     arrived.patient_id,
@@ -323,12 +323,15 @@ class Filing:
                     packed.pack_row(of_study),
                     arrived.received,
                     normal.newest(of_study),
+                    normal.name_order(of_study),
                 ),
             ).lastrowid,
         )
         self._changes.study_new(arrived.study_uid)
         for word in normal.words(of_study, tags.PatientName):
             self._execute("INSERT INTO study_word VALUES (?, ?)", (word, row))
+        for word in normal.words(of_study, tags.StudyDescription):
+            self._execute("INSERT INTO study_term VALUES (?, ?)", (word, row))
         for form in normal.names(of_study, tags.PatientName):
             self._execute("INSERT INTO study_name VALUES (?, ?)", (row, form))
         self._execute("INSERT INTO study_source VALUES (?, ?)", (row, arrived.origin))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final, LiteralString, assert_never
 
-from leadglass.archive.backroom import Window
+from leadglass.archive.lists import Window
 from leadglass.dicom.levels import Level
 from leadglass.dicom.matching import NO_MATCH, Query
 from leadglass.dicom.model import Attributes

@@ -19,13 +19,12 @@ from leadglass.archive.backroom import (
     FsckReport,
     InstanceRecord,
     Kept,
-    Listing,
     Reader,
     Receipt,
     Resolution,
     Selection,
-    Window,
 )
+from leadglass.archive.lists import Listing, Page, Sheet, Window
 from leadglass.crypto.database import SealedReaders, open_sealed
 from leadglass.crypto.sealed import SealedReader
 from leadglass.crypto.wrap import ArchiveKey
@@ -37,7 +36,7 @@ from leadglass.errors import Corrupt, LeadglassError
 from leadglass.policy.action import Action
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
-from leadglass.vault import changes, checking, finding, listing, resolving
+from leadglass.vault import browsing, changes, checking, finding, listing, resolving
 from leadglass.vault.committer import Batches, Committer
 from leadglass.vault.draft import SealedDraft
 from leadglass.vault.filing import Filing
@@ -165,6 +164,11 @@ class Vault:
         """Give a window of a query's matches, newest study first."""
         demand(permit, Action.FIND)
         return listing.Listed(self._parts.reading, permit, query, window)
+
+    def browse(self, permit: Permit, query: Query, page: Page) -> Sheet:
+        """Give a page of a list of studies; raises ``Unsupported``."""
+        demand(permit, Action.FIND)
+        return browsing.Browsed(self._parts.reading, permit, query, page)
 
     def changes(self, permit: Permit, since: str, limit: int) -> Changes:
         """Give what happened after a cursor; raises ``BadInput``."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadglass.archive.backroom import Window
+from leadglass.archive.lists import Window
 from leadglass.dicom import dictionary, tags
 from leadglass.dicom.levels import Level
 from leadglass.dicom.matching import (

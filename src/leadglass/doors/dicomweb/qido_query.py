@@ -13,7 +13,7 @@ from functools import cache
 from typing import Final, cast
 from urllib.parse import unquote_plus
 
-from leadglass.archive.backroom import Window
+from leadglass.archive.lists import Window
 from leadglass.dicom import dictionary, tags
 from leadglass.dicom.levels import Level, Root, is_below
 from leadglass.dicom.matching import Key, Name, Query, SequenceKey, Universal, query_from_identifier

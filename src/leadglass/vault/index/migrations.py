@@ -33,7 +33,10 @@ deleted study could look at, as keyed marks (``vault.changes``); ``secret`` is
 what marks and cursors are made with. It is no part of the archive key, so that
 both outlive its exchange. Since step 3: ``study_referrer`` holds who referred the
 patient, as scopes name them (``policy.facts.referrer``). Since step 4:
-``quarantine.submitted`` is 1 for what was handed in to be looked at.
+``quarantine.submitted`` is 1 for what was handed in to be looked at. Since step 5:
+``study.name`` is what names are sorted by (``normal.name_order``); ``study_term``
+holds the words of Study Description, as ``study_word`` does those of names, which
+fuzzy matching walks through and must not meet others in.
 """
 
 from typing import Final
@@ -201,7 +204,22 @@ ALTER TABLE quarantine ADD COLUMN submitted INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX quarantine_counted ON quarantine (submitted, origin, size);
 """
 
-STEPS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_FIFTH: Final = """
+ALTER TABLE study ADD COLUMN name TEXT NOT NULL DEFAULT '';
+UPDATE study SET name = leadglass_name_order(attributes);
+CREATE INDEX study_by_name ON study (name, newest DESC, study_uid);
+CREATE INDEX series_by_modality ON series (modality, study_id);
+CREATE TABLE study_term (
+    word TEXT NOT NULL,
+    study_id INTEGER NOT NULL REFERENCES study (id) ON DELETE CASCADE,
+    PRIMARY KEY (word, study_id)
+) WITHOUT ROWID;
+CREATE INDEX study_term_by_study ON study_term (study_id);
+INSERT INTO study_term SELECT DISTINCT word.value, study.id
+    FROM study, json_each(leadglass_terms(study.attributes)) AS word;
+"""
+
+STEPS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 
 
 def migrate(connection: "driver.Connection") -> None:
@@ -244,11 +262,19 @@ def _teach(connection: "driver.Connection") -> None:
     def referrers(attributes: bytes) -> str:
         return msgspec.json.encode(sorted(normal.referrers(packed.unpack(attributes)))).decode()
 
+    def terms(attributes: bytes) -> str:
+        return msgspec.json.encode(normal.words(packed.unpack(attributes), tags.StudyDescription)).decode()
+
+    def name_order(attributes: bytes) -> str:
+        return normal.name_order(packed.unpack(attributes))
+
     for name, count, function in (
         ("leadglass_newest", 1, newest),
         ("leadglass_series_number", 1, series_number),
         ("leadglass_words", 1, words),
         ("leadglass_referrers", 1, referrers),
+        ("leadglass_terms", 1, terms),
+        ("leadglass_name_order", 1, name_order),
         ("leadglass_key", 0, new_key),
     ):
         connection.create_function(name, count, function)

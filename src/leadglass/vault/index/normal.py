@@ -5,7 +5,6 @@ Rule: a column may be coarser than the Standard's matching, never finer: what
 cannot say it (several values, a date that is none), it says None.
 """
 
-import unicodedata
 from collections.abc import Iterable
 from typing import Final, cast
 
@@ -13,11 +12,11 @@ from leadglass.dicom import fuzzy, tags
 from leadglass.dicom.keys import tidy_name
 from leadglass.dicom.model import Attributes
 from leadglass.dicom.moments import parse_date, parse_time
+from leadglass.dicom.words import PADDING, fold, words_of
 from leadglass.policy.facts import referrer
 
-PADDING: Final = " \0"
-_FOLDED: Final = 1_024
-"""Characters of a text that its folded form is made of; a name has at most 324."""
+_ORDERED: Final = 64
+"""Characters of a name that its place in an order is told by."""
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 
@@ -41,17 +40,6 @@ def text(attributes: Attributes, tag: int) -> str | None:
     return fold(found) if found is not None else None
 
 
-def fold(value: str) -> str:
-    """Give the form in which texts are compared: without padding and case, decomposed.
-
-    Decomposed, because then the beginning of a text is the beginning of its form.
-    Only its beginning is folded: decomposing takes time with the square of the
-    combining marks in a row, and nobody asks for more.
-    """
-    decomposed = unicodedata.normalize("NFD", value.strip(PADDING)[:_FOLDED])
-    return unicodedata.normalize("NFD", decomposed.casefold())
-
-
 def date(attributes: Attributes, tag: int) -> str | None:
     """Give a date as ``YYYYMMDD``; empty when there is none, None when it is not one."""
     found = text(attributes, tag)
@@ -72,12 +60,19 @@ def newest(attributes: Attributes) -> str:
 
 
 def words(attributes: Attributes, tag: int) -> list[str]:
-    """Give the words of each person name of an attribute, as fuzzy matching compares them."""
-    found: dict[str, None] = {}
-    for each in values(attributes, tag):
-        groups = cast("dict[str, object]", each).values() if isinstance(each, dict) else [each]
-        found |= dict.fromkeys(fuzzy.words(*map(str, groups)))
-    return list(found)
+    """Give the words of each value of an attribute, as ``dicom.words`` and fuzzy matching compare them."""
+    return words_of(attributes, tag)
+
+
+def name_order(attributes: Attributes) -> str:
+    """Give what Patient's Name is sorted by: the words of its first component group that has any."""
+    for each in values(attributes, tags.PatientName):
+        groups: Iterable[object] = cast("dict[str, object]", each).values() if isinstance(each, dict) else [each]
+        for group in groups:
+            found = " ".join(fuzzy.words(str(group)))
+            if found:
+                return found[:_ORDERED]
+    return ""
 
 
 def number(attributes: Attributes, tag: int) -> int | None:
@@ -124,8 +119,3 @@ def patient(patient_id: str, issuer: str, attributes: Attributes) -> str:
     if not patient_id:
         parts.append("=".join(names(attributes, tags.PatientName)))
     return "\\".join(parts)
-
-
-def is_mark(character: str) -> bool:
-    """Say whether a character is an accent or the like, which joins the letter before it."""
-    return unicodedata.combining(character) != 0

@@ -25,7 +25,7 @@ from leadglass.dicom.matching import (
     Wild,
     asks_nothing,
 )
-from leadglass.vault.index import normal
+from leadglass.dicom.words import PADDING, beginning_of, fold
 from leadglass.vault.index.sql import Sql, all_of, any_of, one_of
 
 _LARGEST: Final = 1 << 63
@@ -161,7 +161,7 @@ def _uids(keys: Mapping[str, Key], columns: _Columns) -> Iterator[Sql]:
     for tag, column in columns.items():
         key = keys.get(tag)
         if isinstance(key, (Single, UidList)):
-            yield one_of(column, {value.strip(normal.PADDING) for value in key.values})
+            yield one_of(column, {value.strip(PADDING) for value in key.values})
 
 
 def _texts(keys: Mapping[str, Key], columns: _Columns) -> Iterator[Sql]:
@@ -174,13 +174,13 @@ def _texts(keys: Mapping[str, Key], columns: _Columns) -> Iterator[Sql]:
 def _code(column: LiteralString, key: Key) -> Iterator[Sql]:
     """Compare a code as it is in the data set, without padding: so its column can be counted too."""
     if isinstance(key, (Single, UidList)):
-        yield _or_unsaid(column, one_of(column, {value.strip(normal.PADDING) for value in key.values}))
+        yield _or_unsaid(column, one_of(column, {value.strip(PADDING) for value in key.values}))
 
 
 def _text(column: LiteralString, key: Key) -> Iterator[Sql]:
     match key:
         case Single(values) | UidList(values):
-            yield _or_unsaid(column, one_of(column, set(map(normal.fold, values))))
+            yield _or_unsaid(column, one_of(column, set(map(fold, values))))
         case Wild(patterns):
             yield from _any_begins(column, patterns)
         case _:
@@ -191,21 +191,17 @@ def _any_begins(column: LiteralString, patterns: Iterable[str]) -> Iterator[Sql]
     """Say that a text begins like one of some patterns, unless one of them may begin anyhow."""
     beginnings = [_beginning(pattern) for pattern in patterns]
     if beginnings and all(beginnings):
-        yield _or_unsaid(column, *(_begins(column, beginning) for beginning in beginnings))
+        yield _or_unsaid(column, *(begins(column, beginning) for beginning in beginnings))
 
 
 def _beginning(pattern: str) -> str:
     """Give the normal form of what stands before the first wild card, up to its last whole letter."""
-    literal = pattern.lstrip(normal.PADDING)
+    literal = pattern.lstrip(PADDING)
     wild = min((at for at in map(literal.find, _WILD) if at >= 0), default=len(literal))
-    folded = normal.fold(literal[:wild])
-    # An accent that follows in the text could be sorted before one that is last here.
-    while folded and normal.is_mark(folded[-1]):
-        folded = folded[:-1]
-    return folded
+    return beginning_of(literal[:wild])
 
 
-def _begins(column: LiteralString, beginning: str) -> Sql:
+def begins(column: LiteralString, beginning: str) -> Sql:
     """As a range, which an index answers; LIKE would fold case once more."""
     return Sql(column + " BETWEEN ? AND ?", (beginning, beginning + _HIGHEST * 4))
 
@@ -225,7 +221,7 @@ def _names(key: Name) -> Iterator[Sql]:
             return
         beginnings.append(literals[0])
     # IN and not EXISTS: names are few against studies, and are to be looked up first.
-    begun = any_of(_begins("study_name.form", beginning) for beginning in beginnings)
+    begun = any_of(begins("study_name.form", beginning) for beginning in beginnings)
     yield Sql("study.id IN (SELECT study_name.study_id FROM study_name WHERE " + begun.text + ")", begun.values)
 
 
@@ -282,7 +278,7 @@ def _between(tag: str, column: LiteralString, newest: Newest, low: str, high: st
 
 def _date(text: str) -> str:
     """Give a date of a key as columns have it; empty when it is none."""
-    digits = text.strip(normal.PADDING).replace(".", "")
+    digits = text.strip(PADDING).replace(".", "")
     return digits if len(digits) == _DATE and digits.isdecimal() and digits.isascii() else ""
 
 
