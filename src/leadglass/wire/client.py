@@ -9,7 +9,9 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from errno import ECONNREFUSED
 from ipaddress import IPv4Address, ip_address
+from os import strerror
 from typing import Protocol
 
 from leadglass.wire.association import ClientAssociation, Implementation, Message, Peer
@@ -145,7 +147,8 @@ async def _open(
             secured.abort()
         if isinstance(error, OSError):
             in_tls = secured is not None and secured.connected
-            raise ConnectionFailed(_failure(error, secured, limits), in_tls=in_tls) from None
+            refused = f"[Errno {ECONNREFUSED}]" in str(error)  # with several addresses the text alone says so
+            raise ConnectionFailed(_failure(error, secured, limits), in_tls=in_tls, refused=refused) from None
         raise
     transport = association.link.transport
     if transport is not None:
@@ -157,7 +160,9 @@ def _failure(error: OSError, secured: Tls | None, limits: WireLimits) -> str:
         return f"{tls_failure(error)}."
     if isinstance(error, TimeoutError):
         return f"No connection within {limits.connect:g} seconds."
-    return f"No connection: {error.strerror or type(error).__name__}."
+    # What asyncio writes there names the address once more; a name that is not known has a number of its own.
+    known = error.errno is not None and error.errno > 0
+    return f"No connection: {strerror(error.errno or 0) if known else error.strerror or type(error).__name__}."
 
 
 async def _agree(association: ClientAssociation, limits: WireLimits) -> None:

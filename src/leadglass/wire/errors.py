@@ -54,11 +54,14 @@ class ConnectionFailed(Busy):
         What happened.
     in_tls : bool
         Whether there was a connection, and TLS failed on it.
+    refused : bool
+        Whether the machine is there and nobody listens.
     """
 
-    def __init__(self, message: str, *, in_tls: bool = False) -> None:
+    def __init__(self, message: str, *, in_tls: bool = False, refused: bool = False) -> None:
         super().__init__(message)
         self.in_tls = in_tls
+        self.refused = refused
 
 
 class AssociationAborted(Busy):

@@ -8,6 +8,7 @@ once, when the association is gone, how it ended.
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
@@ -18,6 +19,7 @@ from leadglass.wire.fsm import Evt, State
 from leadglass.wire.limits import WireLimits
 from leadglass.wire.machine import Event, Machine, Side
 from leadglass.wire.pdu import AssociateAccept, AssociateRequest, Rejection
+from leadglass.wire.tls import tls_failure
 
 _QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 
@@ -318,7 +320,6 @@ class Link(asyncio.BufferedProtocol):
 
 def _short(error: Exception) -> str:
     """Name an error without what a peer may have put into it."""
-    reason = getattr(error, "reason", None)
-    if isinstance(reason, str):
-        return reason.replace("_", " ").lower()
+    if isinstance(error, ssl.SSLError):  # with TLS 1.3 a refused certificate of ours shows only now
+        return tls_failure(error)
     return type(error).__name__
