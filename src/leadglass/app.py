@@ -23,7 +23,7 @@ from leadglass.identity.named import caller_named
 from leadglass.identity.os_user import command_line_caller
 from leadglass.keydesk import Desk, expected_lock
 from leadglass.keyring import Keyring, Target
-from leadglass.parts import Parts, brake_limits, make_keys, opened, reading_limits, sealed
+from leadglass.parts import Parts, brake_limits, make_keys, opened, reading_limits, sealed, shares_of
 
 
 class App:
@@ -106,11 +106,17 @@ class App:
                     audit=parts.audit,
                     devices=parts.devices,
                     caller_named=lambda name: caller_named(
-                        name, parts.devices, parts.open_tokens, lambda: parts.open_people("cli").people
+                        name,
+                        parts.devices,
+                        parts.open_tokens,
+                        lambda: parts.open_people("cli").people,
+                        lambda: parts.open_own_tokens("cli"),
                     ),
                     open_jobs=parts.open_jobs,
                     open_tokens=parts.open_tokens,
                     open_people=lambda: parts.open_people("cli"),
+                    open_own_tokens=lambda: parts.open_own_tokens("cli"),
+                    open_shares=lambda: shares_of(parts, "cli"),
                     open_brakes=lambda: BrakeDesk(parts.open_brakes(), brake_limits(config), parts.audit),
                 )
 

@@ -28,6 +28,8 @@ from leadglass.folder import Folder
 from leadglass.identity.accounts import Accounts, open_accounts
 from leadglass.identity.devices import Devices
 from leadglass.identity.people_store import PEOPLE_FILE
+from leadglass.identity.share_store import SHARES_FILE, ShareStore
+from leadglass.identity.shares import Shares
 from leadglass.identity.tokens import TOKENS_FILE, Tokens
 from leadglass.jobs.queue import JOBS_FILE, Queue
 from leadglass.keyring import Sealed, SealedDatabase, SealedKey
@@ -62,6 +64,8 @@ class Parts:
     """Opens the tokens of programs, likewise; always the same ones."""
     open_people: Callable[[str], Accounts]
     """Opens the accounts of people for a door of this name, likewise."""
+    open_shares: Callable[[str], ShareStore]
+    """Opens the links for a door of this name, likewise."""
     derive: Callable[[str], bytes]
     """Gives the key of a database that one command alone opens, by its label."""
     stack: ExitStack
@@ -123,6 +127,12 @@ def opened(folder: Folder, config: Config, key: ArchiveKey) -> Generator[Parts]:
                 )
             )
 
+        @cache
+        def open_shares(door: str) -> ShareStore:
+            return stack.enter_context(
+                ShareStore(folder.path / SHARES_FILE, key.derive("shares database"), audit, door=door)
+            )
+
         yield Parts(
             folder=folder,
             config=config,
@@ -134,6 +144,7 @@ def opened(folder: Folder, config: Config, key: ArchiveKey) -> Generator[Parts]:
             open_brakes=open_brakes,
             open_tokens=open_tokens,
             open_people=open_people,
+            open_shares=open_shares,
             derive=key.derive,
             stack=stack,
         )
@@ -161,6 +172,14 @@ def brake_limits(config: Config) -> dict[CallerKind, Brakes]:
         CallerKind.PERSON: of(said.people),
         CallerKind.TOKEN: of(said.tokens),
     }
+
+
+def shares_of(parts: Parts, door: str) -> Shares:
+    """Open the links, for those who make them at a door."""
+    said = parts.config.shares
+    return Shares(
+        parts.open_shares(door), life=timedelta(days=said.default_days), longest=timedelta(days=said.longest_days)
+    )
 
 
 def make_keys(folder: Folder, key: ArchiveKey) -> None:

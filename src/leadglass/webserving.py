@@ -7,6 +7,7 @@ Starlette and uvicorn.
 import os
 import re
 import ssl
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +24,10 @@ from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.federation import single_sign_on
 from leadglass.doors.pages.federation.desk import FederationDesk
 from leadglass.doors.pages.people.desk import Entrance, PeopleDesk
+from leadglass.doors.pages.sharing.desk import SharingDesk
 from leadglass.doors.threads import Pool, Threads
 from leadglass.doors.web.cookie import SessionCookie
-from leadglass.doors.web.evidence import Basic, Bearer, Evidence
+from leadglass.doors.web.evidence import SHARE_COOKIE, Basic, Bearer, Evidence
 from leadglass.doors.web.routes import Services
 from leadglass.doors.web.server import HttpsServer
 from leadglass.doors.web.settings import WebLimits, WebSettings
@@ -35,13 +37,15 @@ from leadglass.identity.oidc import SignOn
 from leadglass.identity.oidc_mapping import RoleMapping
 from leadglass.identity.oidc_provider import OidcSettings, Provider
 from leadglass.identity.outbound import Outbound
+from leadglass.identity.own_tokens import Bearable
 from leadglass.identity.passkeys import PASSKEYS_FILE, Passkeys
 from leadglass.identity.peers import IpAddress
 from leadglass.identity.relying_party import RelyingParty, is_bare, public_origin
+from leadglass.identity.share_visits import PeopleWhoShare, Visits
 from leadglass.identity.tokens import Tokens
 from leadglass.identity.visitors import Visitors, Why
 from leadglass.identity.webhooks import caller_of_receiver
-from leadglass.parts import Parts
+from leadglass.parts import Parts, shares_of
 from leadglass.policy.roles import Role
 
 _SIGNING_IN: Final = 24
@@ -122,6 +126,7 @@ def make(
     settings = _settings(parts.config, hosts)
     federation = _federation(parts, visitors)
     people = federation.people
+    sharing = _sharing(parts, visitors)
     services = Services(
         archive=archive,
         threads=threads,
@@ -137,10 +142,12 @@ def make(
             folder=parts.folder.path,
             devices=parts.devices,
             tokens=parts.open_tokens(),
+            own_tokens=parts.open_own_tokens("web"),
             audit=parts.audit,
+            sharing=sharing,
         ),
     )
-    gate = assemble(services, _evidence(parts, settings, desk, visitors), visitors, clerk)
+    gate = assemble(services, _evidence(parts, settings, desk, visitors, sharing.visits), visitors, clerk)
     return HttpsServer(gate, _Reception(visitors, clerk), settings.limits, settings.trusted_proxies)
 
 
@@ -253,13 +260,36 @@ def _secret(where: str) -> str:
         raise Misconfigured(f"The secret {path} is to be plain ASCII text.") from None
 
 
-def _evidence(parts: Parts, settings: WebSettings, desk: Threads, visitors: Visitors) -> tuple[Evidence, ...]:
+def _sharing(parts: Parts, visitors: Visitors) -> SharingDesk:
+    """Make what the pages of sharing work with."""
+    said, accounts = parts.config.shares, parts.open_people("web")
+    visits = Visits(
+        parts.open_shares("pages"),
+        PeopleWhoShare(accounts.people),
+        visitors.refusals,
+        idle=timedelta(seconds=said.session_idle),
+        wrong_pins=said.wrong_pins,
+    )
+    return SharingDesk(
+        shares_of(parts, "pages"), visits, accounts.sessions, said.practice, parts.config.web.address.rstrip("/")
+    )
+
+
+def _evidence(
+    parts: Parts, settings: WebSettings, desk: Threads, visitors: Visitors, visits: Visits
+) -> tuple[Evidence, ...]:
     """Give every kind of evidence, in the order in which they are asked."""
     tokens = parts.open_tokens()
     sessions = parts.open_people("web").sessions
-    cookie = SessionCookie(sessions, desk, lambda peer, reason: visitors.refuse(peer, Why.NOBODY, reason))
+
+    def forged(peer: str, reason: str) -> None:
+        visitors.refuse(peer, Why.NOBODY, reason)
+
+    cookie = SessionCookie(sessions, desk, forged)
+    visit = SessionCookie(visits, desk, forged, SHARE_COOKIE)
     others = _introspection(parts)
-    kinds: list[Evidence] = [Bearer(tokens if others is None else Bearers(tokens, others), desk), cookie]
+    ours = Bearable(tokens, parts.open_own_tokens("web"))
+    kinds: list[Evidence] = [Bearer(ours if others is None else Bearers(ours, others), desk), cookie, visit]
     if settings.basic_auth_accounts:
         kinds.append(Basic(tokens, desk, settings.basic_auth_accounts, lambda name: _is_service(tokens, name)))
     return tuple(kinds)

@@ -193,27 +193,26 @@ class Visits:
             When another number may be tried only later; none was looked at.
         """
         hashed = share_digest(secret)
+        wrong, why = None, "A link was shown that this archive does not know."
         with self._store.writing() as connection:
             row = connection.execute("SELECT id, code, wait_until FROM share WHERE hash = ?", (hashed,)).fetchone()
             share = None if row is None else share_store.find(connection, row[0])
-            why = self._why_closed(share, id)
-            if why is None and share is not None:
-                answer = self._look(connection, share, row[1], row[2], secret, code, peer)
-                if not isinstance(answer, _Wrong):
-                    return answer
-            else:
-                answer = None
+            if row is not None and share is not None and share.id == id:
+                why = self._why_closed(share)
+                if not why:
+                    answer = self._look(connection, share, row[1], row[2], secret, code, peer)
+                    if not isinstance(answer, _Wrong):
+                        return answer
+                    wrong = answer
         # Outside of the transaction, which is to keep the count of wrong numbers.
-        if isinstance(answer, _Wrong):
-            self._refuse(peer, "wrong number", answer.reason, is_alert=answer.is_last)
-            raise NotHere(CLOSED) if answer.is_last else Denied(answer.told)
-        self._refuse(peer, "no link", why or "")
+        if wrong is not None:
+            self._refuse(peer, "wrong number", wrong.reason, is_alert=wrong.is_last)
+            raise NotHere(CLOSED) if wrong.is_last else Denied(wrong.told)
+        self._refuse(peer, "no link", why)
         raise NotHere(CLOSED)
 
-    def _why_closed(self, share: Share | None, id: str) -> str | None:  # noqa: A002 - what it is
-        """Say why a link opens nothing; None when it does."""
-        if share is None or share.id != id:
-            return "A link was shown that this archive does not know."
+    def _why_closed(self, share: Share) -> str:
+        """Say why a link opens nothing; empty when it does."""
         if share.ended is not None:
             return f"The link {share.id} was shown; it was ended: {share.why_ended}."
         if not share.counts(self._store.now):
@@ -222,7 +221,7 @@ class Visits:
             return f"The link {share.id} was shown; its number was used already."
         if not rights_of(share, self._issuers.now(share.issuer)):
             return f"The link {share.id} was shown; {share.issuer}, who made it, may not share this any more."
-        return None
+        return ""
 
     def _look(
         self,
@@ -244,8 +243,10 @@ class Visits:
                 raise Throttled("Another number can be tried later.", max(1.0, wait))
             if code is None or not hmac.compare_digest(code_digest(secret, "".join(shown.split())[:32]), bytes(code)):
                 return self._wrong(connection, share, peer)
-            used = ", code = NULL" if share.lock is ShareLock.ONCE else ""
-            connection.execute(f"UPDATE share SET wait_until = ''{used} WHERE id = ?", (share.id,))
+            connection.execute(
+                "UPDATE share SET wait_until = '', code = CASE lock WHEN 'once' THEN NULL ELSE code END WHERE id = ?",
+                (share.id,),
+            )
         return self._opened(connection, share, peer)
 
     def _wrong(self, connection: "driver.Connection", share: Share, peer: str) -> "_Wrong":

@@ -100,6 +100,7 @@ class AccessNote:
 
 
 Listed = list[Share]
+Accesses = list[AccessNote]
 
 
 class Shares:
@@ -276,7 +277,7 @@ class Shares:
             raise NotHere("There is no such link.")
         return share
 
-    def accesses(self, caller: Caller, id: str) -> list[AccessNote]:  # noqa: A002 - what it is
+    def accesses(self, caller: Caller, id: str) -> "Accesses":  # noqa: A002 - what it is
         """Give what was done by a link, newest first, as it is on record.
 
         Raises

@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # names only: a help text must not wait for the parts to load
     from leadglass.crypto.sources import Passphrases
     from leadglass.identity.accounts import Accounts
     from leadglass.identity.devices import Devices
+    from leadglass.identity.own_tokens import OwnTokens
+    from leadglass.identity.shares import Shares
     from leadglass.identity.tokens import Tokens
     from leadglass.jobs.queue import Queue
     from leadglass.keydesk import Desk
@@ -54,6 +56,10 @@ class Opened:
         Opens the tokens of programs.
     open_people : callable
         Opens the accounts of people.
+    open_own_tokens : callable
+        Opens the tokens of people.
+    open_shares : callable
+        Opens the links by which studies are shared.
     """
 
     folder: Path
@@ -67,6 +73,8 @@ class Opened:
     open_brakes: "Callable[[], BrakeDesk]"
     open_tokens: "Callable[[], Tokens]"
     open_people: "Callable[[], Accounts]"
+    open_own_tokens: "Callable[[], OwnTokens]"
+    open_shares: "Callable[[], Shares]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ from pathlib import Path
 from leadglass.archive.archive import Archive
 from leadglass.audit.log import AuditLog
 from leadglass.config import Config
+from leadglass.doors.pages.sharing.desk import SharingDesk
 from leadglass.doors.threads import Threads
 from leadglass.identity.devices import Devices
+from leadglass.identity.own_tokens import OwnTokens
 from leadglass.identity.tokens import Tokens
 
 
@@ -29,8 +31,12 @@ class PagesDesk:
         Who is enrolled.
     tokens : Tokens
         The tokens of programs.
+    own_tokens : OwnTokens
+        The tokens of people.
     audit : AuditLog
         What is on record.
+    sharing : SharingDesk
+        The links, and who is here by one.
     """
 
     archive: Archive
@@ -39,4 +45,6 @@ class PagesDesk:
     folder: Path
     devices: Devices
     tokens: Tokens
+    own_tokens: OwnTokens
     audit: AuditLog
+    sharing: SharingDesk

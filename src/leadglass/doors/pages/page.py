@@ -114,7 +114,7 @@ def page(
     **values
         What the template shows.
     """
-    csrf = csrf_token(request) if caller is not None else ""
+    csrf = csrf_token(request, caller) if caller is not None else ""
     menu = cast("Menu | None", request.scope.get(MENU))
     entries = menu.of(caller) if menu is not None and caller is not None else ()
     language = languages.wanted(request.headers.get("accept-language", ""))

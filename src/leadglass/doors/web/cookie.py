@@ -11,18 +11,18 @@ may lead here, and not embed, fetch or time anything.
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from leadglass.doors.threads import Threads
-from leadglass.doors.web.evidence import SESSION_COOKIE, Unidentified, peer_of
+from leadglass.doors.web.evidence import SESSION_COOKIE, SHARE_COOKIE, Unidentified, peer_of
 from leadglass.doors.web.forms import fields_of, is_form
 from leadglass.doors.web.problem import HttpFault
 from leadglass.errors import LeadglassError
-from leadglass.identity.sessions import OpenedSession, Sessions, csrf_of, is_csrf
-from leadglass.policy.caller import Caller
+from leadglass.identity.sessions import OpenedSession, csrf_of, is_csrf
+from leadglass.policy.caller import Caller, CallerKind
 
 COOKIE: Final = SESSION_COOKIE
 
@@ -38,27 +38,44 @@ _ASKED: Final = "leadglass.session"
 """Where a request's scope says that its session was asked about: asking again is no use of the session."""
 
 
+class SessionBook(Protocol):
+    """Who knows sessions (``identity.sessions``), or visits by links (``identity.share_visits``)."""
+
+    def known(self, secret: str, peer: str) -> Caller | None:
+        """Give the caller of a session from memory, as of now; None: ask ``caller``."""
+        ...
+
+    def caller(self, secret: str, peer: str, *, is_use: bool = True) -> Caller:
+        """Give the caller of a session; raises ``Denied``."""
+        ...
+
+
 class SessionCookie:
     """Session cookies as evidence.
 
     Parameters
     ----------
-    sessions : Sessions
+    sessions : SessionBook
         What knows them.
     threads : Threads
         Where one is looked up that memory does not know.
     forged : callable
         Told of (peer, reason) when a request did not come from our own pages.
+    name : str
+        The cookie's.
     """
 
-    def __init__(self, sessions: Sessions, threads: Threads, forged: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, sessions: SessionBook, threads: Threads, forged: Callable[[str, str], None], name: str = COOKIE
+    ) -> None:
+        self._name = name
         self._sessions = sessions
         self._threads = threads
         self._forged = forged
 
     async def caller(self, request: Request) -> Caller | None:
         """Give the caller of the session; None without one."""
-        secret = secret_of(request)
+        secret = secret_of(request, self._name)
         if secret is None:
             return None
         peer = peer_of(request)
@@ -89,9 +106,9 @@ class SessionCookie:
             await self._threads.run(self._forged, caller.peer, reason)
 
 
-def secret_of(request: Request) -> str | None:
-    """Give what the session cookie holds; None without one."""
-    shown = request.cookies.get(COOKIE)
+def secret_of(request: Request, name: str = COOKIE) -> str | None:
+    """Give what the session cookie holds, or another of ours; None without one."""
+    shown = request.cookies.get(name)
     if not shown:
         return None
     if len(shown) > _LONGEST or not shown.isascii():
@@ -99,9 +116,9 @@ def secret_of(request: Request) -> str | None:
     return shown
 
 
-def csrf_token(request: Request) -> str:
-    """Give what this session's forms have to carry; empty without a session."""
-    secret = request.cookies.get(COOKIE)
+def csrf_token(request: Request, caller: Caller) -> str:
+    """Give what the forms of this caller's session have to carry; empty without a session."""
+    secret = request.cookies.get(SHARE_COOKIE if caller.kind is CallerKind.LINK else COOKIE)
     return csrf_of(secret) if secret else ""
 
 
@@ -131,12 +148,21 @@ def require_from_here(request: Request) -> None:
 
 
 def give(response: Response, opened: OpenedSession) -> Response:
-    """Put a new session's cookie on a response. It ends with the browser, and by itself before."""
+    """Put a new session's cookie on a response. It ends with the browser, and by itself before.
+
+    Whoever signs in is not here by a link any more: the two would be nobody.
+    """
     response.set_cookie(COOKIE, opened.secret, path="/", secure=True, httponly=True, samesite="strict")
-    return response
+    return take_share(response)
 
 
 def take(response: Response) -> Response:
     """Take the cookie away."""
     response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="strict")
+    return response
+
+
+def take_share(response: Response) -> Response:
+    """Take the cookie of a visit by a link away."""
+    response.delete_cookie(SHARE_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
     return response

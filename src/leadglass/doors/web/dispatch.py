@@ -21,6 +21,7 @@ from leadglass.doors.web.evidence import Evidence, peer_of
 from leadglass.doors.web.gate import Message, Receive, Scope, Send
 from leadglass.doors.web.problem import UNIDENTIFIED, HttpFault, plain, problem_of
 from leadglass.doors.web.routes import Access, AnonymousHandler, Asked, Handler, Route, pattern_of
+from leadglass.doors.web.sharecookie import reaches
 from leadglass.errors import Busy, Denied, LeadglassError, Misconfigured, NotHere
 from leadglass.identity.visitors import Visitors, Why
 from leadglass.policy.caller import Caller
@@ -158,6 +159,8 @@ class WebApp:
             raise Busy("There are too many connections at one time. Ask again later.")
         request.scope["leadglass.caller"] = str(caller)
         request.scope["leadglass.asks"] = caller
+        if not reaches(caller, request.method, request.url.path if route is None else route.path):
+            raise NotHere("There is nothing at this path.")
         if route is None:
             if others:
                 raise HttpFault(

@@ -1,6 +1,6 @@
 """Evidence: what a request shows of who asks becomes a Caller, or the answer is 401.
 
-Rule 1. Who shows a session and an Authorization field, or two such fields, is
+Rule 1. Who shows two of a session, a visit by a link and an Authorization field is
 nobody: what is meant is not guessed at. Rule 2. Whoever is not identified hears one
 answer, whatever the reason; the true one goes on record. Rule 3. No secret is kept,
 logged or compared here: each kind hands it to the part of ``identity`` that knows it.
@@ -20,6 +20,9 @@ BEARER: Final = "bearer"
 
 SESSION_COOKIE: Final = "__Host-leadglass"
 """The prefix has browsers take it only with ``Secure``, ``Path=/`` and without ``Domain`` (RFC 6265bis 4.1.3.2)."""
+
+SHARE_COOKIE: Final = "__Host-leadglass-share"
+"""The same of who is here by a link."""
 
 _LONGEST_TOKEN: Final = 4_096
 """Characters of a bearer token at most; those of other issuers (JWT) have one or two thousand."""
@@ -105,8 +108,11 @@ class AnyOf:
         """Give the caller of the first kind that is shown."""
         if len(request.headers.getlist("authorization")) > 1:
             raise Unidentified("Several Authorization fields were sent.")
-        if request.headers.get("authorization") is not None and SESSION_COOKIE in request.cookies:
+        cookies = [name for name in (SESSION_COOKIE, SHARE_COOKIE) if name in request.cookies]
+        if request.headers.get("authorization") is not None and cookies:
             raise Unidentified("A request showed a session and an Authorization field.")
+        if len(cookies) > 1:
+            raise Unidentified("A request showed the session of a person and a visit by a link.")
         for kind in self._kinds:
             caller = await kind.caller(request)
             if caller is not None:
