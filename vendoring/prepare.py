@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from vendoring.packages import VendoringError, fetched, files_of, locked
+from vendoring.viewer import site_of
 
 PAGES: Final = Path("src/leadglass/doors/pages")
 HTMX: Final = PAGES / "vendor"
+VIEWER: Final = PAGES / "viewer" / "site"
 
 SKIP: Final = "LEADGLASS_NO_VIEWER"
 """Set to anything: a build without the viewer and without htmx. Pages work; their scripts and the viewer lack."""
@@ -51,12 +53,12 @@ def prepare(root: Path, environment: Mapping[str, str] = os.environ) -> list[str
         if _has(target, stamp):
             continue
         print(f"Preparing {package.package} {package.version} …", file=sys.stderr)
-        _put(target, {**maker(files_of(fetched(package, environment))), STAMP: stamp.encode("ascii")})
+        _put(target, {**maker(files_of(fetched(package, environment)), stamp), STAMP: stamp.encode("ascii")})
         made.append(name)
     return made
 
 
-def _htmx(files: Made) -> Made:
+def _htmx(files: Made, _: str) -> Made:
     try:
         return {"htmx.min.js": files["dist/htmx.min.js"], "htmx.LICENSE.txt": files["LICENSE"]}
     except KeyError as error:
@@ -65,8 +67,9 @@ def _htmx(files: Made) -> Made:
         ) from error
 
 
-_MAKERS: Final[Mapping[str, tuple[Path, Callable[[Made], Made]]]] = {
+_MAKERS: Final[Mapping[str, tuple[Path, Callable[[Made, str], Made]]]] = {
     "htmx": (HTMX, _htmx),
+    "viewer": (VIEWER, site_of),
 }
 """Where each package of the lock goes, and what is made of it."""
 
@@ -85,7 +88,7 @@ def _has(target: Path, stamp: str) -> bool:
 
 
 def _stamp(integrity: str) -> str:
-    sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.[pj][ys]")))
     return hashlib.sha256(integrity.encode("ascii") + sources).hexdigest()
 
 

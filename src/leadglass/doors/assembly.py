@@ -27,6 +27,7 @@ from leadglass.doors.pages.managing import people as managed_people
 from leadglass.doors.pages.menu import Menu
 from leadglass.doors.pages.people import account, emergency, home, signing_in
 from leadglass.doors.pages.study import attributes, study
+from leadglass.doors.pages.viewer import door as viewer
 from leadglass.doors.threads import Threads
 from leadglass.doors.web import health
 from leadglass.doors.web.dispatch import WebApp
@@ -54,6 +55,7 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     account.routes,
     emergency.routes,
     statics.routes,
+    viewer.routes,
     single_sign_on.routes,
     passkeys.routes,
     managed_people.routes,

@@ -43,6 +43,7 @@ FOR_ANYBODY = {
     "/set-up": "who opens a one-time link has no account to show yet",
     "/sign-in/link": "who opens a one-time link has no account to show yet",
     "/static/": "the page to sign in needs these files; they are the same for everybody",
+    "/viewer/reports": "a browser's report of its own; it leads to a count and a line of our own words",
 }
 """The whole list. A route that is added to it is a hole that somebody has thought about."""
 

@@ -1,0 +1,205 @@
+// Starts the viewer: its settings, and what it does not know by itself: that a session ends, that forms carry a
+// token, that a machine cannot draw.
+"use strict";
+
+(() => {
+  const told = document.querySelector("meta[name=leadglass-viewer]");
+  const has = (name) => told.dataset[name] === "yes";
+  const held = {}; // the viewer's services, once it runs
+  let isOver = false;
+
+  // --- notices -----------------------------------------------------------------------------------------------
+
+  function say(name, change = () => {}) {
+    document.querySelector(".leadglass-notice[data-shown]")?.remove();
+    const notice = document.createElement("section");
+    const box = document.createElement("div");
+    const content = document.getElementById(name).content.cloneNode(true);
+    const heading = content.querySelector("h1");
+    notice.className = "leadglass-notice";
+    notice.dataset.shown = name;
+    notice.setAttribute("role", "alertdialog");
+    notice.setAttribute("aria-modal", "true");
+    heading.id = "leadglass-heading";
+    heading.tabIndex = -1;
+    notice.setAttribute("aria-labelledby", heading.id);
+    change(content);
+    box.append(content);
+    notice.append(box);
+    document.body.append(notice);
+    notice.querySelector("[data-close]")?.addEventListener("click", () => notice.remove());
+    (notice.querySelector("a, button") ?? heading).focus();
+  }
+
+  const ready = (then) =>
+    document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", then) : then();
+
+  // --- a session that ends --------------------------------------------------------------------------------------
+
+  // Where one is: the image that is shown, as the viewer's own address has it.
+  function here() {
+    const query = new URLSearchParams(location.search);
+    try {
+      const { viewportGridService, cornerstoneViewportService } = held.services;
+      const shown = cornerstoneViewportService.getCornerstoneViewport(viewportGridService.getActiveViewportId());
+      const parts = /\/series\/([0-9.]+)\/instances\/([0-9.]+)/.exec(shown.getCurrentImageId() ?? "");
+      if (parts) {
+        query.set("initialSeriesInstanceUID", parts[1]);
+        query.set("initialSOPInstanceUID", parts[2]);
+      }
+    } catch {
+      // It shows nothing yet, or no stack: the study is enough.
+    }
+    return `${location.pathname}?${query.toString().replaceAll("%2C", ",")}`;
+  }
+
+  function ended() {
+    if (isOver) return;
+    isOver = true;
+    const back = `/sign-in?next=${encodeURIComponent(here())}`;
+    ready(() => say("leadglass-ended", (content) => content.querySelector("[data-back]")?.setAttribute("href", back)));
+  }
+
+  // --- what the viewer asks the archive ---------------------------------------------------------------------------
+
+  const isOurs = (url) => new URL(url, location.href).origin === location.origin;
+  const isSafe = (method) => ["GET", "HEAD", "OPTIONS"].includes(String(method).toUpperCase());
+
+  function mayNotSend(method) {
+    if (isSafe(method) || has("mayStore")) return false;
+    say("leadglass-may-not-store");
+    return true;
+  }
+
+  const { open, send } = XMLHttpRequest.prototype;
+  XMLHttpRequest.prototype.open = function (method, url, ...rest) {
+    this.leadglass = { method, isOurs: isOurs(url) };
+    return open.call(this, method, url, ...rest);
+  };
+  XMLHttpRequest.prototype.send = function (body) {
+    const asked = this.leadglass;
+    if (asked?.isOurs) {
+      if (isOver) return; // nothing would come of it, some hundred times
+      if (mayNotSend(asked.method)) {
+        queueMicrotask(() => this.dispatchEvent(new ProgressEvent("error")));
+        return;
+      }
+      if (!isSafe(asked.method)) this.setRequestHeader("X-Leadglass-CSRF", told.dataset.csrf);
+      this.addEventListener("load", () => this.status === 401 && ended());
+    }
+    return send.call(this, body);
+  };
+
+  const fetched = window.fetch;
+  window.fetch = async (what, how = {}) => {
+    const request = what instanceof Request ? what : null;
+    const method = how.method ?? request?.method ?? "GET";
+    const ours = isOurs(request ? request.url : String(what));
+    if (ours && isOver) return new Promise(() => {});
+    if (ours && mayNotSend(method)) throw new TypeError("Not permitted.");
+    if (ours && !isSafe(method)) {
+      const headers = new Headers(how.headers ?? request?.headers);
+      headers.set("X-Leadglass-CSRF", told.dataset.csrf);
+      how = { ...how, headers };
+    }
+    const answer = await fetched(what, how);
+    if (ours && answer.status === 401) ended();
+    return answer;
+  };
+
+  // --- a viewer that dies ------------------------------------------------------------------------------------------
+
+  // React takes everything away when a part of it fails: an empty page, of which the viewer says nothing.
+  function watch() {
+    const root = document.getElementById("root");
+    let wasThere = false;
+    new MutationObserver(() => {
+      wasThere ||= root.childElementCount > 0;
+      if (wasThere && root.childElementCount === 0 && !isOver) say("leadglass-failed");
+    }).observe(root, { childList: true });
+  }
+
+  // --- settings -------------------------------------------------------------------------------------------------
+
+  window.PUBLIC_URL = told.dataset.base;
+  window.browserImportFunction = (name) => import(name);
+
+  window.config = {
+    name: "Leadglass",
+    routerBasename: "/viewer",
+    showStudyList: false,
+    modes: [],
+    extensions: [
+      {
+        id: "leadglass",
+        preRegistration: ({ servicesManager }) => {
+          held.services = servicesManager.services;
+        },
+      },
+    ],
+    customizationService: {},
+    investigationalUseDialog: { option: "never" }, // ours is always in sight, beside the name
+    whiteLabeling: {
+      createLogoComponentFn: (React) =>
+        React.createElement(
+          "a",
+          { className: "leadglass-brand", href: `/studies/${told.dataset.study}`, title: "Leadglass" },
+          React.createElement("img", { src: "/static/leadglass.svg", alt: "", width: 24, height: 24 }),
+          "Leadglass",
+          React.createElement("small", null, "Not for diagnosis"),
+        ),
+    },
+    showErrorDetails: "never",
+    showCPUFallbackMessage: false,
+    showWarningMessageForCrossOrigin: false,
+    showLoadingIndicator: true,
+    strictZSpacingForVolumeViewport: true,
+    maxNumberOfWebWorkers: 3,
+    maxNumRequests: { interaction: 100, thumbnail: 5, prefetch: 25 },
+    defaultDataSourceName: "archive",
+    dataSources: [
+      {
+        namespace: "@ohif/extension-default.dataSourcesModule.dicomweb",
+        sourceName: "archive",
+        configuration: {
+          friendlyName: "Leadglass",
+          name: "archive",
+          qidoRoot: "/dicom-web",
+          wadoRoot: "/dicom-web",
+          wadoUriRoot: "/wado",
+          qidoSupportsIncludeField: true,
+          supportsFuzzyMatching: true,
+          supportsWildcard: true,
+          supportsReject: false,
+          dicomUploadEnabled: false,
+          imageRendering: "wadors",
+          thumbnailRendering: "wadors",
+          enableStudyLazyLoad: true,
+          omitQuotationForMultipartRequest: true,
+          bulkDataURI: { enabled: true, relativeResolution: "studies" },
+        },
+      },
+    ],
+    httpErrorHandler: (error) => {
+      if (error?.status === 401 || error?.request?.status === 401) ended();
+    },
+  };
+
+  // --- start ----------------------------------------------------------------------------------------------------
+
+  function canDraw() {
+    const canvas = document.createElement("canvas");
+    return Boolean(canvas.getContext("webgl2") ?? canvas.getContext("webgl"));
+  }
+
+  ready(() => {
+    if (!canDraw()) {
+      say("leadglass-no-webgl");
+      return;
+    }
+    watch();
+    const script = document.createElement("script");
+    script.src = told.content;
+    document.body.append(script);
+  });
+})();
