@@ -27,6 +27,7 @@ from leadglass.errors import Misconfigured
 from leadglass.folder import Folder
 from leadglass.identity.accounts import Accounts, open_accounts
 from leadglass.identity.devices import Devices
+from leadglass.identity.own_tokens import OwnTokens
 from leadglass.identity.people_store import PEOPLE_FILE
 from leadglass.identity.share_store import SHARES_FILE, ShareStore
 from leadglass.identity.shares import Shares
@@ -66,6 +67,8 @@ class Parts:
     """Opens the accounts of people for a door of this name, likewise."""
     open_shares: Callable[[str], ShareStore]
     """Opens the links for a door of this name, likewise."""
+    open_own_tokens: Callable[[str], OwnTokens]
+    """Opens the tokens of people for a door of this name, likewise."""
     derive: Callable[[str], bytes]
     """Gives the key of a database that one command alone opens, by its label."""
     stack: ExitStack
@@ -133,6 +136,19 @@ def opened(folder: Folder, config: Config, key: ArchiveKey) -> Generator[Parts]:
                 ShareStore(folder.path / SHARES_FILE, key.derive("shares database"), audit, door=door)
             )
 
+        @cache
+        def open_own_tokens(door: str) -> OwnTokens:
+            return stack.enter_context(
+                OwnTokens(
+                    folder.path / TOKENS_FILE,
+                    key.derive("tokens database"),
+                    audit,
+                    open_people(door).people,
+                    longest=timedelta(days=config.tokens.longest_days),
+                    door=door,
+                )
+            )
+
         yield Parts(
             folder=folder,
             config=config,
@@ -144,6 +160,7 @@ def opened(folder: Folder, config: Config, key: ArchiveKey) -> Generator[Parts]:
             open_brakes=open_brakes,
             open_tokens=open_tokens,
             open_people=open_people,
+            open_own_tokens=open_own_tokens,
             open_shares=open_shares,
             derive=key.derive,
             stack=stack,

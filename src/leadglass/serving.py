@@ -464,6 +464,7 @@ async def _keep_tidy(parts: Parts, archives: list[Archive]) -> None:
                 await asyncio.to_thread(archive.tidy)
             await asyncio.to_thread(parts.audit.checkpoint)
             await asyncio.to_thread(parts.open_tokens().tidy)
+            await asyncio.to_thread(parts.open_own_tokens("web").tidy)
             if rounds % _SWEEP_EVERY == 0:
                 await asyncio.to_thread(parts.vault.sweep)
         except LeadglassError as error:

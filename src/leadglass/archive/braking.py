@@ -122,7 +122,7 @@ class Braking:
         return verdict
 
     def _usage(self, caller: Caller, brakes: Brakes, now: float) -> tuple[str, Usage]:
-        name = str(caller)
+        name = counted_as(str(caller))
         usage = self._usages.get(name)
         if usage is not None:
             return name, usage
@@ -363,6 +363,11 @@ def in_words(seconds: float) -> str:
     if seconds <= HOUR:
         return f"{ceil(seconds / MINUTE)} min"
     return f"{ceil(seconds / HOUR)} h"
+
+
+def counted_as(caller: str) -> str:
+    """Give under which name a caller is counted: all tokens of a person together, or more of them would do more."""
+    return caller.partition("/")[0] if caller.startswith(f"{CallerKind.TOKEN}:") else caller
 
 
 def _about(match: Attributes) -> str:

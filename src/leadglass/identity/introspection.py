@@ -23,8 +23,8 @@ from leadglass.errors import BadInput, Busy, Denied, Misconfigured, Throttled
 from leadglass.identity import token_text
 from leadglass.identity.oidc_mapping import RoleMapping, Standing
 from leadglass.identity.outbound import Json, Outbound, Unusable, require_https, text_of, words_of
+from leadglass.identity.own_tokens import Bearable
 from leadglass.identity.places import network_of
-from leadglass.identity.tokens import Tokens
 from leadglass.policy.caller import Caller, CallerKind
 from leadglass.policy.roles import NEEDS_NO_IMAGES, grants_of, own_scope
 from leadglass.policy.scope import Scope
@@ -284,13 +284,13 @@ class Bearers:
 
     Parameters
     ----------
-    own : Tokens
+    own : Bearable
         Those of the archive.
     others : Introspection
         Who asks about others.
     """
 
-    def __init__(self, own: Tokens, others: Introspection) -> None:
+    def __init__(self, own: Bearable, others: Introspection) -> None:
         self._own = own
         self._others = others
 

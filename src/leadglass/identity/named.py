@@ -17,6 +17,7 @@ from leadglass.policy.scope import Scope
 from leadglass.policy.view import View
 
 if TYPE_CHECKING:
+    from leadglass.identity.own_tokens import OwnTokens
     from leadglass.identity.people import People
     from leadglass.identity.tokens import Tokens
 
@@ -39,6 +40,7 @@ def caller_named(
     devices: Devices,
     open_tokens: "Callable[[], Tokens] | None" = None,
     open_people: "Callable[[], People] | None" = None,
+    open_own_tokens: "Callable[[], OwnTokens] | None" = None,
 ) -> Caller:
     """Give the caller a name stands for: ``device:CT1`` or ``CT1``, ``token:viewer``, ``person:j.doe``.
 
@@ -48,7 +50,7 @@ def caller_named(
         As the audit log names callers.
     devices : Devices
         Who is enrolled.
-    open_tokens, open_people : callable, optional
+    open_tokens, open_people, open_own_tokens : callable, optional
         Give those books when somebody of them is named.
 
     Raises
@@ -59,6 +61,9 @@ def caller_named(
     kind, colon, title = name.partition(":")
     if not colon:
         kind, title = CallerKind.DEVICE, name
+    if kind == CallerKind.TOKEN and "/" in title and open_own_tokens is not None:
+        own = open_own_tokens()
+        return Caller(CallerKind.TOKEN, title, own.rights(own.named(title)), "nowhere", _NAMED)
     if kind == CallerKind.TOKEN and open_tokens is not None:
         return _token(title, open_tokens())
     if kind == CallerKind.PERSON and open_people is not None:

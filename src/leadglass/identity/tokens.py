@@ -77,6 +77,7 @@ class Why(StrEnum):
     UNKNOWN = "unknown token"
     REVOKED = "revoked token"
     EXPIRED = "expired token"
+    OWNER = "token of a closed account"
 
 
 class TokenRefused(Denied):
@@ -338,7 +339,7 @@ class Tokens(WatchedStore):
         _check_name(name)
         if not LEAST_LIFE <= ttl <= self._longest:
             raise BadInput(
-                f"A token of this archive counts for {_spoken(LEAST_LIFE)} to {_spoken(self._longest)}. Give --ttl "
+                f"A token of this archive counts for {spoken(LEAST_LIFE)} to {spoken(self._longest)}. Give --ttl "
                 "within that, or change [tokens] longest_days in leadglass.toml."
             )
         now = self.now.replace(microsecond=0)
@@ -431,9 +432,11 @@ def _token(row: _Row) -> Token:
 def _check_name(name: str) -> None:
     if not 0 < len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip():
         raise BadInput(f"A token's name has 1 to {LONGEST_NAME} characters that can be printed, as in “viewer-2”.")
+    if "/" in name:  # those of people are told by it (``own_tokens``)
+        raise BadInput("A program's token has no slash in its name: the tokens of people have. Choose another name.")
 
 
-def _spoken(life: timedelta) -> str:
-    """Say a duration."""
+def spoken(life: timedelta) -> str:
+    """Say a duration in days or minutes."""
     count, unit = (life.days, "day") if life.days else (life.seconds // 60, "minute")
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
