@@ -59,6 +59,10 @@ _PRESENTATION: Final = frozenset(
 )  # fmt: skip
 """What ``ImageReader`` and the order and time of frames hang on."""
 
+_WINDOWS: Final = frozenset(
+    map(tags.key, (tags.WindowCenter, tags.WindowWidth, tags.VOILUTSequence, tags.FrameVOILUTSequence))
+)
+
 
 def texts(attributes: Attributes, tag: int) -> list[str]:
     """Give the values of an attribute as text; none when it is absent."""
@@ -110,6 +114,17 @@ def presentation(attributes: Attributes) -> Attributes:
             kept = [{name: each for name, each in group.items() if name in _GROUPS} for group in groups]
             found[tags.key(tag)] = JsonElement(vr="SQ", Value=list(kept))
     return found
+
+
+def without_windows(attributes: Attributes) -> Attributes:
+    """Give attributes without what says how gray is to be shown, so that the values themselves do."""
+    kept = {name: element for name, element in attributes.items() if name not in _WINDOWS}
+    for tag in (tags.SharedFunctionalGroupsSequence, tags.PerFrameFunctionalGroupsSequence):
+        groups = items(attributes, tag)
+        if groups:
+            without = [{name: each for name, each in group.items() if name not in _WINDOWS} for group in groups]
+            kept[tags.key(tag)] = JsonElement(vr="SQ", Value=list(without))
+    return kept
 
 
 class ImageReader:

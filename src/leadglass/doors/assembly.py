@@ -26,7 +26,7 @@ from leadglass.doors.pages.federation import passkeys, single_sign_on
 from leadglass.doors.pages.managing import people as managed_people
 from leadglass.doors.pages.menu import Menu
 from leadglass.doors.pages.people import account, emergency, home, signing_in
-from leadglass.doors.pages.study import attributes, study
+from leadglass.doors.pages.study import attributes, look, study
 from leadglass.doors.pages.viewer import door as viewer
 from leadglass.doors.threads import Threads
 from leadglass.doors.web import health
@@ -61,6 +61,7 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     managed_people.routes,
     study.routes,
     attributes.routes,
+    look.routes,
 )
 """What has routes; one line for each module."""
 

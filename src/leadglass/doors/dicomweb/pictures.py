@@ -12,6 +12,7 @@ from leadglass import __version__
 from leadglass.archive.backroom import InstanceRecord
 from leadglass.archive.retrieving import Retrieval
 from leadglass.dicom.render_model import PictureFormat, Viewport, Wish, WishFault
+from leadglass.dicom.render_read import without_windows
 from leadglass.dicom.renderer import Renderer, Stored
 from leadglass.doors.dicomweb.annotations import lines_of
 from leadglass.doors.dicomweb.looking import Looking
@@ -65,6 +66,8 @@ class Pictures:
         wish: Wish,
         annotations: frozenset[Annotation],
         who: str,
+        *,
+        is_automatic: bool = False,
     ) -> bytes:
         """Make a picture and count it.
 
@@ -82,6 +85,8 @@ class Pictures:
             What is drawn on it.
         who : str
             On whose behalf, for fair turns.
+        is_automatic : bool
+            Whether gray goes from the darkest to the brightest value, whatever the data set says.
 
         Raises
         ------
@@ -95,7 +100,8 @@ class Pictures:
         seen = self.looking.at(retrieval, record)
         lines = lines_of(retrieval.metadata(record), annotations) if annotations else ()
         with retrieval.open(record) as reader:
-            stored = Stored(seen.attributes, record.transfer_syntax_uid, reader, seen.table)
+            attributes = without_windows(seen.attributes) if is_automatic else seen.attributes
+            stored = Stored(attributes, record.transfer_syntax_uid, reader, seen.table)
             try:
                 picture = self._renderer.render(stored, [number - 1 for number in frames], wish, lines, who)
             except WishFault:

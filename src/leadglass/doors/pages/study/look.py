@@ -1,0 +1,129 @@
+"""Quick look: the images of a study one by one, drawn by the archive, for any browser.
+
+Rule 1. It works without scripts, without WebGL, on a phone and with a screen
+reader; a script only makes it quicker. Rule 2. It shows one study and leads
+nowhere else: somebody who came by a link sees nothing but that.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from starlette.responses import JSONResponse, Response
+
+from leadglass.dicom.render_model import PictureFormat, Wish
+from leadglass.doors.dicomweb.fair import FairThreads
+from leadglass.doors.dicomweb.frames import parse_frames
+from leadglass.doors.dicomweb.locating import require_frames
+from leadglass.doors.dicomweb.paths import Target
+from leadglass.doors.dicomweb.pictures import NOT_SHOWN, Pictures
+from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, respond
+from leadglass.doors.dicomweb.rendered_query import parse_rendered
+from leadglass.doors.pages.desk import PagesDesk
+from leadglass.doors.pages.page import page, see_other
+from leadglass.doors.pages.study.asking import Showing, instance, target
+from leadglass.doors.pages.study.stack import listing, look
+from leadglass.doors.web.forms import wants_json
+from leadglass.doors.web.problem import HttpFault
+from leadglass.doors.web.routes import Asked, Route, Services
+from leadglass.policy.caller import CallerKind
+
+PATH: Final = "/look/{study}"
+
+AUTOMATIC: Final = "automatic"
+WINDOWS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "soft": ("Soft tissue", "40,400"),
+        "lung": ("Lung", "-600,1500"),
+        "bone": ("Bone", "500,2000"),
+        "brain": ("Brain", "40,80"),
+    }
+)
+"""Windows by name: what they are called, and centre and width in Hounsfield units."""
+_HOUNSFIELD: Final = frozenset({"CT"})
+_GRAY: Final = frozenset({"CT", "MR", "CR", "DX", "MG", "PT", "NM", "XA", "RF", "IO", "PX", "BMD", "OPT", "IVOCT"})
+"""Modalities whose images are gray, so that a window says something."""
+
+
+def routes(services: Services) -> list[Route]:
+    """Give the routes of this module."""
+    desk = services.pages
+    if desk is None:
+        return []
+    pictures = Pictures(services.renderer)
+    pages, shows = _Look(desk, pictures), Showing(desk, services.people)
+    of_instance = f"{PATH}/{{series}}/{{instance}}"
+    return [
+        Route(PATH, ("GET",), shows(pages.show), summary="A quick look at a study."),
+        Route(f"{PATH}/{{series}}", ("GET",), shows(pages.show), summary="At a series; as JSON, what is in it."),
+        Route(of_instance, ("GET",), shows(pages.show), summary="At an image; frame says at which of it."),
+        Route(
+            f"{of_instance}/frames/{{frames}}/automatic",
+            ("GET",),
+            pages.automatic,
+            summary="A frame with a window from its darkest to its brightest value.",
+        ),
+    ]
+
+
+class _Look:
+    def __init__(self, desk: PagesDesk, pictures: Pictures) -> None:
+        self._desk = desk
+        self._pictures = pictures
+        self._threads = FairThreads(desk.threads, pictures.together)
+
+    async def show(self, asked: Asked) -> Response:
+        wanted, query = target(asked.request), asked.request.query_params
+        if wants_json(asked.request) and wanted.series:
+            return JSONResponse(
+                await self._desk.threads.run(
+                    listing, self._desk.archive, asked.caller, Target(wanted.study, wanted.series)
+                )
+            )
+        seen = await self._desk.threads.run(look, self._desk.archive, asked.caller, wanted, query.get("frame", ""))
+        if seen.delay:
+            await asyncio.sleep(seen.delay)
+        if not seen.is_image and not seen.withheld:
+            return see_other(f"/documents/{seen.study_uid}/{seen.series_uid}/{seen.instance_uid}")
+        modality = seen.here.modality
+        windows = {name: said for name, (said, _) in WINDOWS.items()} if modality in _HOUNSFIELD else {}
+        window = query.get("window", "")
+        if window != AUTOMATIC or modality not in _GRAY:
+            window = window if window in windows else ""
+        return page(
+            asked.request,
+            "study/look.html",
+            caller=asked.caller,
+            seen=seen,
+            windows=windows,
+            window=window,
+            has_automatic=modality in _GRAY,
+            values={name: value for name, (_, value) in WINDOWS.items()},
+            is_inverted=query.get("invert") == "1",
+            is_link=asked.caller.kind is CallerKind.LINK,
+        )
+
+    async def automatic(self, asked: Asked) -> Response:
+        request = asked.request
+        wanted, numbers = target(request), parse_frames(request.path_params["frames"])
+        query = parse_rendered((name, value) for name, value in request.query_params.multi_items() if name != "window")
+        wish = self._pictures.wish(query, PictureFormat.JPEG.value)
+        return await respond(
+            self._threads.of(str(asked.caller)), lambda: self._prepare(asked, wanted, numbers[0], wish)
+        )
+
+    def _prepare(self, asked: Asked, wanted: Target, number: int, wish: Wish) -> Prepared:
+        retrieval, record = instance(self._desk.archive, asked.caller, wanted)
+        seen = self._pictures.looking.at(retrieval, record)
+        if seen.table is None:
+            raise HttpFault(NOT_SHOWN, "The instance has no image, or none whose frames can be told apart.")
+        require_frames([number], seen.table.number_of_frames)
+
+        def made() -> Blocks:
+            yield Pause(retrieval.take_delay())
+            yield self._pictures.make(
+                retrieval, record, (number,), wish, frozenset(), str(asked.caller), is_automatic=True
+            )
+
+        return Prepared(PictureFormat.JPEG.value, made())

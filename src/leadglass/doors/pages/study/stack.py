@@ -1,0 +1,242 @@
+"""Stack: the images of a study in the order in which somebody looks through them.
+
+Rule. What is an image is guessed by its class; an instance whose frames cannot be
+told apart is passed over, and shown as what it is where it is asked for by name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from leadglass.archive.archive import Archive
+from leadglass.archive.backroom import InstanceRecord
+from leadglass.dicom.levels import Level
+from leadglass.dicom.model import Attributes
+from leadglass.doors.dicomweb.locating import locate
+from leadglass.doors.dicomweb.paths import Target
+from leadglass.doors.pages.study import reading
+from leadglass.doors.pages.study.asking import find
+from leadglass.doors.pages.study.kinds import Kind, kind_of
+from leadglass.errors import NotHere
+from leadglass.policy.caller import Caller
+
+MOST_LISTED: Final = 5_000
+"""Images of a series that a script is told of; of more it asks page by page."""
+LAST: Final = "last"
+"""How the last frame is asked for by who does not know how many there are."""
+_MOST_SERIES: Final = 100
+_STRIP: Final = (
+    "includefield=SeriesDescription,BodyPartExamined,PatientName,PatientID,StudyDate,StudyDescription"
+    f"&limit={_MOST_SERIES}"
+)
+_SEGMENTATIONS: Final = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})
+_RATE: Final = 15.0
+"""Frames in a second where nothing is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A series to choose.
+
+    Parameters
+    ----------
+    uid, number, modality, description : str
+        What it is.
+    count : int
+        Its images.
+    is_here : bool
+        Whether it is looked at now.
+    """
+
+    uid: str
+    number: str
+    modality: str
+    description: str
+    count: int
+    is_here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One image, and where it stands.
+
+    Parameters
+    ----------
+    study_uid, series_uid, instance_uid : str
+        Where it is.
+    patient, patient_id, study : str
+        Whose it is, and of which study, as far as the caller may know.
+    strips : tuple of Strip
+        The series with images.
+    number, count : int
+        Which image of the series, and of how many.
+    frame, frames : int
+        Which frame of it, and of how many.
+    before, after, first, last : str
+        Neighbours as paths below ``/look``; empty where there are none.
+    withheld : str
+        Why it is not given to the caller; empty when it is.
+    is_image : bool
+        Whether there are frames that can be told apart.
+    delay : float
+        Seconds to wait before it is shown.
+    """
+
+    study_uid: str
+    series_uid: str
+    instance_uid: str
+    patient: str
+    patient_id: str
+    study: str
+    strips: tuple[Strip, ...]
+    number: int
+    count: int
+    frame: int
+    frames: int
+    before: str
+    after: str
+    first: str
+    last: str
+    withheld: str
+    is_image: bool
+    delay: float
+
+    @property
+    def here(self) -> Strip:
+        """The series that is looked at."""
+        found = next((strip for strip in self.strips if strip.is_here), None)
+        return found or Strip(self.series_uid, "", "", "", self.count, is_here=True)
+
+
+def look(archive: Archive, caller: Caller, wanted: Target, frame: str) -> Look:
+    """Say what there is to look at (blocking).
+
+    Parameters
+    ----------
+    archive : Archive
+        Where.
+    caller : Caller
+        Who looks.
+    wanted : Target
+        A study, a series or an instance; of the first two, their first image.
+    frame : str
+        Which frame, counted from 1; ``last`` for that; empty for the first.
+
+    Raises
+    ------
+    NotHere, Denied, Throttled
+    """
+    retrieval = locate(archive, caller, Target(wanted.study))
+    by_series = _by_series(retrieval.records)
+    series_uid = wanted.series or _first_series(by_series)
+    records = by_series.get(series_uid)
+    if records is None:
+        raise NotHere("There is nothing of that name here.")
+    pictures = [each for each in records if _is_picture(each)] or records
+    if wanted.instance:
+        record = next((each for each in records if each.sop_instance_uid == wanted.instance), None)
+    else:
+        record = pictures[0]
+    if record is None:
+        raise NotHere("There is nothing of that name here.")
+    place = next((i for i, each in enumerate(pictures) if each.row == record.row), None)
+    if place is None:
+        pictures, place = [record], 0
+    table = retrieval.frames(record) if _is_picture(record) else None
+    frames = table.number_of_frames if table is not None else 1
+    at = _frame(frame, frames)
+    strips, whose, delay = _strips(archive, caller, wanted.study, by_series, series_uid)
+    return Look(
+        study_uid=wanted.study,
+        series_uid=series_uid,
+        instance_uid=record.sop_instance_uid,
+        patient=reading.first(whose, "PatientName"),
+        patient_id=reading.text(whose, "PatientID"),
+        study=" · ".join(
+            filter(None, (reading.date(reading.first(whose, "StudyDate")), reading.text(whose, "StudyDescription")))
+        ),
+        strips=strips,
+        number=place + 1,
+        count=len(pictures),
+        frame=at,
+        frames=frames,
+        before=_path(record, at - 1) if at > 1 else _path(pictures[place - 1], LAST) if place else "",
+        after=_path(record, at + 1)
+        if at < frames
+        else _path(pictures[place + 1], 1)
+        if place + 1 < len(pictures)
+        else "",
+        first=_path(pictures[0], 1) if place or at > 1 else "",
+        last=_path(pictures[-1], LAST) if place + 1 < len(pictures) or at < frames else "",
+        withheld=retrieval.withheld(record),
+        is_image=table is not None,
+        delay=max(delay, retrieval.take_delay()),
+    )
+
+
+def listing(archive: Archive, caller: Caller, wanted: Target) -> dict[str, object]:
+    """Give the images of a series for a script: each with how many frames it has (blocking)."""
+    retrieval = locate(archive, caller, Target(wanted.study, wanted.series))
+    images: list[list[object]] = []
+    rate = 0.0
+    for record in [each for each in retrieval.records if _is_picture(each)][:MOST_LISTED]:
+        table = retrieval.frames(record)
+        if table is None:
+            continue
+        images.append([record.sop_instance_uid, table.number_of_frames])
+        if table.number_of_frames > 1 and not rate:
+            rate = _rate(retrieval.metadata(record))
+    return {"images": images, "rate": rate or _RATE, "is_whole": len(retrieval.records) <= MOST_LISTED}
+
+
+def _rate(attributes: Attributes) -> float:
+    """Give frames in a second, as the device wants them shown (PS3.3 C.7.6.5)."""
+    said = reading.number(attributes, "RecommendedDisplayFrameRate") or reading.number(attributes, "CineRate")
+    frame_time = reading.number(attributes, "FrameTime")
+    found = said or (1_000 / frame_time if frame_time and frame_time > 0 else _RATE)
+    return min(max(found, 1.0), 60.0)
+
+
+def _by_series(records: Sequence[InstanceRecord]) -> dict[str, list[InstanceRecord]]:
+    by_series: dict[str, list[InstanceRecord]] = {}
+    for record in records:
+        by_series.setdefault(record.series_uid, []).append(record)
+    return by_series
+
+
+def _is_picture(record: InstanceRecord) -> bool:
+    return kind_of(record.sop_class_uid, record.transfer_syntax_uid) is Kind.IMAGE
+
+
+def _first_series(by_series: dict[str, list[InstanceRecord]]) -> str:
+    """Give the first series with an image that is no segmentation, else with any image, else the first."""
+    with_images = [uid for uid, records in by_series.items() if any(map(_is_picture, records))]
+    plain = [uid for uid in with_images if by_series[uid][0].sop_class_uid not in _SEGMENTATIONS]
+    return next(iter([*plain, *with_images, *by_series]))
+
+
+def _frame(text: str, count: int) -> int:
+    if text == LAST:
+        return count
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 8 else 1
+    return min(max(number, 1), count)
+
+
+def _path(record: InstanceRecord, frame: int | str) -> str:
+    at = f"{record.study_uid}/{record.series_uid}/{record.sop_instance_uid}"
+    return at if frame == 1 else f"{at}?frame={frame}"
+
+
+def _strips(
+    archive: Archive, caller: Caller, study_uid: str, by_series: dict[str, list[InstanceRecord]], here: str
+) -> tuple[tuple[Strip, ...], Attributes, float]:
+    found = find(archive, caller, Level.SERIES, _STRIP, StudyInstanceUID=study_uid)
+    strips: list[Strip] = []
+    for match in found.matches:
+        uid = reading.first(match, "SeriesInstanceUID")
+        count = sum(map(_is_picture, by_series.get(uid, [])))
+        if count or uid == here:
+            description = reading.text(match, "SeriesDescription") or reading.first(match, "BodyPartExamined", 40)
+            number, modality = reading.first(match, "SeriesNumber", 12), reading.first(match, "Modality", 16)
+            strips.append(Strip(uid, number, modality, description, count, is_here=uid == here))
+    return tuple(strips), found.matches[0] if found.matches else {}, found.delay
