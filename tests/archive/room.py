@@ -16,6 +16,8 @@ from leadglass.archive.backroom import (
     Incoming,
     InstanceRecord,
     Kept,
+    Looked,
+    Mark,
     Reader,
     Receipt,
     Resolution,
@@ -262,8 +264,32 @@ class MemoryRoom:
         self.diary.append("labels")
         return {}
 
-    def quarantined(self, permit: Permit) -> list[Kept]:
+    def quarantined(self, permit: Permit, numbers: Collection[int] | None = None) -> list[Kept]:
+        if numbers is not None and 7 not in numbers:
+            return []
         return [Kept(7, "first difference at Modality", "1.2", "1.2.1", "1.2.1.1", "CT1", "2026-01-01T00:00:00Z", 5)]
+
+    def look(self, permit: Permit, number: int) -> Looked:
+        self.diary.append("look")
+        [kept] = self.quarantined(permit, (number,))
+        return Looked(kept, "1.9", "1.2.840.10008.1.2.1", b"digest", {}, None, None)
+
+    def open_kept(self, permit: Permit, number: int) -> Reader:
+        self.diary.append("open kept")
+        return MemoryReader(b"kept")
+
+    def known(self, permit: Permit, marks: Sequence[Mark], origin: str) -> list[bool]:
+        self.diary.append("known")
+        return [True for _ in marks]
+
+    def resolve_all(self, permit: Permit, numbers: Sequence[int], resolution: Resolution) -> list[str | LeadglassError]:
+        outcomes: list[str | LeadglassError] = []
+        for number in numbers:
+            try:
+                outcomes.append(self.resolve(permit, number, resolution))
+            except LeadglassError as error:
+                outcomes.append(error)
+        return outcomes
 
     def resolve(self, permit: Permit, number: int, resolution: Resolution) -> str:
         self.diary.append("resolve")

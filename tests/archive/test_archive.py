@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from leadglass.archive.archive import Archive
-from leadglass.archive.backroom import Declared, Receipt, Resolution, Selection, Stored
+from leadglass.archive.backroom import Declared, Mark, Receipt, Resolution, Selection, Stored
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.dicom.matching import Key, Level, Query, Root, SequenceKey, Single, Universal
@@ -95,6 +95,9 @@ ACTS: dict[str, Callable[[Archive, Caller], object]] = {
     "resolve": lambda archive, caller: archive.resolve(caller, 1, Resolution.DISCARD),
     "echo": lambda archive, caller: archive.echo(caller),
     "quarantined": lambda archive, caller: archive.quarantined(caller),
+    "look": lambda archive, caller: archive.quarantine.look(caller, 7),
+    "resolve all": lambda archive, caller: archive.quarantine.resolve_all(caller, [7, 8], Resolution.ACCEPT),
+    "known": lambda archive, caller: archive.quarantine.known(caller, [Mark("1.2.3", b"digest")]),
 }
 
 
@@ -102,7 +105,7 @@ ACTS: dict[str, Callable[[Archive, Caller], object]] = {
 def test_what_cannot_be_recorded_does_not_happen(act: str, room: MemoryRoom, tmp_path: Path) -> None:
     with Broken(tmp_path / "broken.db", b"k" * 32, b"s" * 32) as log, pytest.raises(Busy):
         ACTS[act](Archive(room, log, door="test"), everything())
-    assert not {"find", "commit", "delete", "fsck", "resolve", "open"} & set(room.diary)
+    assert not {"find", "commit", "delete", "fsck", "resolve", "open", "look", "known"} & set(room.diary)
 
 
 @pytest.mark.parametrize("act", ACTS)

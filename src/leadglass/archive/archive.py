@@ -35,6 +35,7 @@ from leadglass.archive.finding import Finding
 from leadglass.archive.ledger import Ledger
 from leadglass.archive.lists import Page, Window
 from leadglass.archive.misses import Misses
+from leadglass.archive.quarantine import Quarantine
 from leadglass.archive.retrieving import Again, Retrieval, Retrieving
 from leadglass.archive.windows import Windows
 from leadglass.audit.decision import decide_on_record
@@ -93,6 +94,7 @@ class Archive:
         self._retrieving = Retrieving(room, self._pedal, self._windows, misses, self._ledger, door, limits or Limits())
         self._finding = Finding(room, self._pedal, self._ledger, door)
         self.commitments = Commitments(room, self._ledger, door)
+        self.quarantine = Quarantine(room, self._ledger, self._windows, door)
 
     # --- asking ---------------------------------------------------------------
 
@@ -383,6 +385,18 @@ class Archive:
         )
         return deleted
 
+    def lend(self, caller: Caller, study_uids: Sequence[str]) -> None:
+        """Decide whether a caller may have a link show studies: those it may take out of the archive.
+
+        A no goes on record here, the yes with the link that is made.
+
+        Raises
+        ------
+        Denied, NotHere
+        """
+        for study_uid in study_uids:
+            self._decide_over_study(caller, Action.EXPORT, study_uid)
+
     def _decide_over_study(self, caller: Caller, action: Action, study_uid: str) -> Permit:
         permit = self._permit(caller, action, record=False)
         facts = self._room.facts(permit, study_uid)
@@ -432,8 +446,8 @@ class Archive:
             return False, error.message
 
     def quarantined(self, caller: Caller) -> list[Kept]:
-        """List what is in quarantine."""
-        return self._room.quarantined(self._permit(caller, Action.RESOLVE, asked="list"))
+        """List what is in quarantine; more of it by ``quarantine``."""
+        return self.quarantine.kept(caller)
 
     def resolve(self, caller: Caller, number: int, resolution: Resolution) -> str:
         """Decide over one instance in quarantine; what was decided and what came of it is on its study's record.
@@ -442,21 +456,7 @@ class Archive:
         ------
         Denied, NotHere, BadInput, Corrupt, Conflict
         """
-        said = {"quarantine": number, "resolution": resolution.value}
-        permit = self._permit(caller, Action.RESOLVE, record=False, **said)
-        kept = next((each for each in self._room.quarantined(permit) if each.number == number), None)
-        study_uid = ""
-        if kept is not None:
-            study_uid = kept.study_uid
-            said |= {"instance": kept.sop_instance_uid, "kept because": kept.reason}
-        self._record(self._event(caller, Outcome.PERMITTED, Action.RESOLVE, permit.reason, study_uid, said))
-        try:
-            outcome = self._room.resolve(permit, number, resolution)
-        except LeadglassError as error:
-            self._record(self._event(caller, Outcome.FAILED, Action.RESOLVE, error.message, study_uid, said))
-            raise
-        self._record(self._event(caller, Outcome.DONE, Action.RESOLVE, outcome, study_uid, said))
-        return outcome
+        return self.quarantine.resolve(caller, number, resolution)
 
     def fsck(self, caller: Caller, progress: Callable[[int, int], None]) -> FsckReport:
         """Re-read everything and name what is wrong."""

@@ -245,6 +245,51 @@ class Kept:
     is_submitted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One instance in quarantine, looked into.
+
+    Parameters
+    ----------
+    kept : Kept
+        Which.
+    sop_class_uid, transfer_syntax_uid : str
+        What it is and how it is encoded.
+    digest : bytes
+        SHA-256 of the data set as received.
+    attributes : Attributes
+        All of them, as at ingest.
+    frames : FrameTable or None
+        Where its frames are.
+    standing : InstanceRecord or None
+        What is stored under its SOP Instance UID, where the permit covers that.
+    """
+
+    kept: Kept
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    digest: bytes
+    attributes: Attributes
+    frames: FrameTable | None
+    standing: InstanceRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a sender knows an instance by before it sends it.
+
+    Parameters
+    ----------
+    sop_instance_uid : str
+        Its SOP Instance UID.
+    digest : bytes
+        SHA-256 of its data set.
+    """
+
+    sop_instance_uid: str
+    digest: bytes
+
+
 class Resolution(StrEnum):
     """What to do with an instance in quarantine."""
 
@@ -475,12 +520,32 @@ class BackRoom(Protocol):
         """Give every label and how many studies have it."""
         ...
 
-    def quarantined(self, permit: Permit) -> list[Kept]:
-        """List what is in quarantine."""
+    def quarantined(self, permit: Permit, numbers: Collection[int] | None = None) -> list[Kept]:
+        """List what is in quarantine, or what of some numbers is."""
+        ...
+
+    def look(self, permit: Permit, number: int) -> Looked:
+        """Look into one instance in quarantine; raises ``NotHere``, ``Corrupt``, ``BadInput``."""
+        ...
+
+    def open_kept(self, permit: Permit, number: int) -> Reader:
+        """Open one instance in quarantine; raises ``NotHere``, ``Corrupt``."""
+        ...
+
+    def known(self, permit: Permit, marks: Sequence[Mark], origin: str) -> list[bool]:
+        """Say of each whether sending it again would change nothing.
+
+        With a permit to store: it is stored in a study that the permit covers,
+        and its object opens. With one to submit: ``origin`` itself handed it in.
+        """
         ...
 
     def resolve(self, permit: Permit, number: int, resolution: Resolution) -> str:
         """Decide over one instance in quarantine; gives a sentence that says what was done."""
+        ...
+
+    def resolve_all(self, permit: Permit, numbers: Sequence[int], resolution: Resolution) -> list[str | LeadglassError]:
+        """Decide over many alike, each for itself; gives what ``resolve`` would give or raise, in their order."""
         ...
 
     def fsck(self, permit: Permit, progress: Callable[[int, int], None]) -> FsckReport:

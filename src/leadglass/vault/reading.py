@@ -267,20 +267,20 @@ class Reading:
 
     # --- quarantine -----------------------------------------------------------
 
-    def quarantined(self, permit: Permit, number: int | None = None) -> list[KeptWhole]:
-        """List what is in quarantine, or one of it; what the permit's scope does not cover is not here.
+    def quarantined(self, permit: Permit, numbers: Collection[int] | None = None) -> list[KeptWhole]:
+        """List what is in quarantine, or what of some numbers is; what the permit's scope does not cover is not here.
 
         An item belongs to the study it names: where that is stored, its labels
         and sources count too.
         """
+        wanted = one_of("number", numbers) if numbers is not None else Sql("TRUE")
         with self.connected() as connection:
             rows = ask(
                 connection,
                 "SELECT number, reason, study_uid, series_uid, sop_instance_uid, origin, received, size, patient_id,"
                 " issuer_of_patient_id, sop_class_uid, transfer_syntax_uid, digest, shelf, object, key, submitted"
-                " FROM quarantine"
-                " WHERE ?1 IS NULL OR number = ?1 ORDER BY number",
-                (number,),
+                " FROM quarantine WHERE " + wanted.text + " ORDER BY number",
+                wanted.values,
             ).fetchall()
             named = one_of("study_uid", {row[2] for row in rows})
             there = ask(
@@ -309,6 +309,18 @@ class Reading:
                 place = place_of(shelf, name)
                 found.append(KeptWhole(kept, facts, sop_class_uid, transfer_syntax_uid, digest, place, key))
         return found
+
+    def handed_in(self, origin: str, sop_instance_uids: Collection[str]) -> set[tuple[str, bytes]]:
+        """Give SOP Instance UID and digest of what somebody sent of some UIDs, whether it waits or was filed."""
+        these = one_of("sop_instance_uid", sop_instance_uids)
+        with self.connected() as connection:
+            rows = ask(
+                connection,
+                "SELECT sop_instance_uid, digest FROM quarantine WHERE origin = ? AND " + these.text + ""
+                " UNION SELECT sop_instance_uid, digest FROM instance WHERE origin = ? AND " + these.text,
+                (origin, *these.values, origin, *these.values),
+            ).fetchall()
+        return {(uid, digest) for uid, digest in rows}
 
     # --- keeping house --------------------------------------------------------
 

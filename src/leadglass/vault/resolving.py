@@ -4,11 +4,15 @@ Rule: nothing is lost by accepting; what stood in its place changes places with
 it, and its copy is let go as the same only after the other was opened.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Final
+
 from leadglass.archive.backroom import Resolution
 from leadglass.crypto.sealed import SealedReader
 from leadglass.dicom.ingest import describe
-from leadglass.errors import Conflict, NotHere
+from leadglass.errors import Conflict, LeadglassError, NotHere
 from leadglass.policy.permit import Permit
+from leadglass.vault.committer import Failed, Work
 from leadglass.vault.filing import Filing
 from leadglass.vault.index import packed
 from leadglass.vault.keys import object_identity
@@ -16,28 +20,60 @@ from leadglass.vault.parts import Parts
 from leadglass.vault.reading import KeptWhole
 from leadglass.vault.records import Arrived, Filed, Standing
 
+_TOGETHER: Final = 64
+"""Instances decided over in one transaction."""
 
-def resolve(parts: Parts, permit: Permit, number: int, resolution: Resolution) -> str:
-    """Accept or discard one instance in quarantine; gives a sentence that says what was done.
 
-    Raises
-    ------
-    NotHere
-        When there is no such instance, or not for this permit.
-    Corrupt, BadInput
-        When it cannot be accepted because it cannot be read.
+def resolve_all(
+    parts: Parts, permit: Permit, numbers: Sequence[int], resolution: Resolution
+) -> list[str | LeadglassError]:
+    """Accept or discard instances in quarantine; gives of each a sentence that says what was done, or why not.
+
+    ``NotHere``: there is no such instance, or not for this permit. ``Corrupt``,
+    ``BadInput``: it cannot be accepted because it cannot be read.
     """
-    found = parts.reading.quarantined(permit, number)
-    if not found:
+    outcomes: list[str | LeadglassError] = []
+    for start in range(0, len(numbers), _TOGETHER):
+        outcomes += _resolve_some(parts, permit, numbers[start : start + _TOGETHER], resolution)
+    return outcomes
+
+
+def _resolve_some(
+    parts: Parts, permit: Permit, numbers: Sequence[int], resolution: Resolution
+) -> list[str | LeadglassError]:
+    items = {item.kept.number: item for item in parts.reading.quarantined(permit, numbers)}
+    outcomes: dict[int, str | LeadglassError] = {}
+    works: dict[int, Work[str]] = {}
+    for number in numbers:
+        try:
+            works[number] = Work(_deciding(parts, permit, items.get(number), resolution))
+        except LeadglassError as error:
+            outcomes[number] = error
+    for number, outcome in zip(works, parts.committer.run_all(list(works.values())), strict=True):
+        if isinstance(outcome, Failed):
+            if not isinstance(outcome.error, LeadglassError):
+                raise outcome.error
+            outcomes[number] = outcome.error
+        else:
+            outcomes[number] = outcome
+    return [outcomes[number] for number in numbers]
+
+
+def _deciding(parts: Parts, permit: Permit, item: KeptWhole | None, resolution: Resolution) -> Callable[[Filing], str]:
+    """Give the job that decides over one; raises what stands against it already."""
+    if item is None:
         raise NotHere("There is no such instance in quarantine.")
-    (item,) = found
     match resolution:
         case Resolution.DISCARD:
-            parts.committer.run(lambda filing: filing.aside.release(item.kept, doomed=item.place))
-            return f"Number {number} was deleted, and the key that opened it."
+            return lambda filing: _discard(filing, item)
         case Resolution.ACCEPT:
             arrived = _read_again(parts, item)
-            return parts.committer.run(lambda filing: _accept(filing, item, arrived, permit))
+            return lambda filing: _accept(filing, item, arrived, permit)
+
+
+def _discard(filing: Filing, item: KeptWhole) -> str:
+    filing.aside.release(item.kept, doomed=item.place)
+    return f"Number {item.kept.number} was deleted, and the key that opened it."
 
 
 def _read_again(parts: Parts, item: KeptWhole) -> Arrived:

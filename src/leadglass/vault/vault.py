@@ -19,6 +19,8 @@ from leadglass.archive.backroom import (
     FsckReport,
     InstanceRecord,
     Kept,
+    Looked,
+    Mark,
     Reader,
     Receipt,
     Resolution,
@@ -36,13 +38,14 @@ from leadglass.errors import Corrupt, LeadglassError
 from leadglass.policy.action import Action
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
-from leadglass.vault import browsing, changes, checking, finding, listing, resolving
+from leadglass.vault import browsing, changes, checking, finding, listing, quarantining, resolving
 from leadglass.vault.committer import Batches, Committer
 from leadglass.vault.draft import SealedDraft
 from leadglass.vault.filing import Filing
 from leadglass.vault.incoming import Incoming, commit_all
 from leadglass.vault.index.migrations import migrate
 from leadglass.vault.keys import Keys
+from leadglass.vault.measuring import Measures, measure
 from leadglass.vault.objects import Objects
 from leadglass.vault.parts import Parts, demand
 from leadglass.vault.reading import Reading
@@ -192,7 +195,7 @@ class Vault:
 
     def open(self, permit: Permit, record: InstanceRecord) -> Reader:
         """Open one instance; raises ``NotHere``, ``Corrupt``."""
-        demand(permit, *_RETRIEVES)
+        demand(permit, *_RETRIEVES, Action.RESOLVE)
         sealed = self._parts.reading.sealed(permit, record)
         reader = SealedReader(self._parts.objects.open(sealed.place), sealed.key, sealed.place.name)
         if reader.size != record.size:
@@ -227,7 +230,7 @@ class Vault:
 
     def frames(self, permit: Permit, record: InstanceRecord) -> FrameTable | None:
         """Give where the frames of one instance are; raises ``NotHere``."""
-        demand(permit, *_RETRIEVES)
+        demand(permit, *_RETRIEVES, Action.RESOLVE)
         return self._parts.reading.frames(permit, record)
 
     def delete(self, permit: Permit, study_uid: str) -> Deleted:
@@ -247,15 +250,37 @@ class Vault:
         demand(permit, Action.MANAGE)
         return self._parts.reading.labels()
 
-    def quarantined(self, permit: Permit) -> list[Kept]:
-        """List what is in quarantine."""
+    def quarantined(self, permit: Permit, numbers: Collection[int] | None = None) -> list[Kept]:
+        """List what is in quarantine, or what of some numbers is."""
         demand(permit, Action.RESOLVE)
-        return [each.kept for each in self._parts.reading.quarantined(permit)]
+        return [each.kept for each in self._parts.reading.quarantined(permit, numbers)]
+
+    def look(self, permit: Permit, number: int) -> Looked:
+        """Look into one instance in quarantine; raises ``NotHere``, ``Corrupt``, ``BadInput``."""
+        demand(permit, Action.RESOLVE)
+        return quarantining.look(self._parts, permit, number)
+
+    def open_kept(self, permit: Permit, number: int) -> Reader:
+        """Open one instance in quarantine; raises ``NotHere``, ``Corrupt``."""
+        demand(permit, Action.RESOLVE)
+        return quarantining.open_kept(self._parts, quarantining.one(self._parts, permit, number))
+
+    def known(self, permit: Permit, marks: Sequence[Mark], origin: str) -> list[bool]:
+        """Say of each whether sending it again would change nothing."""
+        demand(permit, Action.STORE, Action.SUBMIT)
+        return quarantining.known(self._parts, permit, marks, origin)
 
     def resolve(self, permit: Permit, number: int, resolution: Resolution) -> str:
         """Decide over one instance in quarantine; raises ``NotHere``, ``BadInput``, ``Corrupt``."""
+        [outcome] = self.resolve_all(permit, [number], resolution)
+        if isinstance(outcome, LeadglassError):
+            raise outcome
+        return outcome
+
+    def resolve_all(self, permit: Permit, numbers: Sequence[int], resolution: Resolution) -> list[str | LeadglassError]:
+        """Decide over many alike; gives what became of each."""
         demand(permit, Action.RESOLVE)
-        said = resolving.resolve(self._parts, permit, number, resolution)
+        said = resolving.resolve_all(self._parts, permit, numbers, resolution)
         self._erase()
         return said
 
@@ -265,6 +290,10 @@ class Vault:
         return checking.fsck(self._parts, permit, progress)
 
     # --- keeping house --------------------------------------------------------
+
+    def measures(self) -> Measures:
+        """Say how much there is: counts, of nobody in particular."""
+        return measure(self._parts.reading)
 
     def sweep(self) -> int:
         """Remove what deletions and killed processes left behind; gives how many objects that were."""
