@@ -335,6 +335,20 @@ class Folder:
         with _held(self.keys, fcntl.LOCK_EX, "Another command changes the key. Wait until that is done.", _PATIENCE):
             yield
 
+    def is_served(self) -> bool:
+        """Say whether a server works on the folder now."""
+        try:
+            descriptor = os.open(self.serve_lock, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     @contextmanager
     def serving(self) -> Generator[None]:
         """Hold the folder for one server.

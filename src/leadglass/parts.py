@@ -24,6 +24,7 @@ from leadglass.crypto.ca import Authority
 from leadglass.crypto.wrap import ArchiveKey
 from leadglass.dicom.limits import Limits
 from leadglass.errors import Misconfigured
+from leadglass.exposure.store import EXPOSURE_FILE, ExposureStore
 from leadglass.folder import Folder
 from leadglass.identity.accounts import Accounts, open_accounts
 from leadglass.identity.devices import Devices
@@ -69,6 +70,8 @@ class Parts:
     """Opens the links for a door of this name, likewise."""
     open_own_tokens: Callable[[str], OwnTokens]
     """Opens the tokens of people for a door of this name, likewise."""
+    open_exposure: Callable[[], ExposureStore]
+    """Opens what the self-check keeps, likewise."""
     derive: Callable[[str], bytes]
     """Gives the key of a database that one command alone opens, by its label."""
     stack: ExitStack
@@ -149,6 +152,11 @@ def opened(folder: Folder, config: Config, key: ArchiveKey) -> Generator[Parts]:
                 )
             )
 
+        @cache
+        def open_exposure() -> ExposureStore:
+            path = folder.path / EXPOSURE_FILE
+            return stack.enter_context(ExposureStore(path, key.derive("exposure database"), keep=config.exposure.keep))
+
         yield Parts(
             folder=folder,
             config=config,
@@ -162,6 +170,7 @@ def opened(folder: Folder, config: Config, key: ArchiveKey) -> Generator[Parts]:
             open_people=open_people,
             open_own_tokens=open_own_tokens,
             open_shares=open_shares,
+            open_exposure=open_exposure,
             derive=key.derive,
             stack=stack,
         )
@@ -197,6 +206,23 @@ def shares_of(parts: Parts, door: str) -> Shares:
     return Shares(
         parts.open_shares(door), life=timedelta(days=said.default_days), longest=timedelta(days=said.longest_days)
     )
+
+
+def web_certificate(config: Config, own: Path) -> tuple[Path, Path | None]:
+    """Give the file with the certificate that the web door shows, and that with its key when it is another.
+
+    Raises
+    ------
+    Misconfigured
+        When the operator's is not there.
+    """
+    said = config.web
+    if not said.certificate:
+        return own, None
+    for name, text in (("certificate", said.certificate), ("key", said.key)):
+        if text and not Path(text).expanduser().is_file():
+            raise Misconfigured(f"[web] {name} of leadglass.toml names {text}, which is no file. Write its full path.")
+    return Path(said.certificate).expanduser(), Path(said.key).expanduser() if said.key else None
 
 
 def make_keys(folder: Folder, key: ArchiveKey) -> None:

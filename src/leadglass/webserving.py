@@ -6,7 +6,9 @@ Starlette and uvicorn.
 
 import os
 import re
+import socket
 import ssl
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -19,8 +21,12 @@ from leadglass.crypto.sources import CREDENTIALS
 from leadglass.dicom.renderer import Renderer
 from leadglass.dicom.transcode import Transcoder
 from leadglass.doors.assembly import assemble
+from leadglass.doors.cli.application import Ready
 from leadglass.doors.dicomweb.webhooks import LEAST_SECRET, HookPace, Webhooks, receivers_of
+from leadglass.doors.dimse.probe import Prober
 from leadglass.doors.pages.desk import PagesDesk
+from leadglass.doors.pages.devices.desk import DevicesDesk, OpenDoor
+from leadglass.doors.pages.devices.trials import Trials
 from leadglass.doors.pages.federation import single_sign_on
 from leadglass.doors.pages.federation.desk import FederationDesk
 from leadglass.doors.pages.people.desk import Entrance, PeopleDesk
@@ -32,6 +38,7 @@ from leadglass.doors.web.routes import Services
 from leadglass.doors.web.server import HttpsServer
 from leadglass.doors.web.settings import WebLimits, WebSettings
 from leadglass.errors import LeadglassError, Misconfigured
+from leadglass.identity.contacts import Contacts
 from leadglass.identity.introspection import Bearers, Introspection, IntrospectionSettings
 from leadglass.identity.oidc import SignOn
 from leadglass.identity.oidc_mapping import RoleMapping
@@ -45,8 +52,9 @@ from leadglass.identity.share_visits import PeopleWhoShare, Visits
 from leadglass.identity.tokens import Tokens
 from leadglass.identity.visitors import Visitors, Why
 from leadglass.identity.webhooks import caller_of_receiver
-from leadglass.parts import Parts, shares_of
+from leadglass.parts import Parts, shares_of, web_certificate
 from leadglass.policy.roles import Role
+from leadglass.startup import Door, own_addresses, parse_endpoint
 
 _SIGNING_IN: Final = 24
 """Threads in which passwords are hashed, two at a time; the others wait, and take no thread from who is in."""
@@ -101,6 +109,7 @@ def make(
     renderer: Renderer,
     visitors: Visitors,
     hosts: frozenset[str],
+    devices_desk: DevicesDesk,
 ) -> HttpsServer:
     """Make the web door's server.
 
@@ -122,6 +131,8 @@ def make(
         Who may speak.
     hosts : frozenset of str
         Names and addresses that the door listens on.
+    devices_desk : DevicesDesk
+        What the pages of devices work with.
     """
     settings = _settings(parts.config, hosts)
     federation = _federation(parts, visitors)
@@ -141,6 +152,7 @@ def make(
             config=parts.config,
             folder=parts.folder.path,
             devices=parts.devices,
+            devices_desk=devices_desk,
             tokens=parts.open_tokens(),
             own_tokens=parts.open_own_tokens("web"),
             audit=parts.audit,
@@ -149,6 +161,36 @@ def make(
     )
     gate = assemble(services, _evidence(parts, settings, desk, visitors, sharing.visits), visitors, clerk)
     return HttpsServer(gate, _Reception(visitors, clerk), settings.limits, settings.trusted_proxies)
+
+
+def devices_desk(
+    parts: Parts,
+    ae_title: str,
+    client: ssl.SSLContext,
+    contacts: Contacts,
+    threads: Threads,
+    opened: Sequence[Ready],
+) -> DevicesDesk:
+    """Make what the pages of devices work with; ``opened`` is filled when the doors are open."""
+
+    def doors() -> list[OpenDoor]:
+        endpoints = ((ready.door == Door.DICOM_TLS, parse_endpoint(ready.address)) for ready in opened
+                     if ready.door != Door.HTTPS)  # fmt: skip
+        return [OpenDoor(secured, endpoint.host, endpoint.port) for secured, endpoint in endpoints]
+
+    def machine() -> list[str]:
+        return [socket.gethostname(), *(str(each) for each in own_addresses() or ())]
+
+    return DevicesDesk(
+        devices=parts.devices,
+        threads=threads,
+        contacts=contacts,
+        trials=Trials(Prober(ae_title, client), parts.devices, contacts),
+        ae_title=ae_title,
+        doors=doors,
+        machine=machine,
+        allowed_networks=parts.config.network.allowed_public_networks,
+    )
 
 
 def _federation(parts: Parts, visitors: Visitors) -> FederationDesk:
@@ -320,22 +362,12 @@ def _is_service(tokens: Tokens, name: str) -> bool:
 
 def context(parts: Parts, own: Path) -> ssl.SSLContext:
     """Make the TLS context: with the operator's certificate, or the archive's ``own``."""
-    return tls.web_server_context(*_certificate(parts, own), password=_password(parts))
+    return tls.web_server_context(*web_certificate(parts.config, own), password=_password(parts))
 
 
 def renew(parts: Parts, own: Path, secured: ssl.SSLContext) -> None:
     """Have new connections shown the certificate that is there now; raises ``Misconfigured``."""
-    tls.load_web_certificate(secured, *_certificate(parts, own), password=_password(parts))
-
-
-def _certificate(parts: Parts, own: Path) -> tuple[Path, Path | None]:
-    said = parts.config.web
-    if not said.certificate:
-        return own, None
-    for name, text in (("certificate", said.certificate), ("key", said.key)):
-        if text and not Path(text).expanduser().is_file():
-            raise Misconfigured(f"[web] {name} of leadglass.toml names {text}, which is no file. Write its full path.")
-    return Path(said.certificate).expanduser(), Path(said.key).expanduser() if said.key else None
+    tls.load_web_certificate(secured, *web_certificate(parts.config, own), password=_password(parts))
 
 
 def _password(parts: Parts) -> bytes | None:
