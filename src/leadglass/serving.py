@@ -42,6 +42,7 @@ from leadglass.doors.dimse.settings import CommitmentSettings, DimseSettings
 from leadglass.doors.threads import Pool, Threads
 from leadglass.errors import BadInput, LeadglassError, Misconfigured
 from leadglass.identity.associations import Associations
+from leadglass.identity.contacts import CONTACTS_FILE, Contacts
 from leadglass.identity.later import caller_of_device
 from leadglass.identity.visitors import Visitors
 from leadglass.jobs.pace import Pace
@@ -52,6 +53,7 @@ from leadglass.wire.limits import WireLimits
 from leadglass.wire.server import DicomServer
 
 if TYPE_CHECKING:
+    from leadglass.doors.pages.devices.desk import DevicesDesk
     from leadglass.doors.web.server import HttpsServer
 
 LOG: Final = logging.getLogger(__name__)
@@ -77,6 +79,9 @@ _SWEEP_EVERY: Final = 12
 
 _SAVING: Final = 5.0
 """Seconds between two times that the brakes' counts are saved, and releases obeyed: what a crash may forget."""
+
+_CONTACTS: Final = 60.0
+"""Seconds between two times that devices' last contacts are saved: what a crash may forget of them."""
 
 _RENEWAL: Final = 6 * 3_600.0
 """Seconds between two looks at the age of the archive's own certificate."""
@@ -179,10 +184,12 @@ async def _serve(
                 )
             )
         )
+        client = tls.client_context(certificate, parts.folder.ca_certificate, password=parts.authority.password)
+        contacts = stack.enter_context(Contacts(parts.folder.path / CONTACTS_FILE, parts.derive("contacts database")))
         destinations = DeviceDestinations(
             parts.devices,
             ae_title=ae_title,
-            tls=tls.client_context(certificate, parts.folder.ca_certificate, password=parts.authority.password),
+            tls=client,
             limits=limits,
         )
         settings = _dimse_settings(config, ae_title)
@@ -203,6 +210,7 @@ async def _serve(
                 refusals,
                 ae_title=ae_title,
                 allowed_networks=config.network.allowed_public_networks,
+                contacts=contacts,
             ),
             destinations=destinations,
             transcoder=transcoder,
@@ -213,6 +221,12 @@ async def _serve(
             commitment=commitment,
         )
         server = DicomServer(door, limits, _IMPLEMENTATION)
+        devices_desk: DevicesDesk | None = None
+        opened: list[Ready] = []
+        if any(listener.door is Door.HTTPS for listener in listeners):
+            from leadglass import webserving  # only where that door is opened: it takes a while to load
+
+            devices_desk = webserving.devices_desk(parts, ae_title, client, contacts, threads, opened)
         web = _Web.make(
             parts,
             listeners,
@@ -235,6 +249,7 @@ async def _serve(
             transcoder=transcoder,
             renderer=renderer,
             refusals=refusals,
+            devices_desk=devices_desk,
         )
         said = {listener.door.value: str(listener.endpoint) for listener in listeners}
         parts.record(Outcome.PERMITTED, "start", f"{ae_title} opens its doors", **said)
@@ -243,12 +258,13 @@ async def _serve(
             stack.callback(keeper.close)
         hooks = _webhooks(parts, stack, braking, threads, ae_title)
         try:
-            opened = [await _listen(server, web, listener, context) for listener in listeners]
+            opened += [await _listen(server, web, listener, context) for listener in listeners]
             chores = [
                 asyncio.create_task(_keep_certificate(parts, listeners, context, web)),
                 asyncio.create_task(_keep_tidy(parts, [archive, *(() if web is None else web.archives)])),
                 asyncio.create_task(door.keep_watch()),
                 asyncio.create_task(_keep_brakes(braking)),
+                asyncio.create_task(_keep_contacts(parts, contacts)),
                 asyncio.create_task(commitment.run()),
                 *(asyncio.create_task(hook()) for hook in hooks),
             ]
@@ -266,6 +282,9 @@ async def _serve(
                 LOG.warning("stopped in the middle of work", extra={"hops": left})
             await ending
             await _save_brakes(braking)
+            await _save_contacts(parts, contacts)
+            if devices_desk is not None:
+                await devices_desk.trials.close()
         await asyncio.to_thread(parts.record, Outcome.DONE, "stop", f"{ae_title} closed its doors")
 
 
@@ -369,9 +388,10 @@ class _Web:
         transcoder: Transcoder,
         renderer: Renderer,
         refusals: Refusals,
+        devices_desk: "DevicesDesk | None",
     ) -> "_Web | None":
         """Make it, or None when no listener is for it."""
-        if not any(listener.door is Door.HTTPS for listener in listeners):
+        if devices_desk is None:
             return None
         from leadglass import webserving  # only where that door is opened: it takes a while to load
 
@@ -387,6 +407,7 @@ class _Web:
             renderer=renderer,
             visitors=Visitors(refusals, allowed_networks=parts.config.network.allowed_public_networks),
             hosts=frozenset(name.lower() for name in _names(listeners) if name not in {"0.0.0.0", "::"}),  # noqa: S104
+            devices_desk=devices_desk,
         )
         context = webserving.context(parts, certificate)
         return cls(server, archives, context, lambda own: webserving.renew(parts, own, context))
@@ -451,6 +472,20 @@ async def _keep_certificate(
                 await asyncio.to_thread(web.renew, certificate)
         except (LeadglassError, OSError, ssl.SSLError) as error:
             LOG.warning("certificate not renewed", extra={"error": type(error).__name__})
+
+
+async def _keep_contacts(parts: Parts, contacts: Contacts) -> None:
+    """Save when devices were last heard of, now and then."""
+    while True:
+        await asyncio.sleep(_CONTACTS)
+        await _save_contacts(parts, contacts)
+
+
+async def _save_contacts(parts: Parts, contacts: Contacts) -> None:
+    try:
+        await asyncio.to_thread(lambda: contacts.save(device.ae_title for device in parts.devices.list()))
+    except LeadglassError as error:
+        LOG.warning("last contacts not saved", extra={"kind": error.kind.value})
 
 
 async def _keep_tidy(parts: Parts, archives: list[Archive]) -> None:

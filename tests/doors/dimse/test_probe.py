@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pynetdicom.ae import ApplicationEntity
 
 from leadglass.crypto.tls import client_context
 from leadglass.doors.dimse.probe import LIMITS, Prober, Result, Stage, Step
@@ -24,9 +26,8 @@ from tests.peers.running import Credentials, free_port
 QUICK = replace(LIMITS, connect=2.0, tls_handshake=1.5, negotiation=1.5, response=2.0)
 
 
-def probe(house: House, ae_title: str, *, limits: object = QUICK) -> list[Step]:
+def probe(house: House, ae_title: str) -> list[Step]:
     """Test a device; gives the steps."""
-    del limits
     tls = client_context(house.folder / "server.pem", house.folder / "ca.pem")
     steps: list[Step] = []
     device = house.devices.get(ae_title)
@@ -252,9 +253,7 @@ def test_a_rejection_is_said_with_its_reason(
 @contextmanager
 def house_that_is_called_otherwise(port: int) -> Generator[None]:
     """Run pynetdicom, which insists on its own name."""
-    from pynetdicom.ae import ApplicationEntity
-
-    entity = ApplicationEntity("OTHER")
+    entity: Any = ApplicationEntity("OTHER")
     entity.require_called_aet = True
     entity.add_supported_context("1.2.840.10008.1.1")
     server = entity.start_server(("127.0.0.1", port), block=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 from leadglass.archive.archive import Archive
 from leadglass.audit.log import AuditLog
 from leadglass.config import Config
+from leadglass.doors.pages.devices.desk import DevicesDesk
 from leadglass.doors.pages.sharing.desk import SharingDesk
 from leadglass.doors.threads import Threads
 from leadglass.identity.devices import Devices
@@ -37,6 +38,8 @@ class PagesDesk:
         What is on record.
     sharing : SharingDesk
         The links, and who is here by one.
+    devices_desk : DevicesDesk
+        What the pages of devices work with.
     """
 
     archive: Archive
@@ -48,3 +51,4 @@ class PagesDesk:
     own_tokens: OwnTokens
     audit: AuditLog
     sharing: SharingDesk
+    devices_desk: DevicesDesk
