@@ -135,7 +135,8 @@ def test_limits_have_the_defaults_of_the_parts_they_are_for() -> None:
 
 
 def test_every_setting_says_why_it_has_its_default() -> None:
-    source = (Path(__file__).parents[1] / "src/leadglass/sections.py").read_text()
+    folder = Path(__file__).parents[1] / "src/leadglass/sections"
+    source = "".join(each.read_text() for each in sorted(folder.glob("*.py")))
     config = Config()
     for section in fields(config):
         value = getattr(config, section.name)
