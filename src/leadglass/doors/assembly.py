@@ -26,6 +26,7 @@ from leadglass.doors.pages.federation import passkeys, single_sign_on
 from leadglass.doors.pages.managing import people as managed_people
 from leadglass.doors.pages.menu import Menu
 from leadglass.doors.pages.people import account, emergency, home, signing_in
+from leadglass.doors.pages.sharing import links, recipient
 from leadglass.doors.pages.study import attributes, look, study
 from leadglass.doors.pages.viewer import door as viewer
 from leadglass.doors.threads import Threads
@@ -57,6 +58,8 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     statics.routes,
     viewer.routes,
     single_sign_on.routes,
+    links.routes,
+    recipient.routes,
     passkeys.routes,
     managed_people.routes,
     study.routes,
@@ -94,7 +97,7 @@ def assemble(services: Services, evidence: tuple[Evidence, ...], visitors: Visit
         visitors,
         clerk,
         body_bytes=settings.limits.body_bytes,
-        welcome=signing_in.welcome(services.people),
+        welcome=recipient.welcome(signing_in.welcome(services.people)),
         fault=None if services.people is None else page.fault_for_browsers,
         context={page.MENU: Menu(route.path for route in routes)},
     )

@@ -79,9 +79,17 @@ def target(request: Request) -> Target:
         raise NotHere("There is nothing of that name here.") from None
 
 
-def instance(archive: Archive, caller: Caller, wanted: Target) -> tuple[Retrieval, InstanceRecord]:
-    """Locate one instance, to show parts of it (blocking); raises ``NotHere``, ``Denied``, ``Throttled``."""
-    retrieval = locate(archive, caller, wanted)
+def instance(
+    archive: Archive, caller: Caller, wanted: Target, *, drawn: bool = False
+) -> tuple[Retrieval, InstanceRecord]:
+    """Locate one instance, to show parts of it (blocking); raises ``NotHere``, ``Denied``, ``Throttled``.
+
+    Parameters
+    ----------
+    drawn : bool
+        Whether nothing is given of it but pictures: then who may only look is permitted too.
+    """
+    retrieval = locate(archive, caller, wanted, drawn=drawn)
     return retrieval, retrieval.records[0]
 
 

@@ -114,7 +114,7 @@ class _Look:
         )
 
     def _prepare(self, asked: Asked, wanted: Target, number: int, wish: Wish) -> Prepared:
-        retrieval, record = instance(self._desk.archive, asked.caller, wanted)
+        retrieval, record = instance(self._desk.archive, asked.caller, wanted, drawn=True)
         seen = self._pictures.looking.at(retrieval, record)
         if seen.table is None:
             raise HttpFault(NOT_SHOWN, "The instance has no image, or none whose frames can be told apart.")

@@ -126,7 +126,7 @@ def look(archive: Archive, caller: Caller, wanted: Target, frame: str) -> Look:
     ------
     NotHere, Denied, Throttled
     """
-    retrieval = locate(archive, caller, Target(wanted.study))
+    retrieval = locate(archive, caller, Target(wanted.study), drawn=True)
     by_series = _by_series(retrieval.records)
     series_uid = wanted.series or _first_series(by_series)
     records = by_series.get(series_uid)
@@ -176,7 +176,7 @@ def look(archive: Archive, caller: Caller, wanted: Target, frame: str) -> Look:
 
 def listing(archive: Archive, caller: Caller, wanted: Target) -> dict[str, object]:
     """Give the images of a series for a script: each with how many frames it has (blocking)."""
-    retrieval = locate(archive, caller, Target(wanted.study, wanted.series))
+    retrieval = locate(archive, caller, Target(wanted.study, wanted.series), drawn=True)
     images: list[list[object]] = []
     rate = 0.0
     for record in [each for each in retrieval.records if _is_picture(each)][:MOST_LISTED]:

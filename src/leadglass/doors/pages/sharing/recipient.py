@@ -1,0 +1,204 @@
+"""The pages of who has a link: opening it, and what it shows.
+
+Rule 1. The secret arrives in the body of a POST; the page that takes it from the
+fragment knows nothing, and is the same for every link there is or is not. Rule 2.
+A link is not opened in a browser that is signed in: what is done there would be
+done by two. Rule 3. Whoever is here by a link gets to see nothing but what it is for.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from leadglass.dicom.levels import Level
+from leadglass.doors.pages.desk import PagesDesk
+from leadglass.doors.pages.page import fault_page, page, see_other, shown
+from leadglass.doors.pages.people.signing_in import in_words
+from leadglass.doors.pages.sharing.desk import SharingDesk
+from leadglass.doors.pages.study.asking import find
+from leadglass.doors.pages.study.facts import StudyFacts, study_facts
+from leadglass.doors.web import cookie
+from leadglass.doors.web.evidence import SHARE_COOKIE, Unidentified, peer_of
+from leadglass.doors.web.forms import fields_of, wants_json, wants_page
+from leadglass.doors.web.problem import HttpFault, problem_of
+from leadglass.doors.web.routes import Access, Asked, Route, Services
+from leadglass.doors.web.sharecookie import HOME, give_share
+from leadglass.errors import Denied, LeadglassError, NotHere, Throttled
+from leadglass.identity.sessions import csrf_of
+from leadglass.identity.share import Share, ShareKind
+from leadglass.identity.share_visits import CLOSED, Asks, OpenedShare
+from leadglass.policy.action import Action
+from leadglass.policy.caller import Caller, CallerKind
+
+PATH: Final = "/s/{share}"
+
+_WHY: Final = "Who opens a share link has no account; the link is what they show."
+_ONE: Final = "includefield=StudyDescription&limit=1"
+_LONGEST: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """One study that a link shows, and what may be done with it."""
+
+    study: StudyFacts
+    may_view: bool
+    may_download: bool
+
+
+def routes(services: Services) -> list[Route]:
+    """Give the routes of this module."""
+    desk = services.pages
+    if desk is None:
+        return []
+    pages = _Recipient(desk)
+    opening = "Open a share link."
+    return [
+        Route(PATH, ("GET",), pages.show, Access.ANONYMOUS, why=_WHY, summary=opening),
+        Route(PATH, ("POST",), _faults(pages.open), Access.ANONYMOUS, why=_WHY, summary=opening),
+        Route(HOME, ("GET",), shown(pages.home), summary="What a share link shows."),
+        Route(f"{HOME}/leave", ("POST",), shown(pages.leave), summary="Close a share link in this browser."),
+    ]
+
+
+def closed_page(request: Request, status: int = HTTPStatus.NOT_FOUND) -> Response:
+    """Give the one page for every link that opens nothing, and take away what the browser had of one."""
+    return cookie.take_share(page(request, "sharing/closed.html", status=status))
+
+
+def welcome(before: Callable[[Request], Response | None]) -> Callable[[Request], Response | None]:
+    """Give what a browser is shown where nobody is identified; of who was here by a link, that it is closed."""
+
+    def page_for(request: Request) -> Response | None:
+        was_here = SHARE_COOKIE in request.cookies or request.url.path.split("/")[1] == HOME[1:]
+        if not was_here or request.method not in {"GET", "HEAD"} or not wants_page(request):
+            return before(request)
+        answer = closed_page(request, HTTPStatus.UNAUTHORIZED)
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="leadglass"'
+        return answer
+
+    return page_for
+
+
+def _faults(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Have what went wrong shown as a page to a browser."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            cookie.require_from_here(request)
+            return await handler(request)
+        except LeadglassError as error:
+            if wants_json(request):
+                raise
+            return fault_page(request, error)
+
+    return answer
+
+
+class _Recipient:
+    def __init__(self, desk: PagesDesk) -> None:
+        self._desk = desk
+        self._sharing: SharingDesk = desk.sharing
+
+    # --- opening ------------------------------------------------------------------
+
+    async def show(self, request: Request) -> Response:
+        """Show where the secret goes; nothing is looked up, so nothing is told."""
+        return page(request, "sharing/open.html", path=request.url.path, practice=self._sharing.practice)
+
+    async def open(self, request: Request) -> Response:
+        fields = await fields_of(request)
+        id_ = str(request.path_params["share"])[:_LONGEST]
+        secret = fields.get("secret", "").strip().rpartition("#")[2]  # the whole link may be pasted
+        code = fields.get("code", "").strip()
+        await self._require_nobody_in(request)
+        try:
+            answer = await self._desk.threads.run(
+                self._sharing.visits.open, id_, secret[:_LONGEST], code[:_LONGEST], peer_of(request)
+            )
+        except NotHere:
+            if wants_json(request):
+                raise
+            return closed_page(request)
+        except (Denied, Throttled) as error:
+            if wants_json(request):
+                raise HttpFault(HTTPStatus.FORBIDDEN, error.message) if isinstance(error, Denied) else error from None
+            status = HTTPStatus.FORBIDDEN if isinstance(error, Denied) else problem_of(error).status
+            return self._ask(request, secret, in_words(error), status)
+        if isinstance(answer, Asks):
+            if wants_json(request):
+                return JSONResponse({"opened": False, "needs": "code"})
+            return self._ask(request, secret, "", HTTPStatus.OK)
+        return self._opened(request, answer)
+
+    def _ask(self, request: Request, secret: str, error: str, status: int) -> Response:
+        return page(
+            request, "sharing/number.html", status=status, path=request.url.path, secret=secret, error=error
+        )  # fmt: skip
+
+    @staticmethod
+    def _opened(request: Request, opened: OpenedShare) -> Response:
+        if not wants_json(request):
+            return give_share(see_other(HOME), opened)
+        said = {"opened": True, "at": HOME, "csrf": csrf_of(opened.secret), "until": opened.share.until.isoformat()}
+        return give_share(JSONResponse(said), opened)
+
+    async def _require_nobody_in(self, request: Request) -> None:
+        """Refuse where somebody is signed in; a session that is over counts for nobody."""
+        try:
+            secret = cookie.secret_of(request)
+            if secret is None:
+                return
+            await self._desk.threads.run(self._sharing.sessions.caller, secret, peer_of(request), is_use=False)
+        except (Denied, Unidentified):
+            return
+        raise HttpFault(
+            HTTPStatus.CONFLICT,
+            "Somebody is signed in to this archive in this browser. To see what the link shows, sign out first, or "
+            "open it in a private window.",
+        )
+
+    # --- what it shows --------------------------------------------------------------
+
+    async def home(self, asked: Asked) -> Response:
+        share = await self._desk.threads.run(self._sharing.visits.share_of, asked.caller)
+        if share.kind is ShareKind.RECEIVE:
+            return self._shown(asked, "sharing/send.html", share)
+        lent = await self._desk.threads.run(self._lent, asked.caller, share)
+        if not lent:
+            return closed_page(asked.request)
+        if wants_json(asked.request):
+            return JSONResponse({"studies": [each.study.uid for each in lent], "until": share.until.isoformat()})
+        return self._shown(asked, "sharing/shared.html", share, lent)
+
+    def _shown(self, asked: Asked, template: str, share: Share, lent: Sequence[Lent] = ()) -> Response:
+        return page(
+            asked.request, template, caller=asked.caller, share=share, practice=self._sharing.practice, lent=lent
+        )
+
+    def _lent(self, caller: Caller, share: Share) -> list[Lent]:
+        """Give the studies that are here and that the link still shows (blocking)."""
+        lent: list[Lent] = []
+        for uid in share.studies:
+            found = find(self._desk.archive, caller, Level.STUDY, _ONE, StudyInstanceUID=uid)
+            lent += [
+                Lent(study_facts(match), _may(caller, Action.GET), _may(caller, Action.EXPORT))
+                for match in found.matches
+            ]
+        return lent
+
+    async def leave(self, asked: Asked) -> Response:
+        if asked.caller.kind is not CallerKind.LINK:
+            raise NotHere(CLOSED)
+        await self._desk.threads.run(self._sharing.visits.leave, asked.caller)
+        answer = page(asked.request, "sharing/left.html", caller=None)
+        answer.headers["Clear-Site-Data"] = '"cache"'
+        return cookie.take_share(answer)
+
+
+def _may(caller: Caller, action: Action) -> bool:
+    return any(action in grant.actions for grant in caller.grants)
