@@ -166,7 +166,7 @@ def make(
 def devices_desk(
     parts: Parts,
     ae_title: str,
-    client: ssl.SSLContext,
+    client: ssl.SSLContext | None,
     contacts: Contacts,
     threads: Threads,
     opened: Sequence[Ready],

@@ -27,6 +27,7 @@ from leadglass.doors.web.gate import Gate
 from leadglass.doors.web.routes import Access, Asked, Route
 from leadglass.errors import Misconfigured
 from leadglass.folder import Folder
+from leadglass.identity.contacts import CONTACTS_FILE, Contacts
 from leadglass.identity.os_user import command_line_caller
 from leadglass.identity.tokens import TOKENS_FILE, Tokens
 from leadglass.identity.visitors import Visitors
@@ -54,6 +55,7 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
     threads = Threads(pool)
     refusals = Refusals(parts.audit)
     transcoder, renderer = Transcoder(), Renderer()
+    contacts = Contacts(parts.folder.path / CONTACTS_FILE, parts.derive("contacts database"))
     try:
         server = webserving.make(
             parts,
@@ -66,9 +68,11 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
             renderer=renderer,
             visitors=Visitors(refusals),
             hosts=frozenset({"localhost"}),
+            devices_desk=webserving.devices_desk(parts, "LEADGLASS", None, contacts, threads, []),
         )
         return cast("WebApp", cast("Gate", server.app).app).routes
     finally:
+        contacts.close()
         refusals.close()
         renderer.close()
         transcoder.close()
