@@ -6,7 +6,7 @@ Rule: who looks or lifts needs ``MANAGE`` and is on record, before it happens.
 from collections.abc import Mapping
 
 from leadglass.archive.brake_store import BrakeStore
-from leadglass.archive.braking import Braking
+from leadglass.archive.braking import Braking, counted_as
 from leadglass.audit.decision import decide_on_record
 from leadglass.audit.log import AuditLog
 from leadglass.policy.action import Action
@@ -62,7 +62,7 @@ class BrakeDesk:
         Denied, Busy, Full, Corrupt
         """
         self._permit(caller, change="release brakes", about=name)
-        self._store.release(name)
+        self._store.release(counted_as(name))
 
     def _permit(self, caller: Caller, **detail: str) -> None:
         decide_on_record(self._audit.append, caller, Action.MANAGE, door=self._door, detail=detail)

@@ -23,6 +23,7 @@ from leadglass.doors.dicomweb import (
 from leadglass.doors.dicomweb.about import About
 from leadglass.doors.pages import page, statics
 from leadglass.doors.pages.federation import passkeys, single_sign_on
+from leadglass.doors.pages.managing import own_tokens, programs
 from leadglass.doors.pages.managing import people as managed_people
 from leadglass.doors.pages.menu import Menu
 from leadglass.doors.pages.people import account, emergency, home, signing_in
@@ -62,6 +63,8 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     recipient.routes,
     passkeys.routes,
     managed_people.routes,
+    programs.routes,
+    own_tokens.routes,
     study.routes,
     attributes.routes,
     look.routes,

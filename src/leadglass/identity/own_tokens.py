@@ -1,7 +1,7 @@
 """One's own tokens: what a person's scripts prove themselves with, worth no more than the person.
 
 Rule 1. What one may do is what it was made for **and** what its owner may do now,
-without what the owner opened in an emergency; it never manages. Rule 2. Whose
+without what the owner opened in an emergency; it does nothing of an administrator's. Rule 2. Whose
 account is locked, reset or removed has none that count. Rule 3. Only a digest is
 kept; a token is shown once, and ends. Rule 4. The first use from an address is on
 record before it counts. Rule 5. They have a table of their own: a version of
@@ -40,7 +40,7 @@ MOST_TOKENS: Final = 20
 
 LONGEST_LABEL: Final = 40
 
-NEVER: Final = frozenset({Action.MANAGE})
+NEVER: Final = frozenset({Action.MANAGE, Action.VERIFY})
 """What no script of a person does: what it made would outlive its owner's account."""
 
 _MEETING: Final = timedelta(hours=1)
@@ -262,7 +262,7 @@ class OwnTokens(WatchedStore):
         person = self._owner(token)
         if person is None or not token.counts(self.now):
             return ()
-        return _rights(token.role, token.scope, person)
+        return rights_within(token.role, token.scope, person)
 
     def named(self, name: str) -> OwnToken:
         """Give the token that the audit log calls ``j.doe/nightly``.
@@ -311,7 +311,7 @@ class OwnTokens(WatchedStore):
         _check_label(label)
         if not LEAST_LIFE <= ttl <= self._longest:
             raise BadInput(f"A token counts for {spoken(LEAST_LIFE)} to {spoken(self._longest)}.")
-        if not _rights(role, scope, person):
+        if not rights_within(role, scope, person):
             raise BadInput("Your account may do nothing of what this token is for. Choose something else.")
         now = self.now.replace(microsecond=0)
         made = person.made.isoformat()
@@ -416,7 +416,7 @@ class OwnTokens(WatchedStore):
                 "was reset, or is gone.",
                 Why.OWNER,
             )
-        return _rights(token.role, token.scope, person)
+        return rights_within(token.role, token.scope, person)
 
     def _meet(self, token: OwnToken, peer: str, grants: tuple[Grant, ...]) -> Caller:
         """Put the first use from an address on record, and give the caller."""
@@ -466,7 +466,7 @@ class Bearable:
         return self._own.caller(text, peer) or self._programs.caller(text, peer)
 
 
-def _rights(role: Role, scope: Scope, owner: Person) -> tuple[Grant, ...]:
+def rights_within(role: Role, scope: Scope, owner: Person) -> tuple[Grant, ...]:
     """Give what something made for ``role`` on ``scope`` may do of what its owner may."""
     given = grants_of(role, scope)
     left = narrowed(given, grants_of(owner.role, owner.scope), never=NEVER)

@@ -201,6 +201,11 @@ class Tokens(WatchedStore):
         finally:
             super().close()
 
+    @property
+    def longest(self) -> timedelta:
+        """How long a token may live."""
+        return self._longest
+
     # --- asking ---------------------------------------------------------------
 
     def known(self, text: str, peer: str) -> Caller | None:
@@ -378,6 +383,8 @@ class Tokens(WatchedStore):
         ------
         Denied, NotHere
         """
+        said = {"change": "revoke token", "token": name[:LONGEST_NAME]}
+        decide_on_record(self._audit.append, caller, Action.MANAGE, door=self._door, detail=said, yes=False)
         token = self.find(name)
         if token is None:
             raise NotHere(f"There is no token {escape(name[:LONGEST_NAME])}. See: leadglass token list")

@@ -12,6 +12,7 @@ import click
 from leadglass.doors.cli.options import application_of, data_option, duration, examples, json_option
 from leadglass.doors.cli.rights import role_option, scope_option, studies
 from leadglass.doors.cli.terminal import Terminal, cell, table
+from leadglass.identity.own_tokens import OwnToken
 from leadglass.identity.tokens import Token
 from leadglass.policy.roles import NEEDS_NO_IMAGES, Role, own_scope
 from leadglass.policy.scope import Scope
@@ -76,10 +77,11 @@ def token_list(context: click.Context, data: Path, *, everything: bool, as_json:
         tokens = opened.open_tokens()
         now = tokens.now
         listed = [token for token in tokens.list() if everything or token.counts(now)]
+        own = [token for token in opened.open_own_tokens().everybodys(opened.caller) if everything or token.counts(now)]
     if as_json:
-        terminal.json([_as_json(token, now) for token in listed])
+        terminal.json([*(_as_json(token, now) for token in listed), *(_own_as_json(token, now) for token in own)])
         return
-    if not listed:
+    if not listed and not own:
         terminal.tell("There is no token. Make one: leadglass token create NAME --role ROLE")
         return
     shown = table("name", "role", "studies", "until", "last used", "id", "made by", fold=("studies",))
@@ -94,10 +96,23 @@ def token_list(context: click.Context, data: Path, *, everything: bool, as_json:
             cell(token.id),
             cell(token.made_by),
         )
+    for each in own:
+        state = "" if each.counts(now) else (" (revoked)" if each.ended else " (ended)")
+        shown.add_row(
+            cell(each.name),
+            cell(each.role),
+            cell(f"{each.scope.explain()}, within {each.owner}'s"),
+            cell(f"{each.until:%Y-%m-%d %H:%M}{state}", "dim" if state else ""),
+            cell("never" if each.used is None else f"{each.used:%Y-%m-%d %H:%M}"),
+            cell(each.id),
+            cell(f"person:{each.owner}"),
+        )
     terminal.show(shown)
 
 
-@token_command.command("revoke", epilog=examples("leadglass token revoke viewer"))
+@token_command.command(
+    "revoke", epilog=examples("leadglass token revoke viewer", "leadglass token revoke j.doe/nightly")
+)
 @click.argument("name", metavar="NAME")
 @data_option
 @click.pass_context
@@ -105,8 +120,29 @@ def token_revoke(context: click.Context, name: str, data: Path) -> None:
     """End a token, at once; a running server refuses it from its next request on."""
     terminal = Terminal()
     with application_of(context).open(data) as opened:
-        token = opened.open_tokens().revoke(opened.caller, name)
+        token: Token | OwnToken
+        if "/" in name:
+            own = opened.open_own_tokens()
+            token = own.revoke(opened.caller, own.named(name).id)
+        else:
+            token = opened.open_tokens().revoke(opened.caller, name)
     terminal.say(f"{token.name} ({token.id}) does not count any more.")
+
+
+def _own_as_json(token: OwnToken, now: datetime) -> dict[str, object]:
+    return {
+        "name": token.name,
+        "id": token.id,
+        "owner": token.owner,
+        "role": token.role.value,
+        "scope": list(write_scope(token.scope)),
+        "made": token.made.isoformat(),
+        "made_by": f"person:{token.owner}",
+        "until": token.until.isoformat(),
+        "ended": token.ended.isoformat() if token.ended else None,
+        "last_used": token.used.isoformat() if token.used else None,
+        "counts": token.counts(now),
+    }
 
 
 def _as_json(token: Token, now: datetime) -> dict[str, object]:

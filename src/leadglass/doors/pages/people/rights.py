@@ -44,7 +44,7 @@ def _sentences(grant: Grant) -> list[str]:
         why = "" if grant.reason.startswith(_ROLE) else f" ({grant.reason})"
         said.append(f"{verbs.capitalize()}: {grant.scope.explain()}{masked}{why}.")
     if Action.MANAGE in grant.actions:
-        said.append("Look after accounts, tokens and devices: with leadglass --help on the archive's machine.")
+        said.append("Look after accounts, programs, devices and settings.")
     if Action.AUDIT in grant.actions:
-        said.append("Read the audit log: with leadglass audit show on the archive's machine.")
+        said.append("Read the audit log, and review what others opened in an emergency.")
     return said
