@@ -17,6 +17,7 @@ from leadglass.crypto.passphrase import COST, Cost
 from leadglass.crypto.sources import Given, Passphrases
 from leadglass.crypto.wrap import ArchiveKey
 from leadglass.doors.cli.application import Opened, Ready, Wanted
+from leadglass.exposure.selfcheck import SelfCheck
 from leadglass.folder import Folder
 from leadglass.hardening import keep_memory_private
 from leadglass.identity.named import caller_named
@@ -117,6 +118,7 @@ class App:
                     open_people=lambda: parts.open_people("cli"),
                     open_own_tokens=lambda: parts.open_own_tokens("cli"),
                     open_shares=lambda: shares_of(parts, "cli"),
+                    open_exposure=lambda: _self_check(parts),
                     open_brakes=lambda: BrakeDesk(parts.open_brakes(), brake_limits(config), parts.audit),
                 )
 
@@ -135,3 +137,9 @@ class App:
             from leadglass import serving  # only here: no other command waits for asyncio and the doors to load
 
             serving.run(parts, wanted, ready, warn)
+
+
+def _self_check(parts: Parts) -> SelfCheck:
+    from leadglass.gathering import self_check  # only where it is wanted: it looks at everything
+
+    return self_check(parts, "cli")

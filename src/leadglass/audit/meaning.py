@@ -118,6 +118,7 @@ _ALERT_KINDS: Final = {
     "start": SECURITY_CONFIGURATION,
     "manage": SECURITY_CONFIGURATION,
     "key": SECURITY_CONFIGURATION,
+    "exposure": SECURITY_CONFIGURATION,
     "connect": NODE_AUTHENTICATION,
     "associate": NODE_AUTHENTICATION,
     "identify": NODE_AUTHENTICATION,
@@ -166,6 +167,8 @@ TABLE: Final[dict[str, _Row]] = {
     # A receiver that was not told of what happened, which the archive wants to be.
     "webhook": _Row(SECURITY_ALERT, SECURITY_ALERT, _E, RESTRICTED_FUNCTION),
     # The archive's own books.
+    # The archive looked at itself; what it found wrong is an alert.
+    "exposure": _Row(APPLICATION_ACTIVITY, APPLICATION_ACTIVITY, _E),
     "audit": _Row(AUDIT_LOG_USED, AUDIT_LOG_USED, _R),
     "key": _Row(SECURITY_ALERT, SECURITY_ALERT, _U, SECURITY_CONFIGURATION),
     "manage": _Row(SECURITY_ALERT, SECURITY_ALERT, _U, SECURITY_CONFIGURATION),

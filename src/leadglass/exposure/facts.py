@@ -297,6 +297,8 @@ class Trail:
         How many.
     signed : datetime, optional
         When the newest head was signed; None: none was yet.
+    unsigned : int
+        Records that no signed head beside the database covers.
     is_outside_good : bool
         Whether the signed head beside the database is there and true.
     has_collector, has_folder : bool
@@ -311,6 +313,7 @@ class Trail:
 
     records: int = 0
     signed: datetime | None = None
+    unsigned: int = 0
     is_outside_good: bool = True
     has_collector: bool = True
     has_folder: bool = True

@@ -134,6 +134,14 @@ def certificate_in(path: Path, own_issuer: bytes = b"") -> ShownCertificate | No
     return certificate_of(_der(read[0]), own_issuer, len(read) - 1) if read else None
 
 
+def chain_in(path: Path) -> int:
+    """Count the certificates in a PEM file besides the first."""
+    try:
+        return max(0, len(x509.load_pem_x509_certificates(path.read_bytes())) - 1)
+    except (OSError, ValueError):
+        return 0
+
+
 def _der(certificate: x509.Certificate) -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding
 

@@ -19,7 +19,7 @@ from leadglass.exposure.checks.table import CHECKS
 from leadglass.exposure.facts import Facts
 from leadglass.exposure.finding import Check, Finding, Severity, examine
 from leadglass.exposure.report import Acceptance, Occasion, Report, report_of
-from leadglass.exposure.store import ExposureStore
+from leadglass.exposure.store import ExposureStore, Mark
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
 
@@ -190,6 +190,20 @@ class SelfCheck:
         self._demand(caller, what="accept a finding no longer", finding=key[:100])
         if not self._store.withdraw(key):
             raise NotHere("No finding of that name is accepted. See: leadglass exposure --json")
+
+    # --- what others did -------------------------------------------------------------
+
+    def verified(self, faults: int) -> None:
+        """Note that the audit log was verified, and how many faults that found; raises ``Busy``, ``Full``."""
+        self._store.mark(Mark.VERIFIED, faults)
+
+    def checked(self, faults: int) -> None:
+        """Note that everything stored was re-read, likewise."""
+        self._store.mark(Mark.CHECKED, faults)
+
+    def backed_up(self) -> None:
+        """Note that a backup ended well."""
+        self._store.mark(Mark.BACKUP)
 
     # --- on record ----------------------------------------------------------------
 

@@ -132,6 +132,11 @@ def is_on_disk_of(path: Path, folder: Path) -> bool:
         return False
 
 
+def is_writable(folder: Path) -> bool:
+    """Say whether something can be put into a folder."""
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
+
+
 def loose(folder: Path) -> tuple[Loose, ...]:
     """Name files and folders of a data folder that others than its owner may use."""
     found: list[Loose] = []

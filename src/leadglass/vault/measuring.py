@@ -10,6 +10,7 @@ from typing import Final
 
 from leadglass.vault.index.sql import ask
 from leadglass.vault.reading import Reading
+from leadglass.vault.records import Caps
 
 _EXACT: Final = 100_000
 """Instances up to which their sizes are added up; of more, some of them tell the mean."""
@@ -29,6 +30,8 @@ class Measures:
         Bytes of it; of very many instances about so.
     quarantined, quarantined_octets : int
         What is kept aside.
+    quarantine_room, quarantine_octets : int
+        How much that may be.
     oldest_quarantined : datetime, optional
         Since when the oldest of it waits.
     """
@@ -38,10 +41,12 @@ class Measures:
     octets: int
     quarantined: int
     quarantined_octets: int
+    quarantine_room: int
+    quarantine_octets: int
     oldest_quarantined: datetime | None
 
 
-def measure(reading: Reading) -> Measures:
+def measure(reading: Reading, caps: Caps) -> Measures:
     """Count what is stored and what is kept aside."""
     with reading.connected() as connection:
         studies = ask(connection, "SELECT count(*) FROM study").fetchone()[0]
@@ -58,7 +63,7 @@ def measure(reading: Reading) -> Measures:
         count, kept, oldest = ask(
             connection, "SELECT count(*), coalesce(sum(size), 0), min(received) FROM quarantine"
         ).fetchone()
-    return Measures(studies, instances, octets, count, kept, _moment(oldest))
+    return Measures(studies, instances, octets, count, kept, caps.instances, caps.octets, _moment(oldest))
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -293,7 +293,7 @@ class Vault:
 
     def measures(self) -> Measures:
         """Say how much there is: counts, of nobody in particular."""
-        return measure(self._parts.reading)
+        return measure(self._parts.reading, self._parts.settings.quarantine)
 
     def sweep(self) -> int:
         """Remove what deletions and killed processes left behind; gives how many objects that were."""

@@ -40,7 +40,7 @@ def test_these_commands_exist() -> None:
     assert {" ".join(path) for path in COMMANDS} == {
         "demo", "init", "serve", "device add", "device enroll", "device list", "device remove", "import", "export",
         "delete", "quarantine list", "quarantine accept", "quarantine discard", "fsck", "audit show", "audit verify",
-        "audit export", "audit key", "audit collector",
+        "audit export", "audit key", "audit collector", "exposure history", "exposure accept", "exposure withdraw",
         "policy explain", "token create", "token list", "token revoke",
         "user add", "user list", "user lock", "user unlock", "user role", "user reset", "user remove", "user sessions",
         "user sign-out", "breakglass list", "breakglass review", "label add", "label list", "label remove",

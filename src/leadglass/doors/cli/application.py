@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # names only: a help text must not wait for the parts to load
     from leadglass.audit.log import AuditLog
     from leadglass.config import Config
     from leadglass.crypto.sources import Passphrases
+    from leadglass.exposure.selfcheck import SelfCheck
     from leadglass.identity.accounts import Accounts
     from leadglass.identity.devices import Devices
     from leadglass.identity.own_tokens import OwnTokens
@@ -50,6 +51,8 @@ class Opened:
         today's rights; raises ``NotHere``.
     open_jobs : callable
         Opens the queue of background work.
+    open_exposure : callable
+        Opens the self-check.
     open_brakes : callable
         Opens the desk of the brakes.
     open_tokens : callable
@@ -75,6 +78,7 @@ class Opened:
     open_people: "Callable[[], Accounts]"
     open_own_tokens: "Callable[[], OwnTokens]"
     open_shares: "Callable[[], Shares]"
+    open_exposure: "Callable[[], SelfCheck]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "delete": ("files", "Delete a study, its key first"),
     "quarantine": ("keeping", "Decide over what contradicts the archive"),
     "commitment": ("commitment", "See what devices asked the archive to take responsibility for"),
+    "exposure": ("exposure", "Look at this archive itself: what is open, weak or about to end"),
     "fsck": ("keeping", "Re-read everything and name what is wrong"),
     "key": ("key", "The archive key: where it is, move, rotate, copy, bring back"),
     "audit": ("audit", "Read and verify the audit log"),

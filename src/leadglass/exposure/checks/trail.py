@@ -60,10 +60,11 @@ def _head(facts: Facts) -> Iterator[Found]:
             "The signed head beside the audit log is missing or is none of this log's.",
             Fix("See what was touched, and keep the log's files as evidence.", "leadglass audit verify", "/audit"),
         )
-    elif trail.records and trail.signed is not None and facts.now - trail.signed > _UNSIGNED and facts.running:
+    elif trail.unsigned and trail.signed is not None and facts.now - trail.signed > _UNSIGNED and facts.running:
         yield Found(
             Severity.MEDIUM,
-            f"The audit log's newest signed head is of {trail.signed:%Y-%m-%d %H:%M} UTC, though the server runs.",
+            f"The audit log's newest signed head is of {trail.signed:%Y-%m-%d %H:%M} UTC, and {trail.unsigned:,} "
+            "records came since.",
             Fix("Look at the server's log; then have the log verified.", "leadglass audit verify", "/audit"),
         )
 

@@ -29,7 +29,7 @@ from leadglass.audit.verification import Verification
 from leadglass.doors.cli.application import Opened
 from leadglass.doors.cli.options import application_of, data_option, examples, json_option, moment, study_uid
 from leadglass.doors.cli.terminal import Terminal, counted
-from leadglass.errors import BadInput, Corrupt, Full, Misconfigured
+from leadglass.errors import BadInput, Corrupt, Full, LeadglassError, Misconfigured
 from leadglass.policy.action import Action
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -244,6 +244,8 @@ def audit_verify(
     with application_of(context).open(data) as opened:
         notes = notes_in(kept, opened.audit.verifier)
         verification = opened.audit.verify(*notes)
+        with suppress(LeadglassError):  # what was found is told whether or not it can be noted
+            opened.open_exposure().verified(0 if verification.ok and not verification.warnings else 1)
         copy = opened.audit.checkpoint_path
     # The copy beside the log is part of the record: who took or changed it has touched the record.
     whole = verification.ok and not verification.warnings

@@ -3,6 +3,7 @@
 Rule: nothing is resolved or repaired by itself; a person decides.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ import click
 from leadglass.archive.backroom import FsckReport, Resolution
 from leadglass.doors.cli.options import application_of, data_option, examples, json_option
 from leadglass.doors.cli.terminal import Terminal, cell, counted, size_of, table
-from leadglass.errors import BadInput, Conflict, Corrupt, NotHere
+from leadglass.errors import BadInput, Conflict, Corrupt, LeadglassError, NotHere
 
 
 @click.group("quarantine")
@@ -110,6 +111,8 @@ def fsck_command(context: click.Context, data: Path, *, as_json: bool) -> None:
     terminal = Terminal()
     with application_of(context).open(data) as opened, terminal.progress("Reading", octets=False) as told:
         report = opened.archive.fsck(opened.caller, lambda done, total: told(done, total, 0))
+        with suppress(LeadglassError):  # what was found is told whether or not it can be noted
+            opened.open_exposure().checked(len(report.faults))
     if as_json:
         terminal.json(_as_json(report))
     else:
