@@ -28,7 +28,9 @@ from leadglass.doors.pages.managing import people as managed_people
 from leadglass.doors.pages.menu import Menu
 from leadglass.doors.pages.people import account, emergency, home, signing_in
 from leadglass.doors.pages.sharing import links, recipient
-from leadglass.doors.pages.study import attributes, look, study
+from leadglass.doors.pages.studies import listing
+from leadglass.doors.pages.study import attributes, documents, look, study
+from leadglass.doors.pages.upload import pages as upload
 from leadglass.doors.pages.viewer import door as viewer
 from leadglass.doors.threads import Threads
 from leadglass.doors.web import health
@@ -56,6 +58,7 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     signing_in.routes,
     account.routes,
     emergency.routes,
+    upload.routes,
     statics.routes,
     viewer.routes,
     single_sign_on.routes,
@@ -65,9 +68,11 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     managed_people.routes,
     programs.routes,
     own_tokens.routes,
+    listing.routes,
     study.routes,
     attributes.routes,
     look.routes,
+    documents.routes,
 )
 """What has routes; one line for each module."""
 

@@ -32,13 +32,26 @@ def document_of(
     NotAcceptable
         When the instance holds none that can be given, or the client does not take it.
     """
-    element = attributes.get(tags.key(tags.EncapsulatedDocument))
-    if element is None or texts(attributes, tags.MIMETypeOfEncapsulatedDocument)[:1] != [PDF]:
+    if texts(attributes, tags.MIMETypeOfEncapsulatedDocument)[:1] != [PDF]:
         raise NotAcceptable("The instance has no pictures and no PDF: retrieve it as it is (application/dicom).")
+    blocks = document_blocks(retrieval, record, attributes)
     choose(wanted, [Offer(PDF, is_related=False)])
-    length = integer(attributes, tags.EncapsulatedDocumentLength, -1)
     headers = {"Vary": "Accept", "Content-Disposition": 'attachment; filename="document.pdf"'}
-    return Prepared(PDF, _document(retrieval, record, element, length), headers=headers)
+    return Prepared(PDF, blocks, headers=headers)
+
+
+def document_blocks(retrieval: Retrieval, record: InstanceRecord, attributes: Attributes) -> Blocks:
+    """Give the bytes of the document that an instance holds, whatever it is.
+
+    Raises
+    ------
+    NotAcceptable
+        When it holds none.
+    """
+    element = attributes.get(tags.key(tags.EncapsulatedDocument))
+    if element is None:
+        raise NotAcceptable("The instance has no pictures and no PDF: retrieve it as it is (application/dicom).")
+    return _document(retrieval, record, element, integer(attributes, tags.EncapsulatedDocumentLength, -1))
 
 
 def _document(retrieval: Retrieval, record: InstanceRecord, element: JsonElement, said: int) -> Blocks:

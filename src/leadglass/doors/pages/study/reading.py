@@ -103,6 +103,12 @@ def items(attributes: Attributes, keyword: str) -> list[Attributes]:
     return [cast("Attributes", each) for each in values(attributes, keyword) if isinstance(each, dict)]
 
 
+def item(attributes: Attributes, keyword: str) -> Attributes:
+    """Give the first item of a sequence, empty where there is none."""
+    found = items(attributes, keyword)
+    return found[0] if found else {}
+
+
 def person(name: dict[str, object]) -> str:
     """Give a person's name: ``Family, Given Middle``, and as it is written where it is from (PS3.5 section 6.2.1)."""
     alphabetic, ideographic = (clean(str(name.get(group) or "")) for group in ("Alphabetic", "Ideographic"))
