@@ -18,6 +18,7 @@ BETTER = "eleven quiet ferries at dawn"
 
 _NAME = re.compile(r'\sname="([^"]+)"')
 _VALUE = re.compile(r'\svalue="([^"]*)"')
+_OPEN = re.compile(r'type="radio"|type="checkbox"(?![^>]*\schecked)')
 
 
 class Browser:
@@ -43,12 +44,19 @@ class Browser:
 
     def get(self, path: str) -> httpx.Response:
         """Open a page."""
-        return self._show(self.client.get(path, headers={"Sec-Fetch-Site": "none"}))
+        answer = self.client.get(path, headers={"Sec-Fetch-Site": "none"})
+        if answer.status_code == 303 and path == "/":  # one's work is elsewhere
+            return self.get(answer.headers["Location"])
+        return self._show(answer)
 
     def send(self, action: str, **fields: str) -> httpx.Response:
         """Fill in the form that leads somewhere, with what is hidden in it, and follow where that leads."""
         form = self._form(action)
-        filled = [field for field in re.findall(r"<input[^>]*>", form) if 'type="radio"' not in field]
+        filled = [
+            field
+            for field in re.findall(r"<input[^>]*>", form)
+            if 'type="radio"' not in field and not _OPEN.search(field)
+        ]
         hidden = [(n[1], v[1]) for f in filled if (n := _NAME.search(f)) and (v := _VALUE.search(f))]
         known = {html.unescape(name): html.unescape(value) for name, value in hidden}
         shown = set(re.findall(r'name="([^"]+)"', form))
@@ -70,7 +78,7 @@ class Browser:
     @property
     def is_in(self) -> bool:
         """Whether the first page knows who is there."""
-        return self.client.get("/").status_code == 200
+        return self.client.get("/home").status_code == 200
 
     @property
     def csrf(self) -> str:

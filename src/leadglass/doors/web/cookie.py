@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from leadglass.doors.threads import Threads
+from leadglass.doors.web.begun import first_field
 from leadglass.doors.web.evidence import SESSION_COOKIE, SHARE_COOKIE, Unidentified, peer_of
 from leadglass.doors.web.forms import fields_of, is_form
 from leadglass.doors.web.problem import HttpFault
@@ -28,6 +29,9 @@ COOKIE: Final = SESSION_COOKIE
 
 CSRF_HEADER: Final = "x-leadglass-csrf"
 CSRF_FIELD: Final = "csrf"
+
+BACKGROUND_HEADER: Final = "x-leadglass-background"
+"""By which a script of ours says that nobody asked for this: a page left open keeps no session alive."""
 
 _LONGEST: Final = 128
 """Characters of a cookie of ours at most; it has 43."""
@@ -79,7 +83,7 @@ class SessionCookie:
         if secret is None:
             return None
         peer = peer_of(request)
-        is_use = _ASKED not in request.scope
+        is_use = _ASKED not in request.scope and BACKGROUND_HEADER not in request.headers
         request.scope[_ASKED] = True
         caller = self._sessions.known(secret, peer) or await self._threads.run(
             self._sessions.caller, secret, peer, is_use=is_use
@@ -96,6 +100,8 @@ class SessionCookie:
             shown = request.headers.get(CSRF_HEADER)
             if shown is None and is_form(request):
                 shown = (await fields_of(request)).get(CSRF_FIELD)
+            elif shown is None:
+                shown = await first_field(request, CSRF_FIELD)
             if shown is not None and is_csrf(secret, shown):
                 return
         await self._refuse(caller, f"{caller.name}'s browser sent what did not come from a page of that session.")

@@ -43,6 +43,8 @@ def test_a_browser_is_shown_a_page_wherever_it_goes_and_a_program_a_problem(web:
     add_person(web, "ann", "admin")
     with Browser(web) as reader, Browser(web) as admin:
         reader.sign_in("sue")
+        assert reader.client.get("/").headers["Location"] == "/studies"
+        reader.get("/home")
         assert f"https://{web.client().base_url.netloc.decode()}/dicom-web" in reader.page
         assert "/break-glass" not in reader.page
         reader.get("/break-glass")

@@ -1,0 +1,1 @@
+"""The study list: searching, sorting and paging through what somebody may see."""
