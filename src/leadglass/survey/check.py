@@ -1,0 +1,198 @@
+"""The contract of a check: what it is, what it sends, and whom it asks.
+
+Rule 1. A check is one file in ``checks/`` with a ``CHECK``; it is in the one list of
+``checks/registry.py``, or it is not run. Rule 2. It goes no further than it needs to
+prove its finding, and never further than its level. Rule 3. What it learns for others
+it writes into ``Known``; what it proved it reports.
+"""
+
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Final
+
+from leadglass.survey.findings import Exposure, Finding, severity_of
+from leadglass.survey.gate import Gate, Line
+from leadglass.survey.scope import Address, Level, Vantage
+
+DICOM_PORTS: Final = frozenset({104, 11112, 2761, 2762, 4242, 11113, 2345, 5678, 4006})
+"""Where DICOM is looked for first; on any other open port it is looked for too."""
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known of one endpoint by now. None: nobody looked yet.
+
+    Only facts of our own making: names from tables, numbers, yes and no.
+    """
+
+    is_open: bool | None = None
+    speaks_tls: bool | None = None
+    """Whether a TLS handshake is answered."""
+    wants_certificate: bool | None = None
+    """Whether TLS asks for a certificate of ours and goes no further without."""
+    dicom: "Dicom | None" = None
+    """Set where DICOM is spoken, in the clear or in TLS."""
+    http: "Http | None" = None
+    """Set where HTTP is spoken."""
+    service: str = ""
+    """``ftp``, ``smb``, ``rsync``, ``nfs``, ``webdav``, ``ssh``, … where something else greets us."""
+    is_odd: bool = False
+    """It aborted or hung in a way that nothing should: no more is sent to it."""
+
+
+@dataclass(slots=True)
+class Dicom:
+    """What is known of a DICOM endpoint."""
+
+    in_tls: bool
+    takes_strangers: bool | None = None
+    """Whether it makes an association with random AE titles."""
+    rejection: str = ""
+    """Of our own words, by the three numbers of A-ASSOCIATE-RJ."""
+    product: str = ""
+    """From a table of implementation class UIDs; empty when unknown."""
+    version: str = ""
+    """Only digits and dots."""
+    granted: tuple[str, ...] = ()
+    """Keywords of the services that were granted to a stranger."""
+    answers_queries: bool | None = None
+
+
+@dataclass(slots=True)
+class Http:
+    """What is known of an HTTP endpoint."""
+
+    in_tls: bool
+    status: int
+    product: str = ""
+    """From a table: ``Orthanc``, ``dcm4chee``, …; empty when unknown."""
+    version: str = ""
+    asks_credentials: bool = False
+    roots: tuple[str, ...] = ()
+    """Paths from our table below which DICOMweb answers."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """One check at one endpoint.
+
+    Parameters
+    ----------
+    check : Check
+        What is done.
+    gate : Gate
+        Opens lines.
+    address, port
+        The endpoint.
+    known : Known
+        What is known of it.
+    name : str
+        The host's name in the scope, where it has one; for Server Name Indication.
+    """
+
+    check: "Check"
+    gate: Gate
+    address: Address
+    port: int
+    known: Known
+    name: str = ""
+    found: list[Finding] = field(default_factory=list[Finding])
+
+    @property
+    def vantage(self) -> Vantage:
+        """From where one looks."""
+        return self.gate.scope.vantage
+
+    def connect(self, *, tls: ssl.SSLContext | None = None, act: str = "connect") -> AbstractAsyncContextManager[Line]:
+        """Open a line to the endpoint; see ``Gate.connect``."""
+        return self.gate.connect(
+            self.address, self.port, self.check.id, tls=tls, server_hostname=self.name or None, act=act
+        )
+
+    def report(
+        self,
+        exposure: Exposure,
+        proof: Mapping[str, str | int] | None = None,
+        *,
+        title: str = "",
+        in_tls: bool = False,
+        default_credential: bool = False,
+        not_tested: tuple[str, ...] = (),
+        fixes: tuple[str, ...] = (),
+        inferred: bool = False,
+    ) -> None:
+        """Report what was proved.
+
+        Parameters
+        ----------
+        exposure : Exposure
+            How far up the ladder.
+        proof : mapping, optional
+            What shows it.
+        title : str
+            The sentence, where it is not the check's own.
+        in_tls : bool
+            Whether it goes over TLS.
+        default_credential : bool
+            Whether a blank or default credential opened it.
+        not_tested : tuple of str
+            What was not tried, and why.
+        fixes : tuple of str
+            Recipes, where they are not the check's own.
+        inferred : bool
+            Whether it follows from a version.
+        """
+        self.found.append(
+            Finding(
+                check=self.check.id,
+                address=self.address,
+                port=self.port,
+                transport="tls" if in_tls else "tcp",
+                title=title or self.check.title,
+                exposure=exposure,
+                severity=severity_of(
+                    exposure, self.vantage, in_clear=not in_tls, default_credential=default_credential
+                ),
+                proof=dict(proof or {}),
+                not_tested=not_tested,
+                fixes=fixes or self.check.fixes,
+                controls=self.check.controls,
+                inferred=inferred,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check.
+
+    Parameters
+    ----------
+    id : str
+        ``dicom-strangers``: never used for another.
+    title : str
+        What is wrong where it finds something, in a sentence.
+    level : Level
+        The level it needs.
+    sends : str
+        What it sends, in a sentence, for who authorises it.
+    fixes : tuple of str
+        Ids of recipes (``recipes``), the best first.
+    controls : tuple of str
+        What asks for it.
+    applies : callable
+        Says of what is known of an endpoint whether there is something to do.
+    run : callable
+        Does it.
+    """
+
+    id: str
+    title: str
+    level: Level
+    sends: str
+    fixes: tuple[str, ...]
+    controls: tuple[str, ...]
+    applies: Callable[[Known, int], bool]
+    run: Callable[[Visit], Awaitable[None]]

@@ -1,0 +1,299 @@
+"""Gate: the only place of the survey that opens connections.
+
+Rule 1. Nothing is opened to an address that the scope does not cover, looked at
+again for each connection; names are not looked up here. Rule 2. One connection at a
+time to a host, some time apart, and so many a second in all. Rule 3. When the run is
+stopped, nothing more is opened, and every open line says goodbye within a second.
+Rule 4. Every act is in the journal before it happens.
+"""
+
+import asyncio
+import ssl
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from time import monotonic
+from typing import Final
+
+from leadglass.errors import Busy, Denied
+from leadglass.survey.journal import Journal
+from leadglass.survey.scope import Address, SurveyScope
+
+CONNECT: Final = 5.0
+"""Seconds for a connection. What takes longer on a network of one's own is not there, or filtered."""
+
+ANSWER: Final = 10.0
+"""Seconds for an answer."""
+
+FAREWELL: Final = 0.5
+"""Seconds in which an open line says goodbye when the run is stopped."""
+
+_REMEMBERED: Final = 65_536
+"""Hosts of which it is known when they were spoken to last."""
+
+_MOST: Final = 1 << 20
+"""Bytes that are read of one connection at most: what we ask for is small."""
+
+
+class Stopped(Busy):
+    """The run was stopped, by a signal, by Ctrl-C or by a file."""
+
+
+class Unreachable(Busy):
+    """There is no connection: refused, filtered, or gone.
+
+    Parameters
+    ----------
+    message : str
+        What happened.
+    is_refused : bool
+        Whether the machine is there and nobody listens.
+    """
+
+    def __init__(self, message: str, *, is_refused: bool = False) -> None:
+        super().__init__(message)
+        self.is_refused = is_refused
+
+
+class Closed(Busy):
+    """The peer closed the connection, or was silent for too long."""
+
+
+class Line:
+    """One connection of the survey. Made by ``Gate``.
+
+    ``farewell`` is what is said when the run is stopped in the middle; whoever
+    speaks a protocol that has a goodbye sets it.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        journal: Journal,
+        check: str,
+        address: Address,
+        port: int,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._journal = journal
+        self._check = check
+        self._taken = 0
+        self.address = address
+        self.port = port
+        self.farewell: Callable[[], Awaitable[None]] | None = None
+
+    async def send(self, data: bytes, act: str) -> None:
+        """Send bytes; ``act`` says what they are, in words of ours.
+
+        Raises
+        ------
+        Closed
+        """
+        self._journal.write(act, self._check, self.address, self.port, len(data))
+        try:
+            self._writer.write(data)
+            await asyncio.wait_for(self._writer.drain(), ANSWER)
+        except (OSError, TimeoutError) as error:
+            raise Closed("The connection was closed.") from error
+
+    async def exactly(self, count: int, seconds: float = ANSWER) -> bytes:
+        """Give so many bytes; raises ``Closed`` when they do not come."""
+        self._take(count)
+        try:
+            return await asyncio.wait_for(self._reader.readexactly(count), seconds)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            raise Closed("The peer closed the connection, or was silent.") from error
+
+    async def some(self, most: int = 65_536, seconds: float = ANSWER) -> bytes:
+        """Give what there is, at least a byte; empty when the peer closed; raises ``Closed`` when it is silent."""
+        try:
+            data = await asyncio.wait_for(self._reader.read(most), seconds)
+        except (OSError, TimeoutError) as error:
+            raise Closed("The peer was silent.") from error
+        self._take(len(data))
+        return data
+
+    def _take(self, count: int) -> None:
+        self._taken += count
+        if self._taken > _MOST:
+            raise Closed("The peer sends more than was asked for.")
+
+    @property
+    def tls(self) -> "ssl.SSLObject | None":
+        """What TLS agreed on, where it is spoken."""
+        found = self._writer.get_extra_info("ssl_object")
+        return found if isinstance(found, ssl.SSLObject) else None
+
+    async def close(self) -> None:
+        """Close it."""
+        self._writer.close()
+        with suppress(OSError, TimeoutError, ssl.SSLError):
+            await asyncio.wait_for(self._writer.wait_closed(), FAREWELL)
+
+
+class Gate:
+    """Opens lines.
+
+    Parameters
+    ----------
+    scope : SurveyScope
+        What may be spoken to, how fast, and when.
+    journal : Journal
+        Where acts go.
+    clock : callable
+        Monotonic seconds.
+    wall : callable
+        The local time, for the scope's hours.
+    """
+
+    def __init__(
+        self,
+        scope: SurveyScope,
+        journal: Journal,
+        *,
+        clock: Callable[[], float] = monotonic,
+        wall: Callable[[], datetime] = datetime.now,
+    ) -> None:
+        self.scope = scope
+        self.connections = 0
+        self._journal = journal
+        self._clock = clock
+        self._wall = wall
+        self._stop = asyncio.Event()
+        self._lines: set[Line] = set()
+        self._hosts: OrderedDict[Address, asyncio.Lock] = OrderedDict()
+        self._last: OrderedDict[Address, float] = OrderedDict()
+        self._next = 0.0
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the run was stopped."""
+        return self._stop.is_set()
+
+    async def stop(self) -> None:
+        """Open nothing more, and have every open line say goodbye."""
+        self._stop.set()
+        await asyncio.gather(*(self._part(line) for line in tuple(self._lines)))
+
+    async def _part(self, line: Line) -> None:
+        if line.farewell is not None:
+            with suppress(Exception):  # whatever goes wrong with it, the line is closed
+                await asyncio.wait_for(line.farewell(), FAREWELL)
+        await line.close()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, or until the run is stopped; raises ``Stopped``."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), max(0.0, seconds))
+        if self._stop.is_set():
+            raise Stopped("The survey was stopped.")
+
+    @asynccontextmanager
+    async def turn(self, address: Address, port: int, check: str, act: str = "connect") -> AsyncGenerator[None]:
+        """Wait for leave to open one connection to a host, and have it alone inside the block.
+
+        Who speaks by a library of its own opens its one connection inside; who
+        does not, uses ``connect``.
+
+        Raises
+        ------
+        Denied
+            When the address is outside of the scope.
+        Stopped
+        """
+        if not self.scope.covers(address):
+            raise Denied("This address is outside of the scope: nothing is sent to it.")
+        lock = self._hosts.setdefault(address, asyncio.Lock())
+        self._hosts.move_to_end(address)
+        async with lock:
+            await self._wait(address)
+            self._journal.write(act, check, address, port)
+            self.connections += 1
+            try:
+                yield
+            finally:
+                self._last[address] = self._clock()
+                self._last.move_to_end(address)
+                self._forget()
+
+    def _forget(self) -> None:
+        while len(self._last) > _REMEMBERED:
+            self._last.popitem(last=False)
+        while len(self._hosts) > _REMEMBERED:
+            address, lock = next(iter(self._hosts.items()))
+            if lock.locked():
+                self._hosts.move_to_end(address)
+                return
+            del self._hosts[address]
+
+    async def _wait(self, address: Address) -> None:
+        """Wait until it is time: for the hours, for the host, and for the rate of all."""
+        while not self.scope.hours.contain(self._wall()):
+            await self.pause(1.0)
+        rate = self.scope.rate
+        last = self._last.get(address)
+        if last is not None:
+            await self.pause(last + rate.seconds_between - self._clock())
+        now = self._clock()
+        mine = max(now, self._next)
+        self._next = mine + 1 / rate.connections_per_second
+        await self.pause(mine - now)
+
+    @asynccontextmanager
+    async def connect(
+        self,
+        address: Address,
+        port: int,
+        check: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
+        act: str = "connect",
+    ) -> AsyncGenerator[Line]:
+        """Open one connection inside the block.
+
+        Parameters
+        ----------
+        address, port
+            To whom; an address, never a name.
+        check : str
+            The id of the check on whose behalf.
+        tls : ssl.SSLContext, optional
+            Client side; without it nothing is encrypted.
+        server_hostname : str, optional
+            What is sent as Server Name Indication.
+        act : str
+            For the journal.
+
+        Raises
+        ------
+        Denied, Stopped
+        Unreachable
+            When there is no connection; ``ssl.SSLError`` where TLS failed on it.
+        """
+        async with self.turn(address, port, check, act if tls is None else f"{act} with TLS"):
+            try:
+                reader, writer = await asyncio.wait_for(
+                    asyncio.open_connection(
+                        str(address), port, ssl=tls, server_hostname=server_hostname if tls else None
+                    ),
+                    CONNECT if tls is None else CONNECT + ANSWER,
+                )
+            except ssl.SSLError:
+                raise
+            except ConnectionRefusedError:
+                raise Unreachable("Nobody listens there.", is_refused=True) from None
+            except (OSError, TimeoutError) as error:
+                raise Unreachable("There is no way there, or no answer.") from error
+            line = Line(reader, writer, self._journal, check, address, port)
+            self._lines.add(line)
+            try:
+                if self.is_stopped:
+                    raise Stopped("The survey was stopped.")
+                yield line
+            finally:
+                self._lines.discard(line)
+                await line.close()

@@ -1,0 +1,253 @@
+"""DICOM, as the survey speaks it: an association proposed, at most one question, and a proper goodbye.
+
+Rule 1. Every association that was made is released; one that is stopped in the
+middle is aborted. Rule 2. A data set that comes as an answer is never read: its
+bytes are dropped, and the association aborted. Rule 3. We say who we are: the
+Implementation Version Name is the survey's.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from leadglass.survey.gate import Closed, Line
+from leadglass.wire import command_set
+from leadglass.wire.errors import AbortReason, AbortSource, ProtocolViolation
+from leadglass.wire.messages import CEchoRq, CEchoRsp, CFindRq, CFindRsp, Command, is_pending
+from leadglass.wire.pdu import (
+    PDV,
+    Abort,
+    AssociateAccept,
+    AssociateRequest,
+    PData,
+    PDUType,
+    ProposedContext,
+    Rejection,
+    ReleaseRP,
+    ReleaseRQ,
+    decode,
+    encode,
+)
+
+IMPLEMENTATION_CLASS_UID: Final = "2.25.104558810232681489379544044640554636717"
+IMPLEMENTATION_VERSION_NAME: Final = "LEADGLASS SURVEY"
+
+VERIFICATION: Final = "1.2.840.10008.1.1"
+STUDY_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
+IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
+
+_HEADER: Final = 6
+_LARGEST_PDU: Final = 1 << 17
+_ABORT: Final = encode(Abort(AbortSource.SERVICE_USER, AbortReason.NOT_SPECIFIED))
+
+
+class Nature(Enum):
+    """What answered an A-ASSOCIATE-RQ."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    ABORTED = "aborted"
+    CLOSED = "closed without a word"
+    NOT_DICOM = "not DICOM"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What answered.
+
+    Parameters
+    ----------
+    nature : Nature
+        What it was.
+    accept : AssociateAccept, optional
+        Where it was accepted.
+    rejection : Rejection, optional
+        Where it was rejected.
+    """
+
+    nature: Nature
+    accept: AssociateAccept | None = None
+    rejection: Rejection | None = None
+
+    @property
+    def is_dicom(self) -> bool:
+        """Whether DICOM answered."""
+        return self.nature in {Nature.ACCEPTED, Nature.REJECTED, Nature.ABORTED}
+
+
+@dataclass(frozen=True, slots=True)
+class Queried:
+    """What a query with no possible match came to.
+
+    Parameters
+    ----------
+    status : int or None
+        The final status; None where the association ended without one.
+    gave_records : bool
+        Whether something was given all the same, because the key was ignored; it was dropped unread.
+    """
+
+    status: int | None
+    gave_records: bool = False
+
+
+def random_title() -> str:
+    """Give an AE title that nobody has given to anything."""
+    return "X" + secrets.token_hex(7).upper()
+
+
+def random_uid() -> str:
+    """Give a UID that nothing in the world has (PS3.5 B.2)."""
+    return f"2.25.{secrets.randbits(127)}"
+
+
+def contexts(*abstract_syntaxes: str) -> tuple[ProposedContext, ...]:
+    """Propose each with the syntax that everybody has to know."""
+    return tuple(
+        ProposedContext(2 * number + 1, uid, (IMPLICIT_VR_LITTLE_ENDIAN,))
+        for number, uid in enumerate(abstract_syntaxes)
+    )
+
+
+class Speaker:
+    """One association over one line.
+
+    Parameters
+    ----------
+    line : Line
+        Open, in TLS or not.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._accept: AssociateAccept | None = None
+
+    async def associate(self, called: str, calling: str, proposed: Sequence[ProposedContext]) -> Answer:
+        """Ask for an association; raises nothing but ``Stopped``."""
+        request = AssociateRequest(
+            called_ae_title=called,
+            calling_ae_title=calling,
+            contexts=tuple(proposed),
+            implementation_class_uid=IMPLEMENTATION_CLASS_UID,
+            implementation_version_name=IMPLEMENTATION_VERSION_NAME,
+        )
+        self._line.farewell = self._abort
+        try:
+            await self._line.send(encode(request), "A-ASSOCIATE-RQ")
+            pdu = await self._pdu(in_the_beginning=True)
+        except ProtocolViolation:
+            return Answer(Nature.NOT_DICOM)
+        except Closed:
+            return Answer(Nature.CLOSED)
+        match pdu:
+            case AssociateAccept():
+                self._accept = pdu
+                return Answer(Nature.ACCEPTED, accept=pdu)
+            case Rejection():
+                self._line.farewell = None
+                return Answer(Nature.REJECTED, rejection=pdu)
+            case Abort():
+                self._line.farewell = None
+                return Answer(Nature.ABORTED)
+            case _:
+                return Answer(Nature.NOT_DICOM)
+
+    def granted(self) -> frozenset[int]:
+        """Give the ids of the contexts that were accepted."""
+        if self._accept is None:
+            return frozenset()
+        return frozenset(number for number, syntax in self._accept.contexts.items() if isinstance(syntax, str))
+
+    async def echo(self, context_id: int) -> int | None:
+        """Send a C-ECHO; gives its status, None where there came none."""
+        command = CEchoRq(message_id=1, affected_sop_class_uid=VERIFICATION)
+        try:
+            await self._send(context_id, command_set.encode(command, has_data_set=False), None, "C-ECHO-RQ")
+            response, _ = await self._command()
+        except (Closed, ProtocolViolation):
+            return None
+        return response.status if isinstance(response, CEchoRsp) else None
+
+    async def null_query(self, context_id: int) -> Queried:
+        """Ask for a study that does not exist, and for nothing else (PS3.4 C.4.1).
+
+        The identifier holds QueryRetrieveLevel and a random StudyInstanceUID. Who
+        answers it with Success answers queries of strangers; nobody is an answer
+        to it. Where records come all the same they are dropped, unread, and the
+        association is aborted.
+        """
+        identifier = _element(0x0008, 0x0052, b"STUDY ") + _element(0x0020, 0x000D, _padded(random_uid()))
+        command = CFindRq(message_id=1, affected_sop_class_uid=STUDY_ROOT_FIND)
+        try:
+            await self._send(
+                context_id, command_set.encode(command, has_data_set=True), identifier, "C-FIND-RQ that nothing matches"
+            )
+            response, has_data_set = await self._command()
+        except (Closed, ProtocolViolation):
+            return Queried(None)
+        if not isinstance(response, CFindRsp):
+            return Queried(None)
+        if is_pending(response.status) or has_data_set:
+            await self._abort()
+            return Queried(response.status, gave_records=True)
+        return Queried(response.status)
+
+    async def release(self) -> bool:
+        """Say goodbye; gives whether it was answered."""
+        if self._accept is None:
+            return False
+        try:
+            await self._line.send(encode(ReleaseRQ()), "A-RELEASE-RQ")
+            self._line.farewell = None
+            for _ in range(8):
+                pdu = await self._pdu()
+                if isinstance(pdu, ReleaseRP | Abort):
+                    return isinstance(pdu, ReleaseRP)
+        except (Closed, ProtocolViolation):
+            return False
+        return False
+
+    async def _abort(self) -> None:
+        self._line.farewell = None
+        self._accept = None
+        await self._line.send(_ABORT, "A-ABORT")
+
+    async def _send(self, context_id: int, command: bytes, data_set: bytes | None, act: str) -> None:
+        pdus = encode(PData((PDV(context_id, is_command=True, is_last=True, fragment=command),)))
+        if data_set is not None:
+            pdus += encode(PData((PDV(context_id, is_command=False, is_last=True, fragment=data_set),)))
+        await self._line.send(pdus, act)
+
+    async def _command(self) -> tuple[Command, bool]:
+        """Give the next command set; fragments of data sets are dropped."""
+        taken = b""
+        while True:
+            pdu = await self._pdu()
+            if not isinstance(pdu, PData):
+                raise Closed("The association ended.")
+            for pdv in pdu.pdvs:
+                if not pdv.is_command:
+                    continue
+                taken += pdv.fragment
+                if pdv.is_last:
+                    return command_set.decode(taken)
+
+    async def _pdu(self, *, in_the_beginning: bool = False) -> object:
+        head = await self._line.exactly(_HEADER)
+        kind, length = head[0], int.from_bytes(head[2:], "big")
+        known = {PDUType.ASSOCIATE_AC, PDUType.ASSOCIATE_RJ, PDUType.ABORT} if in_the_beginning else set(PDUType)
+        if kind not in known or length > _LARGEST_PDU:
+            raise ProtocolViolation("What answers is not DICOM.")
+        return decode(kind, memoryview(await self._line.exactly(length)))
+
+
+def _padded(uid: str) -> bytes:
+    raw = uid.encode("ascii")
+    return raw + b"\0" * (len(raw) % 2)
+
+
+def _element(group: int, element: int, value: bytes) -> bytes:
+    """Write one element as Implicit VR Little Endian (PS3.5 7.1.3)."""
+    return group.to_bytes(2, "little") + element.to_bytes(2, "little") + len(value).to_bytes(4, "little") + value
