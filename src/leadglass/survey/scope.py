@@ -407,10 +407,11 @@ def _rate(table: Mapping[str, object]) -> Rate:
         if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
             raise Misconfigured(f"[rate] {name} is a number from {least} to {most}.")
         given[name] = value
+    usual = Rate()
     return Rate(
-        float(given.get("connections_per_second", Rate.connections_per_second)),
-        float(given.get("seconds_between", Rate.seconds_between)),
-        int(given.get("hosts_at_once", Rate.hosts_at_once)),
+        float(given.get("connections_per_second", usual.connections_per_second)),
+        float(given.get("seconds_between", usual.seconds_between)),
+        int(given.get("hosts_at_once", usual.hosts_at_once)),
     )
 
 
