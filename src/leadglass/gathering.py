@@ -353,9 +353,14 @@ def commitments(parts: Parts) -> int:
     return len(parts.open_jobs().list(JobKind.COMMITMENT))
 
 
-def self_check(parts: Parts, door: str, live: Live | None = None) -> SelfCheck:
-    """Make the self-check for a door."""
-    gatherer = Gatherer(parts, door, live)
+def self_check(parts: Parts, door: str) -> SelfCheck:
+    """Make the self-check for a command, which looks from beside the server."""
+    return self_check_of(Gatherer(parts, door), door)
+
+
+def self_check_of(gatherer: Gatherer, door: str) -> SelfCheck:
+    """Make the self-check that looks by a gatherer."""
+    parts = gatherer.parts
     return SelfCheck(parts.open_exposure(), gatherer.facts, parts.audit.append, door=door)
 
 

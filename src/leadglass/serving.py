@@ -46,6 +46,7 @@ from leadglass.identity.contacts import CONTACTS_FILE, Contacts
 from leadglass.identity.later import caller_of_device
 from leadglass.identity.visitors import Visitors
 from leadglass.jobs.pace import Pace
+from leadglass.lookout import Lookout
 from leadglass.parts import Parts, brake_limits, reading_limits
 from leadglass.startup import Door, Endpoint, Listener, Situation, addresses_of, check, own_addresses, parse_endpoint
 from leadglass.wire.association import Implementation
@@ -227,6 +228,8 @@ async def _serve(
             from leadglass import webserving  # only where that door is opened: it takes a while to load
 
             devices_desk = webserving.devices_desk(parts, ae_title, client, contacts, threads, opened)
+        lookout = Lookout(parts, contacts, lambda: core.counts, lambda: server.associations)
+        lookout.contexts[Door.DICOM_TLS] = context
         web = _Web.make(
             parts,
             listeners,
@@ -250,6 +253,7 @@ async def _serve(
             renderer=renderer,
             refusals=refusals,
             devices_desk=devices_desk,
+            lookout=lookout,
         )
         said = {listener.door.value: str(listener.endpoint) for listener in listeners}
         parts.record(Outcome.PERMITTED, "start", f"{ae_title} opens its doors", **said)
@@ -266,6 +270,7 @@ async def _serve(
                 asyncio.create_task(_keep_brakes(braking)),
                 asyncio.create_task(_keep_contacts(parts, contacts)),
                 asyncio.create_task(commitment.run()),
+                asyncio.create_task(lookout.run(opened)),
                 *(asyncio.create_task(hook()) for hook in hooks),
             ]
             ready(tuple(opened))
@@ -283,6 +288,7 @@ async def _serve(
             await ending
             await _save_brakes(braking)
             await _save_contacts(parts, contacts)
+            await asyncio.to_thread(lookout.close)
             if devices_desk is not None:
                 await devices_desk.trials.close()
         await asyncio.to_thread(parts.record, Outcome.DONE, "stop", f"{ae_title} closed its doors")
@@ -389,6 +395,7 @@ class _Web:
         renderer: Renderer,
         refusals: Refusals,
         devices_desk: "DevicesDesk | None",
+        lookout: Lookout,
     ) -> "_Web | None":
         """Make it, or None when no listener is for it."""
         if devices_desk is None:
@@ -408,8 +415,10 @@ class _Web:
             visitors=Visitors(refusals, allowed_networks=parts.config.network.allowed_public_networks),
             hosts=frozenset(name.lower() for name in _names(listeners) if name not in {"0.0.0.0", "::"}),  # noqa: S104
             devices_desk=devices_desk,
+            lookout=lookout,
         )
         context = webserving.context(parts, certificate)
+        lookout.contexts[Door.HTTPS] = context
         return cls(server, archives, context, lambda own: webserving.renew(parts, own, context))
 
 

@@ -52,6 +52,7 @@ from leadglass.identity.share_visits import PeopleWhoShare, Visits
 from leadglass.identity.tokens import Tokens
 from leadglass.identity.visitors import Visitors, Why
 from leadglass.identity.webhooks import caller_of_receiver
+from leadglass.lookout import Lookout
 from leadglass.parts import Parts, shares_of, web_certificate
 from leadglass.policy.roles import Role
 from leadglass.startup import Door, own_addresses, parse_endpoint
@@ -110,6 +111,7 @@ def make(
     visitors: Visitors,
     hosts: frozenset[str],
     devices_desk: DevicesDesk,
+    lookout: Lookout,
 ) -> HttpsServer:
     """Make the web door's server.
 
@@ -133,6 +135,8 @@ def make(
         Names and addresses that the door listens on.
     devices_desk : DevicesDesk
         What the pages of devices work with.
+    lookout : Lookout
+        The self-check.
     """
     settings = _settings(parts.config, hosts)
     federation = _federation(parts, visitors)
@@ -157,9 +161,11 @@ def make(
             own_tokens=parts.open_own_tokens("web"),
             audit=parts.audit,
             sharing=sharing,
+            system=lookout.desk,
         ),
     )
-    gate = assemble(services, _evidence(parts, settings, desk, visitors, sharing.visits), visitors, clerk)
+    evidence = _evidence(parts, settings, desk, visitors, sharing.visits)
+    gate = assemble(services, evidence, visitors, clerk, lookout.strangers)
     return HttpsServer(gate, _Reception(visitors, clerk), settings.limits, settings.trusted_proxies)
 
 

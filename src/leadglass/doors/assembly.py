@@ -38,6 +38,7 @@ from leadglass.doors.web.dispatch import WebApp
 from leadglass.doors.web.evidence import AnyOf, Evidence
 from leadglass.doors.web.gate import Gate
 from leadglass.doors.web.routes import Route, Services
+from leadglass.doors.web.strangers import Strangers
 from leadglass.identity.visitors import Visitors
 
 MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
@@ -83,7 +84,13 @@ def routes_of(services: Services) -> list[Route]:
     return [*routes, *About(routes).routes]
 
 
-def assemble(services: Services, evidence: tuple[Evidence, ...], visitors: Visitors, clerk: Threads) -> Gate:
+def assemble(
+    services: Services,
+    evidence: tuple[Evidence, ...],
+    visitors: Visitors,
+    clerk: Threads,
+    strangers: Strangers | None = None,
+) -> Gate:
     """Make the web door.
 
     Parameters
@@ -96,6 +103,8 @@ def assemble(services: Services, evidence: tuple[Evidence, ...], visitors: Visit
         Who may speak; where refusals go on record.
     clerk : Threads
         Where they are put on record.
+    strangers : Strangers, optional
+        Counts who sends proxy fields and is no trusted proxy.
     """
     settings = services.settings
     routes = routes_of(services)
@@ -109,4 +118,4 @@ def assemble(services: Services, evidence: tuple[Evidence, ...], visitors: Visit
         fault=None if services.people is None else page.fault_for_browsers,
         context={page.MENU: Menu(route.path for route in routes)},
     )
-    return Gate(app, visitors, clerk, settings)
+    return Gate(app, visitors, clerk, settings, strangers)

@@ -81,6 +81,12 @@ class Pool(Executor):
         worker.wake.release()
         return future
 
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """How many threads there are, how many work, and how many jobs wait."""
+        with self._lock:
+            return len(self._workers), len(self._workers) - len(self._idle), len(self._jobs)
+
     def close(self, seconds: float) -> int:
         """Take nothing more, drop what has not begun, wait for the rest; gives how many threads still work then."""
         with self._lock:

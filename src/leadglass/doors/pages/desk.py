@@ -8,6 +8,7 @@ from leadglass.audit.log import AuditLog
 from leadglass.config import Config
 from leadglass.doors.pages.devices.desk import DevicesDesk
 from leadglass.doors.pages.sharing.desk import SharingDesk
+from leadglass.doors.pages.system.desk import SystemDesk
 from leadglass.doors.threads import Threads
 from leadglass.identity.devices import Devices
 from leadglass.identity.own_tokens import OwnTokens
@@ -40,6 +41,8 @@ class PagesDesk:
         The links, and who is here by one.
     devices_desk : DevicesDesk
         What the pages of devices work with.
+    system : SystemDesk
+        What the system page works with.
     """
 
     archive: Archive
@@ -52,3 +55,4 @@ class PagesDesk:
     audit: AuditLog
     sharing: SharingDesk
     devices_desk: DevicesDesk
+    system: SystemDesk

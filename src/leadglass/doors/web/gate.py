@@ -23,8 +23,9 @@ from leadglass.doors.threads import Threads
 from leadglass.doors.web.peer import peer_behind
 from leadglass.doors.web.problem import FAULT, HttpFault, Problem, plain, problem_of
 from leadglass.doors.web.settings import WebSettings
+from leadglass.doors.web.strangers import Strangers
 from leadglass.errors import BadInput, LeadglassError
-from leadglass.identity.peers import IpAddress
+from leadglass.identity.peers import IpAddress, is_inside
 from leadglass.identity.visitors import Visitors, Why
 from leadglass.wire.errors import place
 
@@ -88,12 +89,22 @@ class Gate:
         Where they are put on record.
     settings : WebSettings
         What the operator set.
+    strangers : Strangers, optional
+        Counts who sends proxy fields and is no trusted proxy.
     """
 
-    def __init__(self, app: Asgi, visitors: Visitors, clerk: Threads, settings: WebSettings) -> None:
+    def __init__(
+        self,
+        app: Asgi,
+        visitors: Visitors,
+        clerk: Threads,
+        settings: WebSettings,
+        strangers: Strangers | None = None,
+    ) -> None:
         self.app = app
         self._visitors = visitors
         self._clerk = clerk
+        self._strangers = strangers or Strangers()
         self._hosts = settings.hosts
         self._address = settings.address
         self._proxies = settings.trusted_proxies
@@ -165,6 +176,8 @@ class Gate:
         direct = cast("IpAddress", scope["leadglass.direct"])
         scope["leadglass.peer"] = direct
         scope["leadglass.address"] = self._address
+        if (forwarded or forwarded_for) and not is_inside(direct, self._proxies):
+            self._strangers.note(str(direct))
         try:
             peer = peer_behind(direct, forwarded, forwarded_for, self._proxies)
         except BadInput as error:

@@ -1,0 +1,1 @@
+"""The page for whoever runs the archive: how it stands, and what to do."""
