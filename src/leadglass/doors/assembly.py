@@ -22,6 +22,7 @@ from leadglass.doors.dicomweb import (
 )
 from leadglass.doors.dicomweb.about import About
 from leadglass.doors.pages import page, statics
+from leadglass.doors.pages.devices import pages as devices
 from leadglass.doors.pages.federation import passkeys, single_sign_on
 from leadglass.doors.pages.managing import own_tokens, programs
 from leadglass.doors.pages.managing import people as managed_people
@@ -74,6 +75,7 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     attributes.routes,
     look.routes,
     documents.routes,
+    devices.routes,
 )
 """What has routes; one line for each module."""
 

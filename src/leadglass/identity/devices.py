@@ -232,6 +232,29 @@ class Devices(SealedStore):
             self._audit.append, caller, Action.MANAGE, door=door or self._door, detail=said, yes=False
         )  # fmt: skip
 
+    def note_test(self, caller: Caller, device: Device, way: str, *, door: str = "") -> None:
+        """Put on record that a device is tested, before it is.
+
+        Parameters
+        ----------
+        caller : Caller
+            Who asks; needs ``MANAGE``.
+        device : Device
+            Which.
+        way : str
+            ``to`` or ``from``.
+        door : str
+            For the record, where it is not the usual one.
+
+        Raises
+        ------
+        Denied
+        """
+        said = {"change": "test", "device": device.ae_title, "way": way}
+        if way == "to" and device.receives:
+            said["at"] = f"{device.host} port {device.port}"
+        decide_on_record(self._audit.append, caller, Action.MANAGE, door=door or self._door, detail=said)
+
     @property
     def authority(self) -> AuthorityCertificate:
         """The certificate that devices know the archive by."""
