@@ -49,6 +49,9 @@ FREE: Final = 2
 FIRST_WAIT: Final = timedelta(seconds=10)
 """How long to wait after the next one; then twice as long each time."""
 
+_ROUNDING: Final = timedelta(seconds=1)
+"""What the time of a link is cut by."""
+
 _NOTE_EVERY: Final = timedelta(minutes=1)
 _KEPT: Final = 1_024
 _DOOR: Final = "web"
@@ -62,8 +65,8 @@ class Issuers(Protocol):
         """A number that changes whenever somebody's rights do."""
         ...
 
-    def now(self, name: str) -> Caller | None:
-        """Give somebody with the rights of now; None when there is nobody any more."""
+    def of(self, share: Share) -> Caller | None:
+        """Give who made a link, with the rights of now; None when there is nobody any more."""
         ...
 
 
@@ -84,15 +87,18 @@ class PeopleWhoShare:
         """A number that changes whenever an account does."""
         return self._people.changes
 
-    def now(self, name: str) -> Caller | None:
-        """Give somebody with the rights of now; None when the account is locked or gone."""
-        kind, _, rest = name.partition(":")
+    def of(self, share: Share) -> Caller | None:
+        """Give who made a link, with the rights of now; None when the account is locked or gone.
+
+        An account that is younger than the link is another one of the same name.
+        """
+        kind, _, rest = share.issuer.partition(":")
         if kind == CallerKind.COMMAND_LINE:
             return command_line_caller()
         if kind != CallerKind.PERSON:
             return None
         person = self._people.find(rest)
-        if person is None or person.is_locked:
+        if person is None or person.is_locked or person.made > share.made + _ROUNDING:
             return None
         return self._people.caller_of(person, "nowhere", "made a link")
 
@@ -219,7 +225,7 @@ class Visits:
             return f"The link {share.id} was shown after its time."
         if share.lock is ShareLock.ONCE and not share.has_code:
             return f"The link {share.id} was shown; its number was used already."
-        if not rights_of(share, self._issuers.now(share.issuer)):
+        if not rights_of(share, self._issuers.of(share)):
             return f"The link {share.id} was shown; {share.issuer}, who made it, may not share this any more."
         return ""
 
@@ -270,7 +276,7 @@ class Visits:
         now, id_, secret = self._store.now, uuid4().hex, secret_text.make()
         until = min(now + self._longest, share.until)
         event = Event.of(
-            self._caller(share, self._issuers.now(share.issuer), id_, peer),
+            self._caller(share, self._issuers.of(share), id_, peer),
             Outcome.PERMITTED,
             "signin",
             f"the link {share.id} was opened",
@@ -402,7 +408,7 @@ class Visits:
             share = None if row is None else share_store.find(connection, row[1])
         if row is None or share is None:
             return None
-        issuer = self._issuers.now(share.issuer)
+        issuer = self._issuers.of(share)
         if not rights_of(share, issuer):
             return None
         return _Known(row[0], share, from_stored(row[2]), from_stored(row[3]), issuer)

@@ -43,6 +43,7 @@ FOR_ANYBODY = {
     "/sign-in/second": "whoever signs in is nobody yet",
     "/set-up": "who opens a one-time link has no account to show yet",
     "/sign-in/link": "who opens a one-time link has no account to show yet",
+    "/s/{share}": "who opens a share link has no account; the link is what they show",
     "/static/": "the page to sign in needs these files; they are the same for everybody",
     "/viewer/reports": "a browser's report of its own; it leads to a count and a line of our own words",
 }
