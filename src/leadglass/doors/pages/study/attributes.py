@@ -4,6 +4,7 @@ Rule. What is searched for is sent in a form and stands in no address: it may be
 somebody's name.
 """
 
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
@@ -18,6 +19,7 @@ from leadglass.doors.media.fileset import Member
 from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.menu import may
 from leadglass.doors.pages.page import page
+from leadglass.doors.pages.study import reading
 from leadglass.doors.pages.study.asking import Showing, instance, target
 from leadglass.doors.pages.study.kinds import kind_of
 from leadglass.doors.pages.study.listing import listed
@@ -29,6 +31,14 @@ from leadglass.policy.action import Action
 
 PATH: Final = f"{SERIES}/instances/{{instance}}"
 _LONGEST_SOUGHT: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose an instance is, as far as the caller may know."""
+
+    patient: str
+    patient_id: str
 
 
 def routes(services: Services) -> list[Route]:
@@ -59,7 +69,8 @@ class _Attributes:
         """Read and render, both in a thread: there may be thousands of rows."""
         wanted = target(asked.request)
         retrieval, record = instance(self._desk.archive, asked.caller, wanted)
-        found = listed(retrieval.metadata(record), sought)
+        attributes = retrieval.metadata(record)
+        found = listed(attributes, sought)
         retrieval.read((record,), sum(len(row.value) for row in found.rows))
         if wants_json(asked.request):
             rows = [{"tag": each.tag, "name": each.name, "vr": each.vr, "value": each.value} for each in found.rows]
@@ -70,6 +81,7 @@ class _Attributes:
             caller=asked.caller,
             status=HTTPStatus.OK,
             where=wanted,
+            patient=Whose(reading.first(attributes, "PatientName"), reading.text(attributes, "PatientID")),
             record=record,
             kind=kind_of(record.sop_class_uid, record.transfer_syntax_uid),
             sop_class=name_of(record.sop_class_uid),

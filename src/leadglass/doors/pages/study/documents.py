@@ -92,7 +92,8 @@ class _Document:
     sop_class: str
     transfer_syntax: str
     withheld: str
-    modality: str = ""
+    patient: str
+    patient_id: str
     description: str = ""
     told: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     parts: list[tuple[str, list[str]]] = field(default_factory=list[tuple[str, list[str]]])
@@ -115,7 +116,7 @@ def routes(services: Services) -> list[Route]:
     return [
         Route(PATH, ("GET",), shows(pages.show), summary="What an instance is that is no image."),
         Route(f"{PATH}/file", ("GET",), shows(pages.file), summary="The document that it holds: a PDF, for instance."),
-        Route(f"{PATH}/video", ("GET", "HEAD"), shows(pages.video), summary="The stream of a video, or part of it."),
+        Route(f"{PATH}/video", ("GET",), shows(pages.video), summary="The stream of a video, or part of it."),
     ]
 
 
@@ -159,7 +160,8 @@ class _Documents:
             sop_class=name_of(record.sop_class_uid),
             transfer_syntax=dictionary.uid_name(record.transfer_syntax_uid),
             withheld=retrieval.withheld(record),
-            modality=reading.first(attributes, "Modality", 16),
+            patient=reading.first(attributes, "PatientName"),
+            patient_id=reading.text(attributes, "PatientID"),
             description=reading.text(attributes, "SeriesDescription"),
             told=_told(attributes),
             parts=_parts(attributes),
@@ -292,7 +294,7 @@ def _told(attributes: Attributes) -> list[tuple[str, str]]:
         value = reading.text(attributes, keyword)
         entry = dictionary.entry(int(reading.key_of(keyword), 16))
         if value and entry is not None:
-            told.append((entry[2], reading.date(value) if entry[0] == "DA" else value))
+            told.append((entry[2], reading.dated(value, entry[0])))
     return told
 
 

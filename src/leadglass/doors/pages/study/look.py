@@ -41,9 +41,18 @@ WINDOWS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     }
 )
 """Windows by name: what they are called, and centre and width in Hounsfield units."""
-_HOUNSFIELD: Final = frozenset({"CT"})
-_GRAY: Final = frozenset({"CT", "MR", "CR", "DX", "MG", "PT", "NM", "XA", "RF", "IO", "PX", "BMD", "OPT", "IVOCT"})
-"""Modalities whose images are gray, so that a window says something."""
+_STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
+_HOUNSFIELD: Final = frozenset(_STORAGE + last for last in ("2", "2.1", "2.2"))
+"""Classes whose values are Hounsfield units as a rule: CT, enhanced, legacy converted."""
+_GRAY: Final = _HOUNSFIELD | frozenset(
+    _STORAGE + last
+    for last in (
+        "1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "4", "4.1", "4.4", "7.2", "7.3", "12.1", "12.1.1", "12.2",
+        "12.2.1", "13.1.1", "13.1.2", "13.1.3", "13.1.4", "13.1.5", "14.1", "20", "30", "77.1.5.4", "128", "128.1",
+        "130", "481.1", "481.2",
+    )
+)  # fmt: skip
+"""Classes whose images are gray, so that a window says something."""
 
 
 def routes(services: Services) -> list[Route]:
@@ -86,10 +95,10 @@ class _Look:
             await asyncio.sleep(seen.delay)
         if not seen.is_image and not seen.withheld:
             return see_other(f"/documents/{seen.study_uid}/{seen.series_uid}/{seen.instance_uid}")
-        modality = seen.here.modality
-        windows = {name: said for name, (said, _) in WINDOWS.items()} if modality in _HOUNSFIELD else {}
+        is_gray = seen.sop_class_uid in _GRAY
+        windows = {name: said for name, (said, _) in WINDOWS.items()} if seen.sop_class_uid in _HOUNSFIELD else {}
         window = query.get("window", "")
-        if window != AUTOMATIC or modality not in _GRAY:
+        if window != AUTOMATIC or not is_gray:
             window = window if window in windows else ""
         return page(
             asked.request,
@@ -98,7 +107,7 @@ class _Look:
             seen=seen,
             windows=windows,
             window=window,
-            has_automatic=modality in _GRAY,
+            has_automatic=is_gray,
             values={name: value for name, (_, value) in WINDOWS.items()},
             is_inverted=query.get("invert") == "1",
             is_link=asked.caller.kind is CallerKind.LINK,

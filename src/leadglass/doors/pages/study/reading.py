@@ -131,6 +131,19 @@ def time(value: str) -> str:
     return f"{found[1]}:{found[2]}" if found else value
 
 
+def dated(value: str, vr: str) -> str:
+    """Give a value of DA, TM or DT as people write it, and any other as it is."""
+    match vr:
+        case "DA":
+            return date(value)
+        case "TM":
+            return time(value)
+        case "DT":
+            return " ".join(filter(None, (date(value), time(value[8:]))))
+        case _:
+            return value
+
+
 def moment(attributes: Attributes, what: str) -> str:
     """Give a date and its time: ``Study``, ``Series``, ``Content``."""
     day, at = first(attributes, f"{what}Date"), first(attributes, f"{what}Time")

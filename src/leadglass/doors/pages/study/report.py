@@ -140,8 +140,7 @@ def _value(item: Attributes, kind: str) -> str:
         case "TIME":
             return reading.time(reading.first(item, "Time"))
         case "DATETIME":
-            text = reading.first(item, "DateTime")
-            return " ".join(filter(None, (reading.date(text), reading.time(text[8:]))))
+            return reading.dated(reading.first(item, "DateTime"), "DT")
         case "SCOORD" | "SCOORD3D":
             shape = reading.first(item, "GraphicType", 16).lower()
             return f"{shape} ({len(reading.values(item, 'GraphicData'))} numbers)" if shape else ""

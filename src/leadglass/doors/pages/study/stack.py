@@ -64,6 +64,8 @@ class Look:
     ----------
     study_uid, series_uid, instance_uid : str
         Where it is.
+    sop_class_uid : str
+        What it is.
     patient, patient_id, study : str
         Whose it is, and of which study, as far as the caller may know.
     strips : tuple of Strip
@@ -85,6 +87,7 @@ class Look:
     study_uid: str
     series_uid: str
     instance_uid: str
+    sop_class_uid: str
     patient: str
     patient_id: str
     study: str
@@ -150,6 +153,7 @@ def look(archive: Archive, caller: Caller, wanted: Target, frame: str) -> Look:
         study_uid=wanted.study,
         series_uid=series_uid,
         instance_uid=record.sop_instance_uid,
+        sop_class_uid=record.sop_class_uid,
         patient=reading.first(whose, "PatientName"),
         patient_id=reading.text(whose, "PatientID"),
         study=" · ".join(
