@@ -31,6 +31,7 @@ from leadglass.doors.pages.people import account, emergency, home, signing_in
 from leadglass.doors.pages.sharing import links, recipient
 from leadglass.doors.pages.studies import listing
 from leadglass.doors.pages.study import attributes, documents, look, study
+from leadglass.doors.pages.system import overview as system
 from leadglass.doors.pages.upload import pages as upload
 from leadglass.doors.pages.viewer import door as viewer
 from leadglass.doors.threads import Threads
@@ -76,6 +77,7 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     look.routes,
     documents.routes,
     devices.routes,
+    system.routes,
 )
 """What has routes; one line for each module."""
 

@@ -214,7 +214,13 @@ class _Work:
 
 
 def import_sources(
-    archive: Archive, caller: Caller, sources: Iterable[Source | Unlooked], *, threads: int, done: Callable[[int], None]
+    archive: Archive,
+    caller: Caller,
+    sources: Iterable[Source | Unlooked],
+    *,
+    threads: int,
+    done: Callable[[int], None],
+    stop: Event | None = None,
 ) -> Tally:
     """Store every source and say what became of each.
 
@@ -230,13 +236,15 @@ def import_sources(
         How many are read at one time.
     done : callable
         Told the bytes of each source when it is dealt with, from any thread.
+    stop : Event, optional
+        Set, it ends the import after what is being stored.
 
     Raises
     ------
     Denied
         When the caller may not store.
     """
-    work = _Work(iter(sources), Tally(), done)
+    work = _Work(iter(sources), Tally(), done, stop=stop or Event())
     octets = max(_HELD, _IN_FLIGHT // (threads + 2))
     readers = [Thread(target=_read, args=(archive, caller, work, octets), name=f"import-{n}") for n in range(threads)]
     committer = Thread(target=_commit, args=(archive, caller, work), name="import-commit")

@@ -198,7 +198,12 @@ class Courier:
             if coming.meta is not None and not _names(coming.meta, outcome):
                 warning = WarningReason.DOES_NOT_MATCH_SOP_CLASS
             return Stored(
-                outcome.study_uid, outcome.series_uid, outcome.sop_instance_uid, outcome.sop_class_uid, warning
+                outcome.study_uid,
+                outcome.series_uid,
+                outcome.sop_instance_uid,
+                outcome.sop_class_uid,
+                warning,
+                outcome,
             )
         error = outcome or coming.failure or BadInput("The part is empty.")
         reason = coming.reason or reason_of(error)
@@ -206,7 +211,7 @@ class Courier:
         syntax = coming.meta.transfer_syntax_uid if coming.meta is not None else ""
         if reason is FailureReason.CANNOT_UNDERSTAND and syntax and not uids.is_transfer_syntax(syntax):
             reason = FailureReason.TRANSFER_SYNTAX_NOT_SUPPORTED
-        return Failed(reason, instance_uid, class_uid)
+        return Failed(reason, instance_uid, class_uid, error)
 
     def tell(self, count: int, first: LeadglassError) -> None:
         """Put on record, once for a request, that parts of it never came to the archive."""

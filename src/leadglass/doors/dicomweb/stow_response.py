@@ -7,13 +7,13 @@ code and never a text.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
-from leadglass.archive.backroom import NotAsDeclared, NotInStudy
+from leadglass.archive.backroom import NotAsDeclared, NotInStudy, Receipt
 from leadglass.dicom import tags
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.errors import Kind, LeadglassError
@@ -78,6 +78,8 @@ class Stored:
     sop_instance_uid: str
     sop_class_uid: str
     warning: WarningReason | None = None
+    receipt: Receipt | None = field(default=None, compare=False, repr=False)
+    """What the archive said, for a door that may tell more than the Standard has words for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class Failed:
     reason: FailureReason
     sop_instance_uid: str = ""
     sop_class_uid: str = ""
+    error: LeadglassError | None = field(default=None, compare=False, repr=False)
+    """What was wrong, for a door that may tell."""
 
 
 Became = Stored | Failed

@@ -1,0 +1,1 @@
+"""Sending files in by a browser."""
