@@ -3,7 +3,6 @@
 Rule: it looks at this archive alone; looking at others on a network is another command.
 """
 
-from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +49,8 @@ def exposure_command(context: click.Context, data: Path, *, as_json: bool) -> No
         if context.get_parameter_source("data") is ParameterSource.COMMANDLINE:
             remember_data(context, context.command.params[0], data)
         return
-    from leadglass.exposure.report import Occasion  # a help text must not wait for it
+    from leadglass.exposure import told  # a help text must not wait for it
+    from leadglass.exposure.report import Occasion
 
     terminal = Terminal()
     with application_of(context).open(data) as opened:
@@ -58,7 +58,7 @@ def exposure_command(context: click.Context, data: Path, *, as_json: bool) -> No
         report = checks.run(Occasion.ASKED, opened.caller)
         standing = checks.standing(opened.caller)
     if as_json:
-        terminal.json(report_as_json(report, standing.acceptances))
+        terminal.json(told.as_json(report, standing.acceptances))
     else:
         _show(report, standing.new, standing.gone, standing.acceptances, terminal)
     context.exit(0 if report.is_fine else 1)
@@ -71,11 +71,13 @@ def exposure_command(context: click.Context, data: Path, *, as_json: bool) -> No
 @click.pass_context
 def exposure_history(context: click.Context, count: int, data: Path, *, as_json: bool) -> None:
     """List earlier results: when, why, score, and how many findings were open."""
+    from leadglass.exposure import told
+
     terminal = Terminal()
     with application_of(context).open(data) as opened:
         reports = opened.open_exposure().standing(opened.caller, count).history
     if as_json:
-        terminal.json([report_in_short(report) for report in reports])
+        terminal.json([told.in_short(report) for report in reports])
         return
     shown = table("when (UTC)", "why", "score", "grade", "critical", "high", "medium", "low", right=("score",))
     for report in reports:
@@ -153,33 +155,3 @@ def _show(
         terminal.tell(f"Gone since the last run: {', '.join(each.key for each in gone)}")
     if report.accepted:
         terminal.tell(f"Without what is accepted the score would be {report.points_without}.")
-
-
-def report_as_json(report: "Report", acceptances: "tuple[Acceptance, ...]") -> dict[str, object]:
-    """Give a report for programs."""
-    of_key = {each.key: each for each in acceptances}
-    findings: list[dict[str, object]] = []
-    for each in report.findings:
-        said: dict[str, object] = {"finding": each.key, **asdict(each)}
-        accepted = of_key.get(each.key) if each.key in report.accepted else None
-        said["accepted"] = (
-            None
-            if accepted is None
-            else {"until": accepted.until.isoformat(), "reason": accepted.reason, "by": accepted.by}
-        )
-        findings.append(said)
-    return report_in_short(report) | {"score_without_acceptances": report.points_without, "findings": findings}
-
-
-def report_in_short(report: "Report") -> dict[str, object]:
-    """Give the head of a report for programs."""
-    return {
-        "made": report.made.isoformat(),
-        "occasion": report.occasion.value,
-        "version": report.version,
-        "checks": report.checks,
-        "score": report.points,
-        "grade": report.grade,
-        "open": {severity.value: count for severity, count in report.counts.items()},
-        "accepted": len(report.accepted),
-    }
