@@ -28,6 +28,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "breakglass": ("breakglass", "Review what was opened in an emergency"),
     "label": ("label", "Give studies labels, which scopes of people and tokens name"),
     "token": ("token", "Make and revoke tokens: what programs prove themselves with"),
+    "share": ("share", "Links to studies for people without an account, and links to send some in by"),
     "brakes": ("brakes", "Look at the limits of masses, and lift one"),
     "import": ("files", "Bring files, folders, ZIPs and media in"),
     "export": ("files", "Write studies out, with a DICOMDIR"),

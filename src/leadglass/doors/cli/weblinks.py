@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from leadglass.config import Config
     from leadglass.doors.cli.application import Opened
     from leadglass.identity.onetime import Link
+    from leadglass.identity.shares import CreatedShare
 
 DEFAULT_ADDRESS: Final = "127.0.0.1:8443"
 """Where the web door is when nothing is said."""
@@ -20,7 +21,18 @@ def url_of(config: "Config", link: "Link") -> str:
     """Give a link as it is opened: by the address people use, else by the one the settings listen on."""
     from leadglass.doors.links import path_of
 
-    return f"{config.web.address.rstrip('/') or f'https://{config.listen.https or DEFAULT_ADDRESS}'}{path_of(link)}"
+    return f"{_origin(config)}{path_of(link)}"
+
+
+def share_url_of(config: "Config", created: "CreatedShare") -> str:
+    """Give a share link as it is opened, likewise."""
+    from leadglass.doors.links import path_of_share
+
+    return f"{_origin(config)}{path_of_share(created)}"
+
+
+def _origin(config: "Config") -> str:
+    return config.web.address.rstrip("/") or f"https://{config.listen.https or DEFAULT_ADDRESS}"
 
 
 def until(link: "Link") -> str:
