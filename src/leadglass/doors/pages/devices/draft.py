@@ -65,7 +65,7 @@ KINDS: Final = (
     ),
 )
 
-_TAKEN: Final = "This AE title is enrolled already. Change that device, or choose another AE title."
+TAKEN: Final = "This AE title is enrolled already. Change that device, or choose another AE title."
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ def look_at(draft: Draft, steps: Iterable[int], today: date, *, is_taken: bool) 
     looks = {1: _look_at_kind, 2: _look_at_place, 3: _look_at_rights, 4: _look_at_speaking}
     for step in steps:
         if step == 2 and is_taken:
-            wrong.say("ae", _TAKEN)
+            wrong.say("ae", TAKEN)
         if step in looks:
             looks[step](draft, wrong)
         if step == 4 and not wrong:

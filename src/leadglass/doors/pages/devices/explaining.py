@@ -139,7 +139,7 @@ _FAILURES: Final = (
     ("plain DICOM on the port for TLS", "It speaks plain DICOM on the port for TLS.", "Switch TLS on at the device."),
     ("the peer does not speak TLS", "Something that is neither TLS nor DICOM came to the port for TLS.",
      "If that was the device, check which protocol and which port it is set to."),
-    ("PDU of type 16H", "It speaks TLS on the port for plain DICOM.", "Set the port for TLS on the device."),
+    ("TLS to a port for plain DICOM", "It speaks TLS on the port for plain DICOM.", "Set the port for TLS on the device."),
     ("nothing was sent within", "It connected and said nothing.",
      "A port check does that. If it was the device's own test, it may expect another protocol on this port."),
     ("without sending anything", "It connected and hung up without a word.",

@@ -16,7 +16,7 @@ from leadglass.doors.pages.page import page, see_other, shown
 from leadglass.doors.web.forms import fields_of, wants_json
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput
-from leadglass.identity.contacts import What
+from leadglass.identity.contacts import Arrival, What
 
 _ONE: Final = f"{PATH}/{{device}}"
 
@@ -106,7 +106,7 @@ class _Testing:
         seen, strangers = self._desk.trials.arrived(trial)
         doors = {door.secured: door.port for door in self._desk.doors()}
         place = Place(self._desk.ae_title, doors.get(True, 0), doors.get(False, 0))
-        explained = [explain(arrival, trial.device, place) for arrival in reversed(seen)]
+        explained = [explain(arrival, trial.device, place) for arrival in reversed(seen) if _tells(arrival)]
         others = [explain(arrival, trial.device, place) for arrival in reversed(strangers)]
         works = any(each.arrival.what in {What.ECHOED, What.LET_IN} for each in explained)
         return {
@@ -128,6 +128,11 @@ class _Values(TypedDict):
     others: list[Explained]
     works: bool
     failed: bool
+
+
+def _tells(arrival: Arrival) -> bool:
+    """Say whether an arrival says something: that it hung up, having done nothing, does not."""
+    return arrival.what is not What.ENDED or bool(arrival.said)
 
 
 def _nothing() -> _Values:

@@ -10,7 +10,7 @@ from typing import Final
 from starlette.responses import JSONResponse, Response
 
 from leadglass.doors.pages.devices.desk import DOOR, DevicesDesk
-from leadglass.doors.pages.devices.draft import KINDS, STEPS, Draft, Wrong, look_at
+from leadglass.doors.pages.devices.draft import KINDS, STEPS, TAKEN, Draft, Wrong, look_at
 from leadglass.doors.pages.devices.listing import PATH
 from leadglass.doors.pages.devices.words import RIGHTS, in_words, path_of, reach_of
 from leadglass.doors.pages.page import page, see_other, shown
@@ -107,7 +107,7 @@ class _Wizard:
             today=today,
             most_reason=MAX_REASON,
             most_addresses=MAX_ADDRESSES,
-            taken_path=path_of(draft.ae) if draft.ae and "ae" in wrong.fields else "",
+            taken_path=path_of(draft.ae) if wrong.fields.get("ae") == TAKEN else "",
         )
 
 
