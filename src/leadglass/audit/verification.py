@@ -6,7 +6,7 @@ before it, and the tree against every signed head.
 """
 
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,9 @@ from leadglass.errors import Corrupt
 LONGEST_UNSIGNED: Final = 1_280
 """Records that may follow a signed head without another: an interval and one batch.
 More means that heads were taken out."""
+
+TOLD_EVERY: Final = 1_000
+"""Records after which who waits is told how far it is."""
 
 _LEAST: Final = -(1 << 63)
 """The smallest number that a row can have."""
@@ -82,10 +85,15 @@ class _Walk:
     frontier: Frontier
     checkpoints: int = 0
     signed: int = 0
+    told: Callable[[int], None] = lambda _: None
 
 
 def verify(
-    connection: "driver.Connection", verifier: Verifier, outside: str | None, trusted: Iterable[str]
+    connection: "driver.Connection",
+    verifier: Verifier,
+    outside: str | None,
+    trusted: Iterable[str],
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Verification:
     """Check a whole log, in one snapshot.
 
@@ -99,6 +107,8 @@ def verify(
         The signed head that was found beside the database.
     trusted : iterable of str
         Signed heads that were kept elsewhere.
+    progress : callable
+        Told now and then how many records were checked.
 
     Raises
     ------
@@ -107,7 +117,7 @@ def verify(
     """
     witnessed = [verifier.open(note) for note in trusted]
     warnings: tuple[str, ...] = ()
-    walk = _Walk(Frontier())
+    walk = _Walk(Frontier(), told=progress)
     connection.execute("BEGIN")
     try:
         if outside is None:
@@ -185,6 +195,8 @@ def _walk_on(connection: "driver.Connection", walk: _Walk, heads: dict[int, list
     """Walk from where ``walk`` is to the end."""
     for sequence, leaf, body in _rows(connection, walk.frontier.size):
         place = walk.frontier.size + 1
+        if not place % TOLD_EVERY:
+            walk.told(place)
         if sequence != place:
             return Fault(place, "is missing") if sequence > place else Fault(sequence, "was put in")
         if (fault := _check_record(walk, place, leaf, body)) is not None:
