@@ -137,7 +137,8 @@
         },
       },
     ],
-    customizationService: {},
+    // No tours; and of what a report is saved with, nothing that only a mouse can reach.
+    customizationService: [{ "ohif.tours": { $set: [] } }],
     investigationalUseDialog: { option: "never" }, // ours is always in sight, beside the name
     whiteLabeling: {
       createLogoComponentFn: (React) =>
