@@ -4,8 +4,9 @@ Rule: counts and names of machines, doors and accounts; nothing of a patient, an
 count for one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
@@ -28,7 +29,7 @@ from leadglass.policy.caller import Caller
 
 PATH: Final = "/system"
 
-_BESIDES: Final = frozenset({"/account", "/break-glass/review"})
+_BESIDES: Final = {"/account": "Your account", "/break-glass/review": "Emergency access"}
 """Where a fix may lead besides what is in the menu."""
 
 _SHOWN_RESULTS: Final = 14
@@ -69,6 +70,8 @@ class Shown:
         Whether the look before did not find it.
     leads_to : str
         The page where it is mended, for who looks; empty: none.
+    label : str
+        What that page is called.
     accepted : Acceptance, optional
         Who lives with it, and until when.
     """
@@ -76,6 +79,7 @@ class Shown:
     finding: Finding
     is_new: bool
     leads_to: str
+    label: str
     accepted: Acceptance | None = None
 
 
@@ -155,6 +159,7 @@ class _System:
             return JSONResponse(_as_json(standing, facts))
         paths = _paths(asked.caller)
         report = standing.report
+        today = datetime.now(UTC).date()
         return page(
             asked.request,
             "system/system.html",
@@ -176,8 +181,8 @@ class _System:
             reaches=_REACHES,
             uptime="" if facts is None or facts.running is None else spoken(facts.now - facts.running.started),
             days_left=_days_left,
-            today=datetime.now().astimezone().date(),
-            latest=datetime.now().astimezone().date() + LONGEST,
+            today=today,
+            latest=today + LONGEST,
             most_reason=MOST_REASON,
         )
 
@@ -217,13 +222,15 @@ def _day(text: str) -> date:
         raise BadInput("Give the last day as in 2027-06-30.") from None
 
 
-def _paths(caller: Caller) -> frozenset[str]:
-    """Give the pages that a fix may lead a caller to."""
+def _paths(caller: Caller) -> Mapping[str, str]:
+    """Give the pages that a fix may lead a caller to, and what they are called."""
     actions = {action for grant in caller.grants for action in grant.actions}
-    return _BESIDES | {entry.path for entry in ENTRIES if entry.actions & actions}
+    return _BESIDES | {entry.path: entry.label for entry in ENTRIES if entry.actions & actions}
 
 
-def _groups(report: Report, standing: Standing, paths: frozenset[str]) -> list[tuple[Severity, str, str, list[Shown]]]:
+def _groups(
+    report: Report, standing: Standing, paths: Mapping[str, str]
+) -> list[tuple[Severity, str, str, list[Shown]]]:
     fresh = {each.key for each in standing.new}
     found: list[tuple[Severity, str, str, list[Shown]]] = []
     for severity, (words, mark) in WORDS.items():
@@ -233,7 +240,7 @@ def _groups(report: Report, standing: Standing, paths: frozenset[str]) -> list[t
     return found
 
 
-def _accepted(report: Report, standing: Standing, paths: frozenset[str]) -> list[Shown]:
+def _accepted(report: Report, standing: Standing, paths: Mapping[str, str]) -> list[Shown]:
     of_key = {each.key: each for each in standing.acceptances}
     return [
         _shown(each, frozenset(), paths, of_key.get(each.key))
@@ -243,10 +250,10 @@ def _accepted(report: Report, standing: Standing, paths: frozenset[str]) -> list
 
 
 def _shown(
-    finding: Finding, fresh: set[str] | frozenset[str], paths: frozenset[str], accepted: Acceptance | None = None
+    finding: Finding, fresh: set[str] | frozenset[str], paths: Mapping[str, str], accepted: Acceptance | None = None
 ) -> Shown:
-    leads_to = finding.fix.page if finding.fix.page in paths else ""
-    return Shown(finding, finding.key in fresh, leads_to, accepted)
+    label = paths.get(finding.fix.page, "")
+    return Shown(finding, finding.key in fresh, finding.fix.page if label else "", label, accepted)
 
 
 def _days_left(until: datetime, now: datetime) -> int:
