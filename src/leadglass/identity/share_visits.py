@@ -24,7 +24,7 @@ from leadglass.identity.people import People
 from leadglass.identity.people_store import from_stored, to_stored
 from leadglass.identity.share import Share, ShareLock, rights_of
 from leadglass.identity.share_store import ShareStore
-from leadglass.identity.shares import ACTION, WRONG_PINS, code_digest
+from leadglass.identity.shares import WRONG_PINS, code_digest
 from leadglass.identity.shares import digest as share_digest
 from leadglass.policy.caller import Caller, CallerKind
 
@@ -366,20 +366,6 @@ class Visits:
         )
         with self._store.writing() as connection:
             connection.execute("DELETE FROM visit WHERE id = ?", (caller.session,))
-
-    def nothing_left(self, share: Share) -> None:
-        """End a link of which no study is here any more: another one that gets its UID is not lent by it."""
-        event = Event(
-            Outcome.DONE,
-            ACTION,
-            peer="local",
-            door=_DOOR,
-            reason=f"the link {share.id} ended: its studies are not here any more",
-            detail={"change": "end", "link": share.id},
-        )
-        with self._store.writing() as connection:
-            self._store.audit.append(event)
-            share_store.end(connection, share.id, "its studies are not here any more", self._store.now)
 
     # --- within -------------------------------------------------------------------
 

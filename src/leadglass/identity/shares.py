@@ -309,8 +309,8 @@ class Shares:
             share_store.end(connection, share.id, why, self.now)
         return self.get(caller, id)
 
-    def took(self, id: str, files: int, octets: int) -> None:  # noqa: A002 - what it is
-        """Count what is being sent in by a link, before it is kept.
+    def took(self, id: str, files: int, octets: int) -> Share:  # noqa: A002 - what it is
+        """Count what is being sent in by a link, before it is kept; gives the link as it is then.
 
         Raises
         ------
@@ -330,6 +330,33 @@ class Shares:
             connection.execute(
                 "UPDATE share SET files = files + ?, octets = octets + ? WHERE id = ?", (files, octets, id)
             )
+        return replace(share, files=share.files + files, octets=share.octets + octets)
+
+    def count(self, id: str, files: int, octets: int) -> None:  # noqa: A002 - what it is
+        """Count what a link brought beyond what was announced: it is here already."""
+        if files or octets:
+            with self._store.writing() as connection:
+                connection.execute(
+                    "UPDATE share SET files = files + ?, octets = octets + ? WHERE id = ?", (files, octets, id)
+                )
+
+    def deleted(self, study_uid: str) -> None:
+        """Take a study that was deleted out of every link: whatever gets its UID next is not lent by them.
+
+        Raises
+        ------
+        Busy, Full, Corrupt, Misconfigured
+        """
+        with self._store.writing() as connection:
+            rows = connection.execute(f"{COLUMNS} WHERE ended IS NULL AND instr(studies, ?)", (study_uid,)).fetchall()
+            for share in map(share_of, rows):
+                left = [each for each in share.studies if each != study_uid]
+                if len(left) == len(share.studies):
+                    continue
+                if left:
+                    connection.execute("UPDATE share SET studies = ? WHERE id = ?", ("\n".join(left), share.id))
+                else:
+                    share_store.end(connection, share.id, "its studies were deleted", self.now)
 
     def _record(self, caller: Caller, outcome: Outcome, what: str, share: Share, change: str) -> None:
         """Put a change on record, for each study: so it is found by who looks for the study."""

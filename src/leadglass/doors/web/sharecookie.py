@@ -38,7 +38,7 @@ _TAKING: Final = re.compile(
 )
 """What a viewer asks for, and files."""
 
-_SENDING: Final = re.compile(r"/shared(/.*)?|/upload/.*|/quarantine/submit(/.*)?")
+_SENDING: Final = re.compile(r"/(shared|upload)(/.*)?")
 """Sending in."""
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -8,7 +8,7 @@ other. Rule 4. A name is only ever shown, to whoever sent it.
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from threading import Event
@@ -69,11 +69,20 @@ class Upload:
         What may be held in memory.
     unpacking : Semaphore
         Taken by who unpacks.
+    goes_on : callable, optional
+        Told of each member of a ZIP how many bytes it has; says whether more of them are taken.
     """
 
     def __init__(
-        self, archive: Archive, caller: Caller, threads: Threads, share: Share, unpacking: asyncio.Semaphore
+        self,
+        archive: Archive,
+        caller: Caller,
+        threads: Threads,
+        share: Share,
+        unpacking: asyncio.Semaphore,
+        goes_on: Callable[[int], bool] | None = None,
     ) -> None:
+        self._goes_on = goes_on
         self._archive = archive
         self._caller = caller
         self._threads = threads
@@ -223,8 +232,10 @@ class Upload:
         finally:
             whole.close()
 
-    def _count(self, _octets: int) -> None:
+    def _count(self, octets: int) -> None:
         self.members_done += 1
+        if self._goes_on is not None and not self._goes_on(octets):
+            self._stop.set()
 
     async def abandon(self) -> None:
         """Forget what is not committed; what is being unpacked ends after the member that it is at."""

@@ -22,6 +22,7 @@ from leadglass.doors.dicomweb.multipart import Malformed, TooManyParts
 from leadglass.doors.dicomweb.stow_share import Share
 from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.page import page, shown
+from leadglass.doors.pages.sharing.taking import Taking
 from leadglass.doors.pages.upload.intake import Upload, progress, unpacking
 from leadglass.doors.pages.upload.results import Outcome, as_json, summary_of
 from leadglass.doors.web.begun import blocks_of
@@ -31,6 +32,7 @@ from leadglass.doors.web.problem import HttpFault, problem_of
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Denied, LeadglassError
 from leadglass.policy.action import Action
+from leadglass.policy.caller import CallerKind
 from leadglass.policy.permit import entry
 
 PATH: Final = "/upload"
@@ -108,7 +110,15 @@ class _Pages:
     async def take(self, asked: Asked) -> Response:
         """Take files in."""
         with self._share.request(str(asked.caller)):
-            upload = Upload(self._desk.archive, asked.caller, self._desk.threads, self._share, self._unpacking)
+            taking = await self._taking(asked)
+            upload = Upload(
+                self._desk.archive,
+                asked.caller,
+                self._desk.threads,
+                self._share,
+                self._unpacking,
+                None if taking is None else taking.member,
+            )
             try:
                 await upload.receive(asked.request)
             except (Malformed, TooManyParts) as error:
@@ -117,7 +127,7 @@ class _Pages:
             except BaseException:
                 await upload.abandon()
                 raise
-            became = asyncio.create_task(upload.close())
+            became = asyncio.create_task(self._close(upload, taking))
             if wants_json(asked.request):
                 return StreamingResponse(_lines(upload, became), media_type="application/x-ndjson")
             try:
@@ -129,6 +139,20 @@ class _Pages:
             error = "Choose one or more files first."
             return page(asked.request, "upload/upload.html", caller=asked.caller, status=400, error=error)
         return page(asked.request, "upload/done.html", caller=asked.caller, summary=summary_of(outcomes))
+
+    async def _taking(self, asked: Asked) -> Taking | None:
+        """Begin to count what comes by a link; None for everybody else."""
+        if asked.caller.kind is not CallerKind.LINK:
+            return None
+        said = asked.request.headers.get("content-length")
+        length = int(said) if said is not None else None  # the server has looked at it
+        return await self._desk.threads.run(Taking, self._desk.sharing.shares, asked.caller.name, length)
+
+    async def _close(self, upload: Upload, taking: Taking | None) -> list[Outcome]:
+        outcomes = await upload.close()
+        if taking is not None:
+            await self._desk.threads.run(taking.settle, outcomes)
+        return outcomes
 
 
 async def _lines(upload: Upload, became: "asyncio.Task[list[Outcome]]") -> AsyncGenerator[bytes]:
