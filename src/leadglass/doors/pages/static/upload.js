@@ -31,7 +31,6 @@
   const running = new Set(); // {items, request, sent, element}
   const counts = {};
   const studies = new Set();
-  let unpackedMore = { bytes: 0 };
   let paused = "", asksFirst = false, listing = 0, page = 0, cancelled = false, wake = 0, drawn = 0, doneBytes = 0, allBytes = 0;
 
   const isOver = (state) => !["queued", "ready", "sending"].includes(state);
@@ -217,7 +216,7 @@
       const run = { items: take(), request: null, sent: 0, bytes: 0 };
       for (const item of run.items) item.state = "ready";
       running.add(run);
-      work(run).catch(() => putBack(run)).finally(() => { running.delete(run); go(); });
+      work(run).catch(() => failed(run, 0)).finally(() => { running.delete(run); go(); });
     }
     draw();
     if (!queue.length && !running.size && !listing) ended();
@@ -259,6 +258,7 @@
 
   const answered = (run, request) => {
     if (cancelled) return run.items.forEach((item) => finish(item, "cancelled", ""));
+    if (paused === "you" && !request.status) { asksFirst = true; return putBack(run); }
     const last = request.responseText.trim().split("\n").pop() || "{}";
     let said = {};
     try { said = JSON.parse(last); } catch { /* an answer that broke off */ }
@@ -288,7 +288,6 @@
       for (const each of became.not_taken) {
         files.push({ file: null, name: `${item.name}${each.name.slice(each.name.indexOf("!"))}`, size: 0, state: each.became, why: each.reason || "", study: "", tries: 0 });
       }
-      counts[""] = (counts[""] || 0) + 1; // the ZIP itself is in no count
       item.state = "unpacked";
       doneBytes += item.size;
       return;
