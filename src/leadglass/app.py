@@ -97,7 +97,14 @@ class App:
             caller = command_line_caller()
             limits = reading_limits(config)
             with closing(
-                Archive(parts.vault, parts.audit, door="cli", window=config.audit.window, limits=limits)
+                Archive(
+                    parts.vault,
+                    parts.audit,
+                    door="cli",
+                    window=config.audit.window,
+                    limits=limits,
+                    forget=lambda uid: shares_of(parts, "cli").deleted(uid),
+                )
             ) as archive:
                 yield Opened(
                     folder=folder.path,

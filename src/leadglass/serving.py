@@ -47,7 +47,7 @@ from leadglass.identity.later import caller_of_device
 from leadglass.identity.visitors import Visitors
 from leadglass.jobs.pace import Pace
 from leadglass.lookout import Lookout
-from leadglass.parts import Parts, brake_limits, reading_limits
+from leadglass.parts import Parts, brake_limits, reading_limits, shares_of
 from leadglass.startup import Door, Endpoint, Listener, Situation, addresses_of, check, own_addresses, parse_endpoint
 from leadglass.wire.association import Implementation
 from leadglass.wire.limits import WireLimits
@@ -243,6 +243,7 @@ async def _serve(
                         window=config.audit.window,
                         braking=braking,
                         limits=reading_limits(config),
+                        forget=lambda uid: shares_of(parts, "pages").deleted(uid),
                     )
                 )
             ),

@@ -72,6 +72,8 @@ class Archive:
         are counted for this archive alone.
     limits : Limits, optional
         What reading a data set may cost that leaves with attributes masked.
+    forget : callable
+        Told of a study before it is deleted, so that nothing that named it means whatever gets its UID next.
     """
 
     def __init__(
@@ -84,7 +86,9 @@ class Archive:
         clock: Callable[[], float] = monotonic,
         braking: Braking | None = None,
         limits: Limits | None = None,
+        forget: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._forget = forget
         self._room = room
         self._ledger = Ledger(audit, door=door)
         self._pedal = Pedal(braking or Braking(clock=clock), self._ledger, door)
@@ -372,6 +376,7 @@ class Archive:
         """
         permit = self._decide_over_study(caller, Action.DELETE, study_uid)
         self._record(self._event(caller, Outcome.PERMITTED, Action.DELETE, permit.reason, study_uid))
+        self._forget(study_uid)
         deleted = self._room.delete(permit, study_uid)
         self._record(
             self._event(
@@ -427,6 +432,24 @@ class Archive:
     def labels(self, caller: Caller) -> dict[str, int]:
         """Give every label and how many studies have it."""
         return self._room.labels(self._permit(caller, Action.MANAGE, record=False))
+
+    def studies_of(self, caller: Caller, patient_id: str) -> list[str]:
+        """Give the Study Instance UIDs of a patient's studies, for who reads the log: what is on record of them.
+
+        Nothing of the studies or the patient is given, and the Patient ID that
+        was asked about is not put on record; the studies are.
+
+        Raises
+        ------
+        Denied
+        """
+        detail: dict[str, str | int] = {"asked": "who saw a patient"}
+        permit = self._permit(caller, Action.AUDIT, record=False, **detail)
+        found = self._room.studies_of(permit, patient_id)
+        detail |= {"studies": len(found), "study_uids": " ".join(found)}
+        only = found[0] if len(found) == 1 else ""
+        self._record(self._event(caller, Outcome.PERMITTED, Action.AUDIT, permit.reason, only, detail))
+        return found
 
     def explain(self, asker: Caller, caller: Caller, action: Action, study_uid: str) -> tuple[bool, str]:
         """Say whether ``caller`` may do ``action`` on a study, and why; asks for ``MANAGE`` and changes nothing.
