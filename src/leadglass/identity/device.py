@@ -338,7 +338,7 @@ def _check_destination(host: str, port: int) -> None:
         raise BrokenRule(Part.HOST, "A destination needs both --host and --port, or neither.")
     if host and not _HOST.fullmatch(host):
         raise BrokenRule(
-            Part.HOST, f"{_shown(host)} is no host name and no address. Give --host as in a URL, without the port."
+            Part.HOST, f"{_shown(host)} is no host name and no address. Write it as in a URL, without the port."
         )
     if not 0 <= port <= 65_535:
         raise BrokenRule(Part.PORT, "A port is a number from 1 to 65535.")
@@ -354,7 +354,7 @@ def _check_plaintext_destination(host: str, addresses: tuple[IpNetwork, ...]) ->
         raise BrokenRule(
             Part.HOST,
             f"{host} is not inside the device's own addresses, and without TLS nothing is sent elsewhere. "
-            "Give --host inside --address, or enrol the device with a certificate.",
+            "Name a host inside of them, or enrol the device with a certificate.",
         )
 
 

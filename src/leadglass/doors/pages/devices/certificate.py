@@ -116,11 +116,16 @@ class _HandingOut:
             device=each.device,
             place=place,
             error=error,
-            request_text=(fields or {}).get("request", "")[:16_384] if error else "",
+            request_text=_shown_again((fields or {}).get("request", "")),
             chosen=(fields or {}).get("format", ""),
             password=new_password(),
             enrolled=enrolled,
         )
+
+
+def _shown_again(text: str) -> str:
+    """Give what was pasted, to be corrected; a private key is not sent back once more."""
+    return "" if "PRIVATE KEY" in text else text[:16_384]
 
 
 def new_password() -> str:
