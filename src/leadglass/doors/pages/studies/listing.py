@@ -274,6 +274,7 @@ class StudyList:
             search=place.kept.search,
             seen=seen,
             number=number,
+            at_least=min(seen.total, 1_000) // 50 * 50,
             since=since,
             error=problem.detail or problem.title if problem is not None else "",
             is_lost=is_lost,
