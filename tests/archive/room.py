@@ -264,6 +264,10 @@ class MemoryRoom:
         self.diary.append("labels")
         return {}
 
+    def studies_of(self, permit: Permit, patient_id: str) -> list[str]:
+        self.diary.append("studies_of")
+        return sorted({each.study_uid for each, _ in self.instances if each.facts.patient_id == patient_id})
+
     def quarantined(self, permit: Permit, numbers: Collection[int] | None = None) -> list[Kept]:
         if numbers is not None and 7 not in numbers:
             return []

@@ -5,7 +5,7 @@ it touches; what is outside the scope is not here.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, Self
 
@@ -232,6 +232,8 @@ class Kept:
         Bytes.
     is_submitted : bool
         Whether it was handed in to be looked at, and not kept for what is wrong with it.
+    patient_id : str
+        Of whom it says that it is.
     """
 
     number: int
@@ -243,6 +245,7 @@ class Kept:
     received: str
     size: int
     is_submitted: bool = False
+    patient_id: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -518,6 +521,10 @@ class BackRoom(Protocol):
 
     def labels(self, permit: Permit) -> dict[str, int]:
         """Give every label and how many studies have it."""
+        ...
+
+    def studies_of(self, permit: Permit, patient_id: str) -> list[str]:
+        """Give the Study Instance UIDs of a patient, the newest first, some hundred at most; nothing else of them."""
         ...
 
     def quarantined(self, permit: Permit, numbers: Collection[int] | None = None) -> list[Kept]:

@@ -18,6 +18,7 @@ from leadglass.dicom.model import Attributes
 from leadglass.errors import BadInput, NotHere
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
+from leadglass.policy.scope import Field, Scope
 from leadglass.vault.index import packed
 from leadglass.vault.index.scope_sql import where
 from leadglass.vault.index.sql import Sql, all_of, ask, one_of
@@ -228,6 +229,17 @@ class Reading:
                 ask(connection, "SELECT label, count(*) FROM study_label GROUP BY label ORDER BY label").fetchall()
             )
 
+    def studies_of(self, permit: Permit, patient_id: str) -> list[str]:
+        """Give the Study Instance UIDs of a patient in the permit's scope, the newest study first."""
+        scope = where(permit.scope & Scope.where(Field.PATIENT, patient_id))
+        with self.connected() as connection:
+            rows = ask(
+                connection,
+                "SELECT study.study_uid FROM study WHERE " + scope.text + " ORDER BY study.id DESC LIMIT ?",
+                (*scope.values, _PAGE),
+            ).fetchall()
+        return [str(row[0]) for row in rows]
+
     def every_instance(self, permit: Permit) -> Iterator[Whole]:
         """Give every instance in the permit's scope, a page at a time."""
         last, scope = 0, where(permit.scope)
@@ -293,7 +305,7 @@ class Reading:
             }
         found: list[KeptWhole] = []
         for row in rows:
-            kept = Kept(*row[:8], is_submitted=bool(row[-1]))
+            kept = Kept(*row[:8], is_submitted=bool(row[-1]), patient_id=row[8])
             patient_id, issuer, sop_class_uid, transfer_syntax_uid, digest, shelf, name, key = row[8:-1]
             own = stored.get(kept.study_uid)
             facts = StudyFacts(

@@ -250,6 +250,11 @@ class Vault:
         demand(permit, Action.MANAGE)
         return self._parts.reading.labels()
 
+    def studies_of(self, permit: Permit, patient_id: str) -> list[str]:
+        """Give which studies a patient has; for a permit that shows nothing else of them."""
+        demand(permit, Action.AUDIT)
+        return self._parts.reading.studies_of(permit, patient_id)
+
     def quarantined(self, permit: Permit, numbers: Collection[int] | None = None) -> list[Kept]:
         """List what is in quarantine, or what of some numbers is."""
         demand(permit, Action.RESOLVE)

@@ -5,7 +5,6 @@ and the public key, and nothing else.
 """
 
 import base64
-import json
 import os
 import sys
 from collections.abc import Callable, Generator
@@ -18,13 +17,11 @@ import click
 
 from leadglass.audit.checkpoint import Verifier
 from leadglass.audit.decision import decide_on_record
-from leadglass.audit.dicom_xml import to_xml
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.export import export
-from leadglass.audit.fhir import to_fhir
+from leadglass.audit.inspection import FORMATS, messages
 from leadglass.audit.proof import Proof, check_export
 from leadglass.audit.reading import Selection
-from leadglass.audit.record import decode
 from leadglass.audit.verification import Verification
 from leadglass.doors.cli.application import Opened
 from leadglass.doors.cli.options import application_of, data_option, examples, json_option, moment, study_uid
@@ -33,8 +30,6 @@ from leadglass.errors import BadInput, Corrupt, Full, LeadglassError, Misconfigu
 from leadglass.policy.action import Action
 
 F = TypeVar("F", bound=Callable[..., object])
-
-FORMATS: Final = ("leadglass", "dicom-xml", "fhir")
 
 _MAX_NOTE: Final = 65_536
 
@@ -125,17 +120,10 @@ def audit_export(
 
 
 def _write_messages(opened: Opened, form: str, selection: Selection, write: Callable[[bytes], object]) -> int:
-
-    source = opened.config.ae_title
     count = 0
     with opened.audit.reader() as reader:
-        for row in reader.selected(selection, reader.size()):
-            record = decode(row.body or "")
-            if form == "fhir":
-                line = json.dumps(to_fhir(record, source), separators=(",", ":"), ensure_ascii=False)
-            else:
-                line = to_xml(record, source)
-            write(line.encode("utf-8", "backslashreplace") + b"\n")
+        for line in messages(reader, form, selection, opened.config.ae_title):
+            write(line)
             count += 1
     return count
 
