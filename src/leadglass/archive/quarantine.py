@@ -7,7 +7,7 @@ record for each study, and each instance is decided for itself.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leadglass.archive.backroom import BackRoom, InstanceRecord, Kept, Looked, Mark, Reader, Resolution
 from leadglass.archive.ledger import Ledger
@@ -99,8 +99,10 @@ class Quarantine:
         self._door = door
 
     def kept(self, caller: Caller) -> list[Kept]:
-        """List what is in quarantine; raises ``Denied``."""
-        return self._room.quarantined(self._permit(caller, yes=True, asked="list"))
+        """List what is in quarantine, whom it is of only to who sees studies in full; raises ``Denied``."""
+        permit = self._permit(caller, yes=True, asked="list")
+        kept = self._room.quarantined(permit)
+        return kept if permit.is_always_full else [replace(each, patient_id="") for each in kept]
 
     def look(self, caller: Caller, number: int, *, picture: bool = False) -> Look:
         """Look into one, beside what is stored under its UID.
