@@ -34,9 +34,10 @@ from leadglass.doors.pages.study.asking import Showing, instance, target
 from leadglass.doors.pages.study.film import Container, Film
 from leadglass.doors.pages.study.kinds import Kind, kind_of
 from leadglass.doors.pages.study.report import Report, referred, report_of
+from leadglass.doors.pages.study.stack import Strip, strips
 from leadglass.doors.pages.study.waveform import Curves, curves_of
 from leadglass.doors.web.routes import Asked, Route, Services
-from leadglass.errors import BadInput, Corrupt, LeadglassError, NotHere, Unsupported
+from leadglass.errors import BadInput, Corrupt, NotHere, Unsupported
 from leadglass.policy.action import Action
 from leadglass.policy.caller import CallerKind
 
@@ -101,6 +102,7 @@ class _Document:
     has_frames: bool = False
     has_file: bool = False
     problem: str = ""
+    strips: tuple[Strip, ...] = ()
 
 
 def routes(services: Services) -> list[Route]:
@@ -146,7 +148,7 @@ class _Documents:
         )
 
     def _read(self, asked: Asked, wanted: Target, start: float) -> _Document:
-        retrieval, record = instance(self._desk.archive, asked.caller, wanted)
+        retrieval, record = instance(self._desk.archive, asked.caller, wanted, drawn=True)
         kind = kind_of(record.sop_class_uid, record.transfer_syntax_uid)
         attributes = retrieval.metadata(record)
         document = _Document(
@@ -164,13 +166,13 @@ class _Documents:
         )
         retrieval.read((record,), 4096)
         if document.withheld:
+            self._relate(asked, document, {})
             return document
         try:
             self._open(document, retrieval, attributes, start)
         except (BadInput, Corrupt, Unsupported) as error:
             document.problem = error.message if not isinstance(error, Corrupt) else ""
-        if kind in (Kind.REPORT, Kind.KEY_OBJECTS, Kind.PRESENTATION, Kind.RADIOTHERAPY, Kind.OTHER):
-            self._relate(asked, document, attributes)
+        self._relate(asked, document, attributes)
         return document
 
     def _open(self, document: _Document, retrieval: Retrieval, attributes: Attributes, start: float) -> None:
@@ -195,11 +197,19 @@ class _Documents:
 
     def _relate(self, asked: Asked, document: _Document, attributes: Attributes) -> None:
         """Read what is said of other instances of the study."""
-        try:
-            others = locate(self._desk.archive, asked.caller, Target(document.where.study)).records
-        except LeadglassError:
-            others = []
+        is_link = asked.caller.kind is CallerKind.LINK
+        refers = document.kind in (
+            Kind.REPORT, Kind.KEY_OBJECTS, Kind.PRESENTATION, Kind.RADIOTHERAPY, Kind.OTHER,
+        )  # fmt: skip
+        if not (refers or is_link):
+            return
+        archive = self._desk.archive
+        others = locate(archive, asked.caller, Target(document.where.study), drawn=True).records
         here = {record.sop_instance_uid: record for record in others}
+        if is_link:  # who has no page of the study goes on from here
+            document.strips = strips(archive, asked.caller, others, document.record.sop_instance_uid)[0]
+        if not refers or not attributes:
+            return
         if document.kind in (Kind.REPORT, Kind.KEY_OBJECTS):
             document.report = report_of(attributes, here)
         if document.kind is not Kind.REPORT:
@@ -217,7 +227,7 @@ class _Documents:
         is_shown = asked.request.query_params.get("show") == "1"
 
         def prepare() -> Prepared:
-            retrieval, record = instance(self._desk.archive, asked.caller, wanted)
+            retrieval, record = instance(self._desk.archive, asked.caller, wanted, drawn=True)
             found = _FILES.get(record.sop_class_uid)
             if found is None:
                 raise NotHere("There is nothing of that name here.")
@@ -242,7 +252,7 @@ class _Documents:
         is_saved = request.query_params.get("download") == "1"
 
         def prepare() -> Prepared:
-            retrieval, record = instance(self._desk.archive, asked.caller, wanted)
+            retrieval, record = instance(self._desk.archive, asked.caller, wanted, drawn=True)
             table = retrieval.frames(record)
             if table is None:
                 raise NotHere("There is nothing of that name here.")

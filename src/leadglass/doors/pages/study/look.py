@@ -21,12 +21,14 @@ from leadglass.doors.dicomweb.pictures import NOT_SHOWN, Pictures
 from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, respond
 from leadglass.doors.dicomweb.rendered_query import parse_rendered
 from leadglass.doors.pages.desk import PagesDesk
+from leadglass.doors.pages.menu import may
 from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.pages.study.asking import Showing, instance, target
 from leadglass.doors.pages.study.stack import listing, look
 from leadglass.doors.web.forms import wants_json
 from leadglass.doors.web.problem import HttpFault
 from leadglass.doors.web.routes import Asked, Route, Services
+from leadglass.policy.action import Action
 from leadglass.policy.caller import CallerKind
 
 PATH: Final = "/look/{study}"
@@ -111,6 +113,7 @@ class _Look:
             values={name: value for name, (_, value) in WINDOWS.items()},
             is_inverted=query.get("invert") == "1",
             is_link=asked.caller.kind is CallerKind.LINK,
+            may_get=may(asked.caller, Action.GET),
         )
 
     async def automatic(self, asked: Asked) -> Response:

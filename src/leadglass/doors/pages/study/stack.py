@@ -25,6 +25,8 @@ MOST_LISTED: Final = 5_000
 LAST: Final = "last"
 """How the last frame is asked for by who does not know how many there are."""
 _MOST_SERIES: Final = 100
+_MOST_OBJECTS: Final = 20
+"""Objects of one series that are listed one by one."""
 _STRIP: Final = (
     "includefield=SeriesDescription,BodyPartExamined,PatientName,PatientID,StudyDate,StudyDescription"
     f"&limit={_MOST_SERIES}"
@@ -36,16 +38,20 @@ _RATE: Final = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """A series to choose.
+    """A series to choose, or an object that is no image.
 
     Parameters
     ----------
     uid, number, modality, description : str
-        What it is.
+        The series.
     count : int
         Its images.
     is_here : bool
         Whether it is looked at now.
+    at : str
+        Where it is shown.
+    kind : Kind
+        What it is.
     """
 
     uid: str
@@ -54,6 +60,8 @@ class Strip:
     description: str
     count: int
     is_here: bool
+    at: str = ""
+    kind: Kind = Kind.IMAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +156,7 @@ def look(archive: Archive, caller: Caller, wanted: Target, frame: str) -> Look:
     table = retrieval.frames(record) if _is_picture(record) else None
     frames = table.number_of_frames if table is not None else 1
     at = _frame(frame, frames)
-    strips, whose, delay = _strips(archive, caller, wanted.study, by_series, series_uid)
+    chosen, whose, delay = strips(archive, caller, retrieval.records, series_uid)
     return Look(
         study_uid=wanted.study,
         series_uid=series_uid,
@@ -159,7 +167,7 @@ def look(archive: Archive, caller: Caller, wanted: Target, frame: str) -> Look:
         study=" · ".join(
             filter(None, (reading.date(reading.first(whose, "StudyDate")), reading.text(whose, "StudyDescription")))
         ),
-        strips=strips,
+        strips=chosen,
         number=place + 1,
         count=len(pictures),
         frame=at,
@@ -231,16 +239,40 @@ def _path(record: InstanceRecord, frame: int | str) -> str:
     return at if frame == 1 else f"{at}?frame={frame}"
 
 
-def _strips(
-    archive: Archive, caller: Caller, study_uid: str, by_series: dict[str, list[InstanceRecord]], here: str
+def strips(
+    archive: Archive, caller: Caller, records: Sequence[InstanceRecord], here: str
 ) -> tuple[tuple[Strip, ...], Attributes, float]:
-    found = find(archive, caller, Level.SERIES, _STRIP, StudyInstanceUID=study_uid)
-    strips: list[Strip] = []
+    """Give what there is to choose in a study: series of images, and each object that is none (blocking).
+
+    Parameters
+    ----------
+    archive : Archive
+        Where.
+    caller : Caller
+        Who looks.
+    records : sequence of InstanceRecord
+        All instances of the study.
+    here : str
+        UID of the series of images, or of the object, that is looked at.
+
+    Returns
+    -------
+    tuple
+        What there is, attributes that say whose it is, and seconds to wait.
+    """
+    by_series = _by_series(records)
+    found = find(archive, caller, Level.SERIES, _STRIP, StudyInstanceUID=records[0].study_uid)
+    made: list[Strip] = []
     for match in found.matches:
         uid = reading.first(match, "SeriesInstanceUID")
-        count = sum(map(_is_picture, by_series.get(uid, [])))
-        if count or uid == here:
-            description = reading.text(match, "SeriesDescription") or reading.first(match, "BodyPartExamined", 40)
-            number, modality = reading.first(match, "SeriesNumber", 12), reading.first(match, "Modality", 16)
-            strips.append(Strip(uid, number, modality, description, count, is_here=uid == here))
-    return tuple(strips), found.matches[0] if found.matches else {}, found.delay
+        description = reading.text(match, "SeriesDescription") or reading.first(match, "BodyPartExamined", 40)
+        said = uid, reading.first(match, "SeriesNumber", 12), reading.first(match, "Modality", 16), description
+        of_series = by_series.get(uid, [])
+        count = sum(map(_is_picture, of_series))
+        if count:
+            made.append(Strip(*said, count, uid == here, f"/look/{records[0].study_uid}/{uid}"))
+        for record in [each for each in of_series if not _is_picture(each)][:_MOST_OBJECTS]:
+            at = f"/documents/{record.study_uid}/{uid}/{record.sop_instance_uid}"
+            kind = kind_of(record.sop_class_uid, record.transfer_syntax_uid)
+            made.append(Strip(*said, 1, record.sop_instance_uid == here, at, kind))
+    return tuple(made), found.matches[0] if found.matches else {}, found.delay
