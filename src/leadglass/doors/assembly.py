@@ -22,12 +22,14 @@ from leadglass.doors.dicomweb import (
 )
 from leadglass.doors.dicomweb.about import About
 from leadglass.doors.pages import page, statics
+from leadglass.doors.pages.audit import browsing
 from leadglass.doors.pages.devices import pages as devices
 from leadglass.doors.pages.federation import passkeys, single_sign_on
 from leadglass.doors.pages.managing import own_tokens, programs
 from leadglass.doors.pages.managing import people as managed_people
 from leadglass.doors.pages.menu import Menu
 from leadglass.doors.pages.people import account, emergency, home, signing_in
+from leadglass.doors.pages.quarantine import pages as quarantine
 from leadglass.doors.pages.sharing import links, recipient
 from leadglass.doors.pages.studies import listing
 from leadglass.doors.pages.study import attributes, documents, look, study
@@ -62,6 +64,7 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     account.routes,
     emergency.routes,
     upload.routes,
+    quarantine.routes,
     statics.routes,
     viewer.routes,
     single_sign_on.routes,
@@ -71,6 +74,7 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     managed_people.routes,
     programs.routes,
     own_tokens.routes,
+    browsing.routes,
     listing.routes,
     study.routes,
     attributes.routes,
