@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from re import Pattern
+from time import monotonic
 from typing import Final, Protocol, cast
 
 from starlette.requests import Request
@@ -24,12 +25,15 @@ from leadglass.doors.web.routes import Access, AnonymousHandler, Asked, Handler,
 from leadglass.doors.web.sharecookie import reaches
 from leadglass.errors import Busy, Denied, LeadglassError, Misconfigured, NotHere
 from leadglass.identity.visitors import Visitors, Why
-from leadglass.policy.caller import Caller
+from leadglass.policy.caller import Caller, CallerKind
 
 LOG: Final = logging.getLogger(__name__)
 
 CHALLENGE: Final[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="leadglass"'}
 """RFC 6750 3: how to say who one is. No ``Basic``: browsers would ask for passwords."""
+
+_LOOK_AGAIN: Final = 0.25
+"""Seconds after which it is looked up again whether a link counts whose answer is still being sent: from memory."""
 
 _SHOW: Final = "Send a token that counts, as Authorization: Bearer TOKEN; or sign in with a browser."
 """The same whatever was shown: whether a token was wrong or over is for the audit log."""
@@ -37,6 +41,7 @@ _SHOW: Final = "Send a token that counts, as Authorization: Bearer TOKEN; or sig
 
 class _Connection(Protocol):
     def identified(self) -> bool: ...
+    def cut(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,31 @@ class WebApp:
             caller = cast("Caller | None", scope.get("leadglass.asks"))
             page = None if self._fault is None else self._fault(request, error, caller)
             response = page or problem_of(error).response()
-        await response(scope, limited.receive, send)
+        await response(scope, limited.receive, self._while_here(request, send))
+
+    def _while_here(self, request: Request, send: Send) -> Send:
+        """Have an answer to who is here by a link end with the link, however long it is."""
+        caller = cast("Caller | None", request.scope.get("leadglass.asks"))
+        if caller is None or caller.kind is not CallerKind.LINK or request.method not in ("GET", "HEAD"):
+            return send
+        asked = monotonic()
+
+        async def checked(message: Message) -> None:
+            nonlocal asked
+            if message["type"] == "http.response.body" and monotonic() - asked >= _LOOK_AGAIN:
+                asked = monotonic()
+                if not await self._is_here(request):
+                    cast("_Connection", request.scope["leadglass.connection"]).cut()
+                    return
+            await send(message)
+
+        return checked
+
+    async def _is_here(self, request: Request) -> bool:
+        try:
+            return await self._evidence.caller(request) is not None
+        except LeadglassError:
+            return False
 
     def _find(self, path: str, method: str, scope: Scope) -> tuple[Route | None, tuple[str, ...]]:
         """Find the route for a request, and the methods that there are at its path."""

@@ -25,7 +25,7 @@ def study(number: int) -> str:
     return uid(number)
 
 
-def stored(web: Web, *numbers: int, instances: int = 2) -> None:
+def stored(web: Web, *numbers: int, instances: int = 2, side: int = 64) -> None:
     """Store studies of one patient."""
     with TemporaryDirectory() as folder:
         for number in numbers:
@@ -33,17 +33,17 @@ def stored(web: Web, *numbers: int, instances: int = 2) -> None:
                 made = image(
                     number, 1, instance, PatientID=PATIENT, PatientName=NAME, StudyDescription=f"Study {number}"
                 )
-                (Path(folder) / f"{number}-{instance}").write_bytes(file_of(drawn(made, number + instance)))
+                (Path(folder) / f"{number}-{instance}").write_bytes(file_of(drawn(made, number + instance, side)))
         web.leadglass.do("import", folder)
 
 
-def drawn(made: Dataset, seed: int) -> Dataset:
+def drawn(made: Dataset, seed: int, side: int) -> Dataset:
     """Give an image some pixels."""
-    made.Rows = made.Columns = 64
+    made.Rows = made.Columns = side
     made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
     made.BitsAllocated = made.BitsStored = 8
     made.HighBit, made.PixelRepresentation = 7, 0
-    made.PixelData = bytes((x * 4 + y * 2 + seed) % 256 for y in range(64) for x in range(64))
+    made.PixelData = bytes((x * 4 + seed) % 256 for x in range(side)) * side
     return made
 
 

@@ -1,7 +1,10 @@
 """Links: made by who may take studies out, opened by who has them, and worth nothing more the moment they are ended."""
 
+import socket
+import ssl
 from collections.abc import Generator
 
+import httpx
 import pytest
 
 from leadglass.app import App
@@ -346,3 +349,47 @@ def test_a_program_makes_and_reads_links_as_json(web: Web, sharer: Browser) -> N
 def browser_csrf_of(browser: Browser) -> str:
     browser.get("/account")
     return browser.csrf
+
+
+def test_a_deleted_study_is_not_lent_when_another_gets_its_uid(web: Web, sharer: Browser) -> None:
+    gone = FIRST + 50
+    stored(web, gone)
+    link, both = made(sharer, gone), made(sharer, gone, FIRST)
+    with opened(web, link) as visitor, opened(web, both) as other:
+        assert visitor.status == other.status == 200
+        web.leadglass.do("delete", "--study", study(gone), "--yes")
+        assert CLOSED in visitor.get("/shared").text
+        stored(web, gone)
+        assert visitor.get("/shared").status_code == 401
+        assert study(gone) not in other.get("/shared").text
+        assert other.get(f"/look/{study(gone)}").status_code == 404
+        assert other.get(f"/look/{study(FIRST)}").status_code == 200
+
+
+def test_revoking_ends_a_download_that_is_running(web: Web, sharer: Browser) -> None:
+    large = FIRST + 51
+    stored(web, large, instances=3, side=4096)
+    link = made(sharer, large, what="download")
+    with opened(web, link) as visitor:
+        cookie = {SHARE_COOKIE: visitor.client.cookies[SHARE_COOKIE]}
+    # A recipient whose line is slow: what the kernel keeps for it is little.
+    slow = httpx.HTTPTransport(
+        verify=ssl.create_default_context(cafile=str(web.authority)),
+        socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)],
+        trust_env=False,
+    )
+    taken = 0
+    with (
+        httpx.Client(transport=slow, base_url=web.url, cookies=cookie) as client,
+        client.stream("GET", f"/dicom-web/studies/{study(large)}", headers=ANY) as answer,
+    ):
+        assert answer.status_code == 200
+        blocks = answer.iter_raw()
+        taken += len(next(blocks))
+        sharer.get(f"/shares/{link.id}")
+        sharer.send(f"/shares/{link.id}/revoke")
+        with pytest.raises(httpx.HTTPError):  # noqa: PT012 - it breaks off somewhere on its way
+            for block in blocks:
+                taken += len(block)
+            pytest.fail(f"the download went on to its end, after {taken} bytes")
+    assert taken < 3 * 4096 * 4096
