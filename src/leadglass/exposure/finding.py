@@ -5,10 +5,12 @@ nobody. Rule 2. A finding says what is so, why that matters and what to do, in w
 for whoever runs a clinic's machines; it names devices and accounts, never patients.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
+from typing import Final
 
 from leadglass.exposure.facts import Facts
 
@@ -164,7 +166,15 @@ class Finding:
         return f"{self.check}.{sha256(self.subject.encode('utf-8', 'backslashreplace')).hexdigest()[:12]}"
 
 
-MOST_OF_ONE_CHECK = 50
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+def as_word(name: str, otherwise: str) -> str:
+    """Give a name as a word of a command, or another in its place when a shell would make something else of it."""
+    return name if _PLAIN.fullmatch(name) else otherwise
+
+
+MOST_OF_ONE_CHECK: Final = 50
 """Findings of one check that are told apart; how many more there are is said in one more."""
 
 

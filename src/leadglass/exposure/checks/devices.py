@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from leadglass.exposure.facts import Enrolled, Facts
-from leadglass.exposure.finding import Check, Fix, Found, Group, Severity
+from leadglass.exposure.finding import Check, Fix, Found, Group, Severity, as_word
 from leadglass.identity.device import LONG_PLAINTEXT_DAYS, Device
 from leadglass.policy.action import Action
 
@@ -22,7 +22,7 @@ def _lanes(facts: Facts) -> Iterator[Device]:
 def _with_certificate(device: Device) -> Fix:
     return Fix(
         "Give it a certificate and have it speak TLS; then close its plaintext lane.",
-        f"leadglass device enroll {_word(device.ae_title)} --out DIR",
+        f"leadglass device enroll {_ae(device)} --out DIR",
         _PAGE,
     )
 
@@ -47,7 +47,7 @@ def _plaintext_reads(facts: Facts) -> Iterator[Found]:
                 "readable, to whoever has its address.",
                 Fix(
                     "Give it a certificate, or grant store alone while it has a plaintext lane.",
-                    f"leadglass device enroll {_word(device.ae_title)} --out DIR",
+                    f"leadglass device enroll {_ae(device)} --out DIR",
                     _PAGE,
                 ),
                 device.ae_title,
@@ -65,7 +65,7 @@ def _plaintext_wide(facts: Facts) -> Iterator[Found]:
                 "proof there is.",
                 Fix(
                     "Give the device a fixed address and enrol it with that alone.",
-                    f"leadglass device add {_word(device.ae_title)} --address IP --plaintext --until {device.until}",
+                    f"leadglass device add {_ae(device)} --address IP --plaintext --until {device.until}",
                     _PAGE,
                 ),
                 device.ae_title,
@@ -96,7 +96,7 @@ def _certificate_ends(facts: Facts) -> Iterator[Found]:
             f"The certificate of {device.ae_title} {'ended' if ended else 'ends'} on {until:%Y-%m-%d}.",
             Fix(
                 "Make a new one and bring it to the device, or take the device off the list.",
-                f"leadglass device enroll {_word(device.ae_title)} --out DIR",
+                f"leadglass device enroll {_ae(device)} --out DIR",
                 _PAGE,
             ),
             device.ae_title,
@@ -114,7 +114,7 @@ def _silent(facts: Facts) -> Iterator[Found]:
             f"{each.device.ae_title} {said}, and may still come in.",
             Fix(
                 "If it is gone, take it off the list: its certificate ends with it.",
-                f"leadglass device remove {_word(each.device.ae_title)}",
+                f"leadglass device remove {_ae(each.device)}",
                 _PAGE,
             ),
             each.device.ae_title,
@@ -148,9 +148,8 @@ def _nobody_with_certificate(facts: Facts) -> Iterator[Found]:
         )
 
 
-def _word(ae_title: str) -> str:
-    """Write an AE title as one word of a shell."""
-    return ae_title if ae_title.replace("_", "").replace("-", "").isalnum() else "AE"
+def _ae(device: Device) -> str:
+    return as_word(device.ae_title, "AE")
 
 
 CHECKS: Final = (

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from shlex import quote
 from typing import Final
 
 from leadglass.exposure.facts import Facts
@@ -119,7 +120,7 @@ def _loose(facts: Facts) -> Iterator[Found]:
             yield Found(
                 Severity.HIGH,
                 f"{each.path} belongs to another user.",
-                Fix("Find out why, then give it to the archive's user with chown.", f"ls -l '{each.path}'"),
+                Fix("Find out why, then give it to the archive's user with chown.", f"ls -l {quote(each.path)}"),
                 each.path,
             )
             continue
@@ -127,7 +128,7 @@ def _loose(facts: Facts) -> Iterator[Found]:
         yield Found(
             Severity.HIGH if writable or is_key else Severity.MEDIUM,
             f"Others may {'write to' if writable else 'read'} {each.path} (mode {each.mode:04o}).",
-            Fix("See who may have used it, then close it.", f"chmod {wanted} '{each.path}'"),
+            Fix("See who may have used it, then close it.", f"chmod {wanted} {quote(each.path)}"),
             each.path,
         )
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from leadglass.exposure.facts import Facts
-from leadglass.exposure.finding import Check, Fix, Found, Group, Severity
+from leadglass.exposure.finding import Check, Fix, Found, Group, Severity, as_word
 from leadglass.identity.tokens import Token
 from leadglass.policy.roles import NEEDS_NO_IMAGES, Role, own_scope
 from leadglass.policy.scope import Clause
@@ -34,11 +34,7 @@ def _is_wide(token: Token) -> bool:
 
 
 def _revoke(token: Token) -> Fix:
-    return Fix("End it if no program needs it.", f"leadglass token revoke {_word(token.name)}", _PAGE)
-
-
-def _word(name: str) -> str:
-    return name if name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum() else "NAME"
+    return Fix("End it if no program needs it.", f"leadglass token revoke {as_word(token.name, 'NAME')}", _PAGE)
 
 
 def _unused(facts: Facts) -> Iterator[Found]:
@@ -64,7 +60,7 @@ def _wide(facts: Facts) -> Iterator[Found]:
                 Fix(
                     "Make one that is for the studies the program needs (--scope), or that ends within a day and is "
                     "renewed by the program.",
-                    f"leadglass token create {_word(token.name)} --role {token.role} --scope label=NAME --ttl 24h",
+                    f"leadglass token create {as_word(token.name, 'NAME')} --role {token.role} --scope label=L",
                     _PAGE,
                 ),
                 token.id,
@@ -80,7 +76,7 @@ def _of_admin(facts: Facts) -> Iterator[Found]:
                 Fix(
                     "Have people administer with their own account; where a program has to, let its token end within "
                     "hours.",
-                    f"leadglass token revoke {_word(token.name)}",
+                    f"leadglass token revoke {as_word(token.name, 'NAME')}",
                     _PAGE,
                 ),
                 token.id,
