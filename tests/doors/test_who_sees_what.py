@@ -6,6 +6,7 @@ in particular. Two studies: one that every scope names, one that none does.
 """
 
 from collections.abc import Generator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from leadglass.app import App
+from leadglass.identity.share import LOOKING, TAKING, Share, ShareKind, rights_of
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, CallerKind, Grant
 from leadglass.policy.roles import Role, grants_of
@@ -157,6 +159,61 @@ def test_who_sees_through_a_mask_cannot_ask_about_what_it_hides(
         assert everywhere.status(title, f"/dicom-web/studies?{key}") == 403
     assert everywhere.status(title, "/dicom-web/studies?PatientSex=F") == 200
     assert instances
+
+
+# --- links -------------------------------------------------------------------
+
+
+def by_link(role: Role, *studies: str, scope: Scope | None = None, takes: bool = True, masked: bool = False) -> Caller:
+    """Give who is here by a link that somebody of a role made."""
+    issuer, epoch = of_role(role, scope), datetime(2026, 1, 1, tzinfo=UTC)
+    share = Share(
+        "0" * 16, ShareKind.GIVE, "person:x", epoch, epoch, studies=studies, may_download=takes, is_masked=masked
+    )
+    return Caller(CallerKind.LINK, share.id, rights_of(share, issuer), "127.0.0.1", "made by a test")
+
+
+LINKS: dict[str, tuple[Caller, tuple[Sight, Sight, Sight, Sight, Sight, Sight]]] = {
+    #                                             find    pictures  images
+    #                                            in  out   in  out   in  out
+    "to take": (by_link(Role.RADIOLOGIST, INSIDE), (S, N, S, N, S, N)),
+    "masked": (by_link(Role.RADIOLOGIST, INSIDE, masked=True), (M, N, S, N, M, N)),
+    "to look": (by_link(Role.RADIOLOGIST, INSIDE, takes=False), (N, N, S, N, N, N)),
+    "of more than its maker has": (by_link(Role.RADIOLOGIST, INSIDE, OUTSIDE, scope=NARROW), (S, N, S, N, S, N)),
+    "of two": (by_link(Role.RADIOLOGIST, INSIDE, OUTSIDE), (S, S, S, S, S, S)),
+    "of who may not take out": (by_link(Role.TECHNOLOGIST, INSIDE), (N, N, R, R, N, N)),
+    "of who sees no image": (by_link(Role.ADMIN, INSIDE), (N, N, R, R, N, N)),
+}
+"""On the web a link reaches what is listed for links; the rest is not here, which tells less than a refusal."""
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_link_sees_what_the_table_says(name: str, everywhere: Everywhere, instances: dict[str, str]) -> None:
+    caller, (find_in, find_out, look_in, look_out, get_in, get_out) = LINKS[name]
+    everywhere.callers["LINK"] = caller
+    for study, found, looked, got in ((INSIDE, find_in, look_in, get_in), (OUTSIDE, find_out, look_out, get_out)):
+        instance = f"/dicom-web/studies/{study}/series/{study}.1/instances/{instances[study]}"
+        answer = everywhere.status("LINK", f"/dicom-web/studies?StudyInstanceUID={study}")
+        assert (everywhere.qido("LINK", study) if answer == 200 else N) is found
+        for path in (f"{instance}/rendered", f"{instance}/frames/1/rendered", f"/dicom-web/studies/{study}/rendered"):
+            assert everywhere.status("LINK", path, "image/png") == STATUS[looked], path
+        assert everywhere.status("LINK", f"/dicom-web/studies/{study}/thumbnail") == STATUS[looked]
+        assert everywhere.wado("LINK", study) is got
+        assert everywhere.metadata("LINK", study) is got
+        assert everywhere.status("LINK", f"{instance}/frames/1") == STATUS[got]
+        assert everywhere.wado_uri("LINK", study, instances[study]) is N
+        assert everywhere.delete("LINK", study) is N
+    explain, asker = everywhere.house.archive.explain, everything()
+    for action in set(Action) - LOOKING - TAKING:
+        assert not any(explain(asker, caller, action, study)[0] for study in (INSIDE, OUTSIDE, ""))
+    for study, looked, got in ((INSIDE, look_in, get_in), (OUTSIDE, look_out, get_out)):
+        assert explain(asker, caller, Action.GET, study)[0] is (got in (S, M))
+        assert explain(asker, caller, Action.EXPORT, study)[0] is (got in (S, M))
+        may_look = explain(asker, caller, Action.LOOK, study)[0] or explain(asker, caller, Action.GET, study)[0]
+        assert may_look is (looked is S)
+    stow = everywhere.ask("LINK", "POST", "/dicom-web/studies", "application/dicom+json", content=b"")
+    assert stow.status_code == 404
+    assert everywhere.c_store("LINK", f"{ELSEWHERE}.99") is R
 
 
 # --- any grants ---------------------------------------------------------------
