@@ -220,7 +220,7 @@ class Vault:
 
     def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:
         """Give the DICOM JSON metadata recorded at ingest; raises ``NotHere``."""
-        demand(permit, *_RETRIEVES, Action.FIND)
+        demand(permit, *_RETRIEVES, Action.FIND, Action.RESOLVE)
         return self._parts.reading.metadata(permit, record)
 
     def json_texts(self, permit: Permit, records: Sequence[InstanceRecord]) -> list[JsonText]:
