@@ -34,7 +34,7 @@
   let paused = "", asksFirst = false, listing = 0, page = 0, cancelled = false, wake = 0, drawn = 0, doneBytes = 0, allBytes = 0;
 
   const isOver = (state) => !["queued", "ready", "sending"].includes(state);
-  const isProblem = (item) => ["refused", "kept_aside", "failed"].includes(item.state) || (item.state === "skipped" && item.why === words.not_dicom);
+  const isProblem = (item) => ["refused", "kept_aside", "failed"].includes(item.state);
 
   // --- what was dropped or chosen ---------------------------------------------------------
 
@@ -502,7 +502,8 @@
   };
 
   const showRows = () => {
-    const wanted = at("show").value === "all" ? files : files.filter(isProblem);
+    const chosen = at("show").value;
+    const wanted = chosen === "all" ? files : files.filter(chosen === "skipped" ? (item) => item.state === "skipped" : isProblem);
     const pages = Math.max(1, Math.ceil(wanted.length / ROWS));
     page = Math.min(page, pages - 1);
     at("results").hidden = !files.length;
