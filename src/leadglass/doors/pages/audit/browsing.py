@@ -37,6 +37,8 @@ _MOST_AT_ONCE: Final = 1_000
 
 _DETAILS: Final = 400
 """Characters of one detail that are shown on a page."""
+_NAME: Final = 80
+"""Likewise of a name."""
 
 _TYPES: Final = {
     "leadglass": ("application/jsonl", "jsonl"),
@@ -140,7 +142,7 @@ class _Audit:
             is_recorded=leaf is None or leaf.is_recorded,
             is_forgotten=is_forgotten,
             is_narrowed=bool(search.typed),
-            callers=callers,
+            callers=[each for each in callers if each.isprintable() and len(each) <= _NAME],
             actions=words.ACTIONS,
             outcomes=tuple(Outcome),
             doors=_DOORS,
@@ -230,24 +232,26 @@ def _row(record: Record | int) -> dict[str, object]:
         "time": record.time,
         "outcome": event.outcome,
         "kind": {Outcome.REFUSED: "bad", Outcome.ALERT: "bad", Outcome.FAILED: "warn"}.get(event.outcome, ""),
-        "who": words.who(event),
-        "caller": escape(event.caller),
-        "sentence": words.sentence(event),
-        "peer": escape(event.peer),
-        "door": escape(event.door),
+        "who": _cut(words.who(event), _NAME),
+        "caller": _cut(event.caller),
+        "sentence": _cut(words.sentence(event)),
+        "peer": _cut(event.peer, _NAME),
+        "door": _cut(event.door, _NAME),
         "reason": _cut(event.reason),
         "study": event.study_uid,
+        "study_shown": _cut(event.study_uid, _NAME),
         "is_emergency": event.action == "break-glass",
         "detail": [(escape(key[:64]), _cut(value)) for key, value in said.items()],
-        "session": escape(event.session),
-        "action": escape(event.action[:64]),
+        "session": _cut(event.session, _NAME),
+        "action": _cut(event.action, _NAME),
         "before": record.before,
     }
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, most: int = _DETAILS) -> str:
+    """Give a text as it is shown: nothing invisible in it, and bounded."""
     text = escape(text)
-    return text if len(text) <= _DETAILS else text[: _DETAILS - 1] + "…"
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _running_as_json(running: Verifying | None) -> dict[str, object] | None:
