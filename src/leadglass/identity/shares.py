@@ -46,7 +46,11 @@ MOST_OCTETS: Final = 20 * 1024**3
 """What may be sent in by one link when nothing is said: some large studies."""
 
 _MOST_LISTED: Final = 1_000
-_MOST_ACCESSES: Final = 500
+_MOST_ACCESSES: Final = 200
+_MOST_RECORDS: Final = 5_000
+
+_OWN: Final = frozenset({"signin", "signout"})
+"""What is done by a link that is about no study."""
 
 _REMEMBERED: Final = timedelta(days=365)
 """How long a link stays on the list after its time."""
@@ -87,8 +91,8 @@ class AccessNote:
         How it ended.
     study_uid : str
         With which study, where it was one.
-    reason : str
-        In words.
+    times : int
+        How often in a row.
     """
 
     time: datetime
@@ -96,7 +100,7 @@ class AccessNote:
     action: str
     outcome: Outcome
     study_uid: str
-    reason: str
+    times: int = 1
 
 
 Listed = list[Share]
@@ -280,16 +284,24 @@ class Shares:
     def accesses(self, caller: Caller, id: str) -> "Accesses":  # noqa: A002 - what it is
         """Give what was done by a link, newest first, as it is on record.
 
+        Opening it, and what was done with a study; the same again and again is one.
+
         Raises
         ------
         NotHere
         """
         share = self.get(caller, id)
-        records = self._store.audit.records(caller=share.name, limit=_MOST_ACCESSES)
-        return [
-            AccessNote(r.time, r.event.peer, r.event.action, r.event.outcome, r.event.study_uid, r.event.reason)
-            for r in reversed(records)
-        ]
+        notes: list[AccessNote] = []
+        for record in reversed(self._store.audit.records(caller=share.name, limit=_MOST_RECORDS)):
+            event = record.event
+            if event.outcome is Outcome.DONE or not (event.study_uid or event.action in _OWN):
+                continue
+            note = AccessNote(record.time, event.peer, event.action, event.outcome, event.study_uid)
+            if notes and replace(notes[-1], time=note.time, times=1) == note:
+                notes[-1] = replace(notes[-1], times=notes[-1].times + 1)
+            elif len(notes) < _MOST_ACCESSES:
+                notes.append(note)
+        return notes
 
     def revoke(self, caller: Caller, id: str, *, why: str = "revoked") -> Share:  # noqa: A002 - what it is
         """End a link, at once and for good: its maker does, or who manages.

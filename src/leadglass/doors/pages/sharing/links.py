@@ -231,6 +231,7 @@ class _Links:
                     "action": each.action,
                     "outcome": each.outcome.value,
                     "study": each.study_uid,
+                    "times": each.times,
                 }
                 for each in accesses
             ]
@@ -267,9 +268,8 @@ Rows = list[_Named]
 _WORDS: Final = {
     "signin": "opened the link",
     "signout": "closed it",
-    "find": "saw what it shows",
     "look": "looked at images",
-    "get": "looked at images, or fetched them for a viewer",
+    "get": "looked at images, or opened the viewer",
     "export": "downloaded",
     "submit": "sent images in",
 }
