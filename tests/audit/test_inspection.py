@@ -222,10 +222,12 @@ def test_a_large_log_is_paged_without_reading_it(
         "'peer', '10.0.' || (n % 7) || '.' || (n % 200), 'door', 'dimse', 'study_uid', '1.2.' || (n % 9000), "
         "'reason', 'the role radiologist on every study')"
     )
-    tampering.run(
-        "INSERT INTO record (sequence, leaf, body) WITH RECURSIVE c (n) AS (SELECT 11 UNION ALL SELECT n + 1 FROM c "
-        f"WHERE n < {count}) SELECT n, zeroblob(32), {body} FROM c"
-    )
+    fill = """
+        INSERT INTO record (sequence, leaf, body)
+            WITH RECURSIVE c (n) AS (SELECT 11 UNION ALL SELECT n + 1 FROM c WHERE n < :count)
+            SELECT n, zeroblob(32), :body FROM c
+    """
+    tampering.run(fill.replace(":count", str(count)).replace(":body", body))
     for selection in (
         Selection(),
         Selection(caller="CT7"),
