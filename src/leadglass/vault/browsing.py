@@ -10,19 +10,19 @@ number, so the last costs what the first does.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, LiteralString
 
 import msgspec
 
 from leadglass.archive.lists import Page, Position
 from leadglass.crypto.database import driver
-from leadglass.dicom import tags
 from leadglass.dicom.levels import Level
 from leadglass.dicom.matching import NO_MATCH, Query
 from leadglass.dicom.model import Attributes
 from leadglass.errors import BadInput, Unsupported
 from leadglass.policy.permit import Permit
+from leadglass.policy.scope import Clause
 from leadglass.vault import finding
 from leadglass.vault.index.browse_sql import (
     COLUMNS,
@@ -47,7 +47,8 @@ GATHERED: Final = 50_000
 STRETCH: Final = 5_000
 """Rows of an order that are walked over before all is gathered first."""
 
-_STUDY_UID: Final = tags.key(tags.StudyInstanceUID)
+_COUNTED: Final = 150
+"""Matches after a page that are counted where each row walked over has to be looked at."""
 
 _Row = tuple[int, Position]
 
@@ -123,7 +124,7 @@ class Browsed(Iterator[Attributes]):
             rows = found.rows[self._page.skipped :]
             page = rows[: self._page.limit]
             self._is_counted = found.is_whole
-            self._remaining = len(rows) - len(page)
+            self._remaining = max(len(rows), found.more - self._page.skipped) - len(page)
             self._last = page[-1][1] if page else ()
             ids = [row for row, _ in page]
             studies = finding.study_page(connection, self._permit, ids, self._query) if ids else {}
@@ -138,10 +139,11 @@ class Browsed(Iterator[Attributes]):
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Rows in their order; ``is_whole`` when no more match."""
+    """Rows in their order; ``is_whole`` when no more match, and how many there are at least where that is known."""
 
     rows: list[_Row]
     is_whole: bool
+    more: int = 0
 
 
 class _Search:
@@ -156,34 +158,63 @@ class _Search:
         self._least = page.skipped + page.limit + 1
         self._most = page.skipped + page.limit + max(1, page.counted)
         self._scope = where(permit.scope)
+        self._is_unscoped = Clause() in permit.scope.clauses
         self._sought = sought(
             query,
             permit.scope,
             near=lambda word: finding.words_near(connection, word),
+            there=self._is_there,
             is_by_date=order.columns[0] == "study.newest",
         )
 
     def run(self) -> _Found:
         """Find a page, and what follows it as far as it is counted."""
-        counts = {each: self._count(each) for each in self._sought.looked_up}
-        selective = [each for each, count in counts.items() if count <= GATHERED]
+        asked = self._sought.looked_up
+        counts = {each: self._count(each) for each in asked}
         # The scarcest first: what follows is only looked at for what is left.
-        selective.sort(key=counts.__getitem__)
+        selective = sorted((each for each in asked if counts[each] <= GATHERED), key=counts.__getitem__)
         if selective:
             ids = self._gather(selective)
             if len(ids) <= FEW:
                 return self._sorted(ids)
-        others = [each for each in self._sought.looked_up if each not in selective]
-        bound = self._stretch() if self._sought.looked_up else None
-        rows = self._walk(selective, others, self._most, until=bound)
-        if bound is None or len(rows) >= self._most:
-            return _Found(rows, is_whole=len(rows) < self._most)
-        if len(rows) >= self._least:
-            return _Found(rows, is_whole=False)
-        rows = self._walk([*selective, *others], [], self._least, until=None)
-        return _Found(rows, is_whole=len(rows) < self._least)
+        others = [each for each in asked if each not in selective]
+        if not others and len(asked) != 1:
+            return self._counted(self._walk(selective, (), self._most))
+        if self._are_many(asked):
+            found = self._first(selective, others, self._least)
+            return replace(found, more=self._most) if found is not None else self._all()
+        most = min(self._most, self._least + _COUNTED) if others else self._most
+        return self._first(selective, others, most) or self._all()
+
+    def _first(self, selective: Sequence[Sought], others: Sequence[Sought], most: int) -> "_Found | None":
+        """Walk over a stretch; None where no page was filled."""
+        bound = self._stretch() if others else None
+        rows = self._walk(selective, others, most, until=bound)
+        if bound is None:
+            return self._counted(rows, most)
+        return _Found(rows, is_whole=False) if len(rows) >= self._least else None
+
+    def _all(self) -> _Found:
+        """Find a page with all that is looked for gathered."""
+        ids = self._gather(self._sought.looked_up)
+        if len(ids) <= FEW:
+            return self._sorted(ids)
+        return self._counted(self._walk(self._sought.looked_up, (), self._least), self._least)
+
+    def _counted(self, rows: list[_Row], most: int = 0) -> _Found:
+        return _Found(rows, is_whole=len(rows) < (most or self._most))
+
+    def _are_many(self, asked: Sequence[Sought]) -> bool:
+        """Say whether there are more than are counted anyhow: one thing is asked, and many have it."""
+        is_alone = len(asked) == 1 and not self._sought.columns and self._is_unscoped and not self._after
+        return is_alone and self._most <= FEW and len(self._gather(asked)) > FEW
 
     # --- few ------------------------------------------------------------------
+
+    def _is_there(self, each: Sought) -> bool:
+        """Say whether anything is found."""
+        text = "SELECT 1 FROM (" + each.rows.text + ") LIMIT 1"
+        return ask(self._connection, text, each.rows.values).fetchone() is not None
 
     def _count(self, each: Sought) -> int:
         """Count what is looked up, as far as matters; a study may be counted twice."""
@@ -216,7 +247,7 @@ class _Search:
     # --- many -----------------------------------------------------------------
 
     def _walk(
-        self, gathered: Sequence[Sought], others: Sequence[Sought], most: int, *, until: Position | None
+        self, gathered: Sequence[Sought], others: Sequence[Sought], most: int, *, until: Position | None = None
     ) -> list[_Row]:
         """Walk in the order, at most to a position; what is gathered is passed over without reading it."""
         conditions = [

@@ -4,7 +4,7 @@ Rule: what is said here is all of the question, so that nothing is left to judge
 values are bound, never text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, LiteralString, assert_never
 
@@ -158,7 +158,10 @@ _IDENTIFIERS: Final[dict[int, LiteralString]] = {
 }
 
 
-def sought(query: Query, scope: Scope, *, near: Near, is_by_date: bool) -> Asked:
+There = Callable[[Sought], bool]
+
+
+def sought(query: Query, scope: Scope, *, near: Near, there: There, is_by_date: bool) -> Asked:
     """Give what a query and a scope ask.
 
     Parameters
@@ -169,6 +172,8 @@ def sought(query: Query, scope: Scope, *, near: Near, is_by_date: bool) -> Asked
         Of the permit. It narrows here, where it can; it is said in full by whoever asks.
     near : callable
         Gives the words in the index that are near to one.
+    there : callable
+        Says whether something is found at all.
     is_by_date : bool
         Whether the order begins with the date.
 
@@ -179,7 +184,7 @@ def sought(query: Query, scope: Scope, *, near: Near, is_by_date: bool) -> Asked
     found: list[Sought] = []
     columns: list[Sql] = []
     for words in query.words:
-        found += _words(words)
+        found += _words(words, there)
     for tag, key in query.keys.items():
         if asks_nothing(key):
             continue
@@ -203,7 +208,7 @@ def sought(query: Query, scope: Scope, *, near: Near, is_by_date: bool) -> Asked
     return Asked(tuple(found), tuple(columns), tuple(columns) if is_by_date else ())
 
 
-def _words(words: Words) -> list[Sought]:
+def _words(words: Words, there: There) -> list[Sought]:
     """Give what has to hold, all of it."""
     tables: list[LiteralString] = [_TEXTS[tag] for tag in sorted(words.texts)]
     in_texts = [[_related(table, _beginning(table, each)) for each in words.words] for table in tables]
@@ -212,7 +217,8 @@ def _words(words: Words) -> list[Sought]:
     alternatives = [_all(each) for each in in_texts if each]
     if words.beginning:
         alternatives += [_of_study(begins(_IDENTIFIERS[tag], words.beginning)) for tag in sorted(words.identifiers)]
-    return [_any(alternatives)]
+    # Where nothing begins so, no row need be looked at for it: that of a number would have to be read.
+    return [_any([each for each in alternatives if there(each)])]
 
 
 def _beginning(table: LiteralString, word: str) -> Sql:
