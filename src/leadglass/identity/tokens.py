@@ -165,7 +165,7 @@ class Tokens(WatchedStore):
     longest : timedelta
         How long a token may live.
     door : str
-        For the records.
+        For the records: where programs show tokens. What the command line changes is recorded as its.
     clock : callable
         The time now (UTC).
 
@@ -182,7 +182,7 @@ class Tokens(WatchedStore):
         audit: AuditLog,
         *,
         longest: timedelta = LONGEST_LIFE,
-        door: str = "cli",
+        door: str = "web",
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         super().__init__(path, key, _SCHEMA, clock)
@@ -384,7 +384,8 @@ class Tokens(WatchedStore):
         Denied, NotHere
         """
         said = {"change": "revoke token", "token": name[:LONGEST_NAME]}
-        decide_on_record(self._audit.append, caller, Action.MANAGE, door=self._door, detail=said, yes=False)
+        door = self._door_of(caller)
+        decide_on_record(self._audit.append, caller, Action.MANAGE, door=door, detail=said, yes=False)
         token = self.find(name)
         if token is None:
             raise NotHere(f"There is no token {escape(name[:LONGEST_NAME])}. See: leadglass token list")
@@ -408,12 +409,15 @@ class Tokens(WatchedStore):
             self._used = {**used, **self._used}
             raise
 
+    def _door_of(self, caller: Caller) -> str:
+        return "cli" if caller.kind is CallerKind.COMMAND_LINE else self._door
+
     @contextmanager
     def _changing(self, caller: Caller, change: str, token: Token, **detail: str) -> Generator[None]:
         """Decide, record, then change in one transaction; what fails is recorded too."""
-        said = {"change": change, "token": token.name, "id": token.id, **detail}
-        decide_on_record(self._audit.append, caller, Action.MANAGE, door=self._door, detail=said)
-        failing = failing_on_record(self._audit.append, caller, Action.MANAGE, door=self._door, detail=said)
+        said, door = {"change": change, "token": token.name, "id": token.id, **detail}, self._door_of(caller)
+        decide_on_record(self._audit.append, caller, Action.MANAGE, door=door, detail=said)
+        failing = failing_on_record(self._audit.append, caller, Action.MANAGE, door=door, detail=said)
         with self._lock, failing, transaction(self._connection, self._path.name):
             yield
 

@@ -58,6 +58,28 @@ _AUDIT_ASKED: Final = MappingProxyType(
     }
 )
 
+_CHANGES: Final = MappingProxyType(
+    {
+        "add": "made the account …",
+        "role": "changed what the account … may do",
+        "lock": "locked the account …",
+        "unlock": "unlocked the account …",
+        "remove": "removed …",
+        "reset": "took away what proved the account …",
+        "password": "set a password for the account …",
+        "end session": "ended a session of the account …",
+        "end sessions": "ended the sessions of the account …",
+        "set-up link": "made a set-up link for the account …",
+        "sign-in link": "made a sign-in link for the account …",
+        "create token": "made the token …",
+        "revoke token": "revoked the token …",
+        "enrol": "enrolled the device …",
+        "revoke": "revoked a certificate of the device …",
+        "release brakes": "lifted the brakes of …",
+    }
+)
+"""What an administrator changed; … is of whom."""
+
 _KINDS: Final = MappingProxyType(
     {
         "person": "",
@@ -99,21 +121,29 @@ def sentence(event: Event) -> str:
         case Outcome.FAILED:
             return f"failed at {doing}"
         case Outcome.ALERT:
-            return f"{does}: look at this" if event.caller else f"{doing}: look at this"
+            return doing
 
 
 def _permitted(event: Event, does: str) -> str:
     if event.action == "audit":
         return _AUDIT_ASKED.get(str(event.detail.get("asked", "")), does)
     if event.action == "manage" and event.detail.get("change"):
-        about = event.detail.get("account") or event.detail.get("token") or event.detail.get("device") or ""
-        of = f" ({escape(str(about))})" if about else ""
-        return f"managed: {escape(str(event.detail['change']))}{of}"
+        return _changed(event)
     if event.action == "manage" and (event.detail.get("list") or event.detail.get("show")):
         return f"looked at: {escape(str(event.detail.get('list') or event.detail.get('show')))}"
     if event.action == "signin" and event.detail.get("evidence"):
         return f"signed in with {escape(str(event.detail['evidence']))}"
     return does
+
+
+def _changed(event: Event) -> str:
+    """Say what an administrator changed, of whom or what."""
+    change = str(event.detail["change"])
+    names = (event.detail.get(key) for key in ("account", "token", "device", "about", "id"))
+    about = escape(str(next((name for name in names if name), "")))
+    if change in _CHANGES:
+        return " ".join(_CHANGES[change].replace("…", about).split())
+    return f"changed something: {escape(change)}{f' ({about})' if about else ''}"
 
 
 def _done(event: Event, does: str, doing: str) -> str:

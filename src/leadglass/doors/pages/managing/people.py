@@ -6,6 +6,7 @@ shown before somebody else changed the account does nothing.
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -26,6 +27,7 @@ from leadglass.identity.onetime import Link, Purpose
 from leadglass.identity.overview import Overseen, Overview
 from leadglass.identity.passkeys import Passkeys
 from leadglass.identity.person import Person
+from leadglass.identity.sessions import KNOWN_FOR
 from leadglass.policy.caller import Caller, CallerKind
 from leadglass.policy.roles import Role, parse_role
 from leadglass.policy.scope import Scope
@@ -80,11 +82,17 @@ class _People:
             "managing/people.html",
             caller=asked.caller,
             listed=[(each, keys, words.said_scope(each.person.role, each.person.scope)) for each, keys in listed],
+            long_ago=self._long_ago,
             done=_DONE.get(asked.request.query_params.get("done", ""), ""),
         )
 
     def _listed(self, caller: Caller) -> list[tuple[Overseen, int]]:
         return [(each, self._keys(each.person)) for each in self._overview.everybody(caller)]
+
+    @property
+    def _long_ago(self) -> datetime:
+        """Before when it is not known any more whether somebody signed in."""
+        return self._accounts.store.now - KNOWN_FOR
 
     def _keys(self, person: Person) -> int:
         return len(self._passkeys.list(person.name)) if self._passkeys else 0
@@ -228,6 +236,7 @@ class _People:
             overseen=overseen,
             person=person,
             keys=keys,
+            long_ago=self._long_ago,
             is_self=asked.caller.kind is CallerKind.PERSON and asked.caller.name == person.name,
             scope=words.said_scope(person.role, person.scope),
             scope_text=words.written(person.role, person.scope),
