@@ -127,6 +127,10 @@ class SelfCheck:
             self._record(report, before, caller)
             return self._store.add(report)
 
+    def facts(self) -> Facts:
+        """Give what is looked at, as it is now; raises what looking raises."""
+        return self._look()
+
     def standing(self, caller: Caller, history: int = 30) -> Standing:
         """Say how the archive stood when it was last looked at; raises ``Denied``."""
         self._demand(caller, yes=False)
