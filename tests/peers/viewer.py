@@ -10,7 +10,7 @@ from tests.peers.browser import Visit
 
 Color = tuple[int, int, int]
 
-_LIT: Final = """(least) => [...document.querySelectorAll('.cornerstone-canvas')].filter(canvas => {
+LIT: Final = """(least) => [...document.querySelectorAll('.cornerstone-canvas')].filter(canvas => {
   if (!canvas.width) return false;
   const seen = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
   for (let at = 0; at < seen.length; at += 4) if (seen[at] + seen[at + 1] + seen[at + 2] > 90) return true;
@@ -61,7 +61,7 @@ class Viewer:
 
     def lit(self, least: int = 1) -> None:
         """Wait until so many viewports show something."""
-        self.page.wait_for_function(_LIT, arg=least)
+        self.page.wait_for_function(LIT, arg=least)
 
     def color(self, x: float, y: float) -> Color:
         """Give the color at a place of a square image that fills the first viewport, in parts of its side."""
