@@ -103,16 +103,18 @@ class Trials:
         Raises
         ------
         Busy
-            When too many run.
+            When too many of others run; of one's own the oldest gives way.
         """
         self._forget()
         running = [each for each in self._trials.values() if not each.over]
-        for each in running:
-            if each.owner == owner and each.device.ae_title == device.ae_title and each.way is way:
-                self._end(each, stopped=True)  # beginning anew is what is meant
-        running = [each for each in running if not each.over]
-        if len(running) >= MOST_RUNNING or sum(each.owner == owner for each in running) >= MOST_OF_ONE:
-            raise Busy("Other tests are running. Stop one, or wait until it is over, then test again.")
+        own = [each for each in running if each.owner == owner]
+        for each in own:
+            if each.device.ae_title == device.ae_title and each.way is way:
+                self.stop(each)  # beginning anew is what is meant
+        while sum(not each.over for each in own) >= MOST_OF_ONE:
+            self.stop(next(each for each in own if not each.over))  # the oldest: its page was left behind
+        if sum(not each.over for each in running) >= MOST_RUNNING:
+            raise Busy("Other people are testing devices. Wait until one of them is done, then test again.")
         trial = Trial(secrets.token_urlsafe(12), owner, device, way, monotonic() + self._seconds)
         self._trials[trial.id] = trial
         work = self._reach(trial) if way is Way.TO else self._wait(trial)
@@ -133,8 +135,11 @@ class Trials:
 
     def stop(self, trial: Trial) -> None:
         """End a test now."""
-        if not trial.over:
-            self._end(trial, stopped=True)
+        if trial.over:
+            return
+        trial.over = trial.stopped = True
+        if trial.task is not None:
+            trial.task.cancel()
 
     def arrived(self, trial: Trial) -> tuple[tuple[Arrival, ...], tuple[Arrival, ...]]:
         """Give what came so far: of the device, and of strangers."""
@@ -168,12 +173,6 @@ class Trials:
         finally:
             self._contacts.stop_waiting(trial.waiting)
             trial.over = True
-
-    def _end(self, trial: Trial, *, stopped: bool) -> None:
-        trial.stopped = stopped
-        trial.over = True
-        if trial.task is not None:
-            trial.task.cancel()
 
     def _forget(self) -> None:
         now = monotonic()
