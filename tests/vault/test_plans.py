@@ -10,7 +10,7 @@ from leadglass.crypto.database import driver
 from leadglass.dicom.matching import Level, Root
 from leadglass.policy.action import Action
 from leadglass.policy.scope import Field, Scope
-from leadglass.vault import counting, finding, listing, reading
+from leadglass.vault import browsing, counting, finding, listing, reading
 from leadglass.vault.index import sql
 from leadglass.vault.index.sql import Value
 from leadglass.vault.vault import Vault
@@ -31,7 +31,7 @@ class Plans:
                 self.steps += [str(row[3]) for row in connection.execute("EXPLAIN QUERY PLAN " + text, values)]
             return ask(connection, text, values)
 
-        for module in (finding, counting, reading, listing):
+        for module in (finding, counting, reading, listing, browsing):
             monkeypatch.setattr(module, "ask", noting)
 
     def scans(self) -> list[str]:

@@ -151,11 +151,14 @@ _AFTER_DAY: Final = "~"
 _TEXTS: Final[dict[int, LiteralString]] = {tags.PatientName: "study_word", tags.StudyDescription: "study_term"}
 """Where the words of texts are."""
 
-_IDENTIFIERS: Final[dict[int, LiteralString]] = {
-    tags.PatientID: "study.patient_id_form",
-    tags.AccessionNumber: "study.accession_number",
-    tags.StudyInstanceUID: "study.study_uid",
+_BY_UID: Final = "sqlite_autoindex_study_1"
+
+_IDENTIFIERS: Final[dict[int, tuple[LiteralString, LiteralString]]] = {
+    tags.PatientID: ("study.patient_id_form", "study_by_patient_id_form"),
+    tags.AccessionNumber: ("study.accession_number", "study_by_accession"),
+    tags.StudyInstanceUID: ("study.study_uid", _BY_UID),
 }
+"""Columns, and their indexes."""
 
 
 There = Callable[[Sought], bool]
@@ -197,14 +200,14 @@ def sought(query: Query, scope: Scope, *, near: Near, there: There, is_by_date: 
                 one = one_of("series.modality", set(values))
                 found.append(_related("series", one))
             case str(), Single(values) | UidList(values) if tag == _STUDY_UID:
-                found.append(_of_study(one_of("study.study_uid", set(values))))
+                found.append(_of_study(one_of("study.study_uid", set(values)), _BY_UID))
             case _:
                 raise Unsupported("A list of studies is not asked about this attribute.")
     narrowing = _of_scope(scope)
     if narrowing is not None:
         found.append(narrowing)
     if columns and not is_by_date:
-        found.append(_of_study(all_of(columns)))
+        found.append(_of_study(all_of(columns), "study_by_newest"))
     return Asked(tuple(found), tuple(columns), tuple(columns) if is_by_date else ())
 
 
@@ -216,7 +219,8 @@ def _words(words: Words, there: There) -> list[Sought]:
         return in_texts[0]  # each by itself: the scarcest is looked up first
     alternatives = [_all(each) for each in in_texts if each]
     if words.beginning:
-        alternatives += [_of_study(begins(_IDENTIFIERS[tag], words.beginning)) for tag in sorted(words.identifiers)]
+        for column, index in (_IDENTIFIERS[tag] for tag in sorted(words.identifiers)):
+            alternatives.append(_of_study(begins(column, words.beginning), index))
     # Where nothing begins so, no row need be looked at for it: that of a number would have to be read.
     return [_any([each for each in alternatives if there(each)])]
 
@@ -234,9 +238,11 @@ def _near(wanted: Sequence[str], near: Near) -> Sought:
     return _all(found)
 
 
-def _of_study(condition: Sql) -> Sought:
-    """Something that a column of the study says."""
-    return Sought(Sql("SELECT study.id FROM study WHERE " + condition.text, condition.values), condition)
+def _of_study(condition: Sql, index: LiteralString) -> Sought:
+    """Something that a column of the study says, and which index finds it: else all might be read to save sorting."""
+    return Sought(
+        Sql("SELECT study.id FROM study INDEXED BY " + index + " WHERE " + condition.text, condition.values), condition
+    )
 
 
 def _related(table: LiteralString, condition: Sql) -> Sought:
@@ -253,7 +259,7 @@ def _related(table: LiteralString, condition: Sql) -> Sought:
 def _any(alternatives: Sequence[Sought]) -> Sought:
     """One of some; nothing where there is none."""
     if not alternatives:
-        return _of_study(NOTHING)
+        return Sought(Sql("SELECT study.id FROM study WHERE FALSE"), NOTHING)
     if len(alternatives) == 1:
         return alternatives[0]
     text: LiteralString = " UNION ALL ".join(["SELECT * FROM (" + each.rows.text + ")" for each in alternatives])
@@ -297,9 +303,9 @@ def _of_clause(clause: Clause) -> Sought:
 def _of_condition(condition: Condition) -> Sought:
     match condition.field:
         case Field.STUDY:
-            return _of_study(one_of("study.study_uid", condition.values))
+            return _of_study(one_of("study.study_uid", condition.values), _BY_UID)
         case Field.PATIENT:
-            return _of_study(one_of("study.patient_id", condition.values))
+            return _of_study(one_of("study.patient_id", condition.values), "study_by_patient_id")
         case Field.SOURCE:
             return _related("study_source", one_of("study_source.source", condition.values))
         case Field.LABEL:
