@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from leadglass.app import App
+from leadglass.archive.backroom import Resolution
+from leadglass.errors import Denied
 from leadglass.identity.share import LOOKING, TAKING, Share, ShareKind, rights_of
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, CallerKind, Grant
@@ -149,6 +151,38 @@ def test_nobody_is_told_more_of_what_is_outside_than_of_what_was_never_there(
         assert (there.status_code, there.content) == (never.status_code, never.content)
         assert there.status_code == 404
     assert instances[OUTSIDE]
+
+
+def test_what_who_may_only_hand_in_sends_is_seen_by_nobody_before_it_was_accepted(everywhere: Everywhere) -> None:
+    """By each door and for each caller of the table the study is not here, and then it is what the table says."""
+    study = f"{ELSEWHERE}.99"
+    grant = Grant(frozenset({Action.SUBMIT}), Scope.everything(), View.full(), "a receive link")
+    link = Caller(CallerKind.TOKEN, "link-1", (grant,), "127.0.0.1", "made by a test")
+    everywhere.callers["LINK"] = link
+    assert everywhere.stow("LINK", study) is S
+    assert everywhere.qido("LINK", study) is R
+    assert everywhere.wado("LINK", study) is R
+    assert everywhere.delete("LINK", study) is R
+    archive = everywhere.house.archive
+    [kept] = [each for each in archive.quarantine.kept(everything()) if each.study_uid == study]
+    for name, row in TABLE.items():
+        if SCOPED in name:
+            continue
+        title = title_of(name)
+        assert everywhere.qido(title, study) is (R if row[0] is R else N)
+        assert everywhere.wado(title, study) is (R if row[2] is R else N)
+        assert everywhere.c_find(title, study) is (R if row[0] is R else N)
+        if row[4] is not R and name != "command line" and name != "technologist":
+            with pytest.raises(Denied):
+                archive.quarantine.look(CALLERS[name], kept.number)
+    with pytest.raises(Denied):
+        archive.quarantine.look(link, kept.number)
+    with pytest.raises(Denied):
+        archive.resolve(link, kept.number, Resolution.ACCEPT)
+    archive.resolve(CALLERS["technologist"], kept.number, Resolution.ACCEPT)
+    for name in ("radiologist", "researcher", "referrer"):
+        assert everywhere.qido(title_of(name), study) is TABLE[name][0]
+    assert everywhere.qido("LINK", study) is R
 
 
 def test_who_sees_through_a_mask_cannot_ask_about_what_it_hides(

@@ -382,7 +382,7 @@ def test_every_kind_of_error_has_its_reason() -> None:
     assert set(REASONS) == set(Kind)
     assert reason_of(NotInStudy("x")) is FailureReason.NOT_IN_STUDY
     assert reason_of(NotAsDeclared("x")) is FailureReason.DOES_NOT_MATCH_SOP_CLASS
-    assert {Fate.STORED, Fate.ALREADY_HERE, Fate.HEALED} == set(Fate), "each is success to who sent it"
+    assert {Fate.STORED, Fate.ALREADY_HERE, Fate.HEALED, Fate.KEPT_ASIDE} == set(Fate), "each is success to who sent it"
 
 
 def test_what_fails_without_identity_is_among_the_other_failures() -> None:
