@@ -32,6 +32,7 @@ from leadglass.identity.os_user import command_line_caller
 from leadglass.identity.tokens import TOKENS_FILE, Tokens
 from leadglass.identity.visitors import Visitors
 from leadglass.keydesk import expected_lock
+from leadglass.lookout import Lookout
 from leadglass.parts import Parts, opened
 from leadglass.policy.roles import Role
 from tests.doors.web import webhouse
@@ -70,6 +71,7 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
             visitors=Visitors(refusals),
             hosts=frozenset({"localhost"}),
             devices_desk=webserving.devices_desk(parts, "LEADGLASS", None, contacts, threads, []),
+            lookout=Lookout(parts, contacts, lambda: pool.counts, lambda: 0),
         )
         return cast("WebApp", cast("Gate", server.app).app).routes
     finally:

@@ -39,6 +39,7 @@ from leadglass.doors.pages.study.waveform import Curves, curves_of
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Corrupt, NotHere, Unsupported
 from leadglass.policy.action import Action
+from leadglass.policy.permit import looking
 from leadglass.policy.caller import CallerKind
 
 PATH: Final = "/documents/{study}/{series}/{instance}"
@@ -229,7 +230,8 @@ class _Documents:
         def prepare() -> Prepared:
             retrieval, record = instance(self._desk.archive, asked.caller, wanted, drawn=True)
             found = _FILES.get(record.sop_class_uid)
-            if found is None:
+            # Who may only look is given what a browser shows, and no other object as it is.
+            if found is None or (found[1] != "pdf" and looking(asked.caller) is Action.LOOK):
                 raise NotHere("There is nothing of that name here.")
             media, ending = found
             blocks = document_blocks(retrieval, record, retrieval.metadata(record))
