@@ -24,6 +24,9 @@ from leadglass.doors.dimse.negotiation import UNDERSTOOD
 from leadglass.doors.dimse.status import TABLES, Service, Status
 from leadglass.doors.web.problem import TABLE as PROBLEMS
 from leadglass.errors import Kind
+from leadglass.exposure.checks.table import CHECKS
+from leadglass.exposure.finding import Severity
+from leadglass.exposure.scoring import CAPS, GRADES, POINTS
 
 DOCS = Path(__file__).resolve().parent
 NOTE = "<!-- Written by docs/generate.py; `make docs` writes it anew. -->"
@@ -244,13 +247,33 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def conformance() -> str:
-    """Give docs/conformance.md: the prose that stands there, with the tables between its marks made anew."""
-    text = (DOCS / "conformance.md").read_text(encoding="utf-8")
-    for name, table in _tables().items():
+    """Give docs/conformance.md."""
+    return _filled("conformance.md", _tables())
+
+
+def exposure() -> str:
+    """Give docs/exposure.md."""
+    checks = (
+        (f"`{check.id}`", check.group.value, check.title, check.worst.value, check.meaning, ", ".join(check.rules))
+        for check in CHECKS
+    )
+    points = ((severity.value, str(POINTS[severity]), str(CAPS[severity])) for severity in reversed(Severity))
+    tables = {
+        "checks": _table(("name", "about", "what is found", "at worst", "why it matters", "asked for by"), checks),
+        "points": _table(("severity", "points off", "the score is at most"), points),
+        "grades": _table(("grade", "from"), ((grade, str(least)) for least, grade in GRADES)),
+    }
+    return _filled("exposure.md", tables)
+
+
+def _filled(page: str, tables: dict[str, str]) -> str:
+    """Give a page: the prose that stands there, with the tables between its marks made anew."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    for name, table in tables.items():
         mark = re.compile(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
         text, found = mark.subn(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)
         if found != 1:
-            raise SystemExit(f"docs/conformance.md needs the marks `begin {name}` and `end {name}` exactly once.")
+            raise SystemExit(f"docs/{page} needs the marks `begin {name}` and `end {name}` exactly once.")
     return text
 
 
@@ -258,6 +281,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration,
     "cli.md": command_line,
     "conformance.md": conformance,
+    "exposure.md": exposure,
 }
 
 
