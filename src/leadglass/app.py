@@ -24,7 +24,7 @@ from leadglass.identity.named import caller_named
 from leadglass.identity.os_user import command_line_caller
 from leadglass.keydesk import Desk, expected_lock
 from leadglass.keyring import Keyring, Target
-from leadglass.parts import Parts, brake_limits, make_keys, opened, reading_limits, sealed, shares_of
+from leadglass.parts import Parts, brake_limits, client_tls, make_keys, opened, reading_limits, sealed, shares_of
 
 
 class App:
@@ -126,6 +126,7 @@ class App:
                     open_own_tokens=lambda: parts.open_own_tokens("cli"),
                     open_shares=lambda: shares_of(parts, "cli"),
                     open_exposure=lambda: _self_check(parts),
+                    client_tls=lambda: client_tls(parts),
                     open_brakes=lambda: BrakeDesk(parts.open_brakes(), brake_limits(config), parts.audit),
                 )
 

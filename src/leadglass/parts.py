@@ -4,6 +4,7 @@ Rule: with ``app`` and ``serving`` this is the composition root; what only the
 server needs is made in ``serving``, so that no other command waits for it to load.
 """
 
+import ssl
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from leadglass.archive.brake_store import BRAKES_FILE, BrakeStore
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.config import Config
-from leadglass.crypto import keyfile, pem
+from leadglass.crypto import keyfile, pem, tls
 from leadglass.crypto.ca import Authority
 from leadglass.crypto.wrap import ArchiveKey
 from leadglass.dicom.limits import Limits
@@ -37,6 +38,7 @@ from leadglass.jobs.queue import JOBS_FILE, Queue
 from leadglass.keyring import Sealed, SealedDatabase, SealedKey
 from leadglass.policy.brakes import DEFAULTS, Brakes, brakes_of
 from leadglass.policy.caller import CallerKind
+from leadglass.vault.records import Caps, SubmittedCaps
 from leadglass.vault.rekeying import rewrap
 from leadglass.vault.settings import VaultSettings
 from leadglass.vault.vault import Vault, open_vault
@@ -176,6 +178,19 @@ def opened(folder: Folder, config: Config, key: ArchiveKey) -> Generator[Parts]:
         )
 
 
+def client_tls(parts: Parts) -> ssl.SSLContext | None:
+    """Give what the archive reaches devices with over TLS; None while it has no certificate of its own.
+
+    Raises
+    ------
+    Misconfigured
+    """
+    own = parts.folder.server_certificate
+    if not own.exists():
+        return None
+    return tls.client_context(own, parts.folder.ca_certificate, password=parts.authority.password)
+
+
 def brake_limits(config: Config) -> dict[CallerKind, Brakes]:
     """Give the limits of every kind of caller, as the operator set them."""
     said = config.brakes
@@ -279,4 +294,9 @@ def _vault_settings(config: Config) -> VaultSettings:
         max_instance_bytes=ingest.instance_bytes,
         min_free_bytes=ingest.min_free_bytes,
         batch=config.work.commit_instances,
+        quarantine=Caps(ingest.quarantine_instances, ingest.quarantine_bytes),
+        submitted=SubmittedCaps(
+            Caps(ingest.submitted_instances, ingest.submitted_bytes),
+            each=Caps(ingest.submitted_instances_of_one, ingest.submitted_bytes_of_one),
+        ),
     )

@@ -38,7 +38,7 @@ def _tomorrow() -> str:
 
 def test_these_commands_exist() -> None:
     assert {" ".join(path) for path in COMMANDS} == {
-        "demo", "init", "serve", "device add", "device enroll", "device list", "device remove", "import", "export",
+        "demo", "init", "serve", "device add", "device enroll", "device list", "device test", "device remove", "import", "export",
         "delete", "quarantine list", "quarantine accept", "quarantine discard", "fsck", "audit show", "audit verify",
         "audit export", "audit key", "audit collector", "exposure history", "exposure accept", "exposure withdraw",
         "policy explain", "token create", "token list", "token revoke",
@@ -168,6 +168,7 @@ def test_without_an_archive_every_command_says_how_to_make_one(
     needed = {
         "device add": ["CT1", "--address", "10.1.2.3"],
         "device enroll": ["CT1", "--out", str(tmp_path / "ct1")],
+        "device test": ["CT1"],
         "device remove": ["CT1"],
         "import": [str(tmp_path)],
         "export": ["--study", "1.2.3", "--out", str(tmp_path / "out")],

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # names only: a help text must not wait for the parts to load
+    import ssl
+
     from leadglass.archive.archive import Archive
     from leadglass.archive.brake_desk import BrakeDesk
     from leadglass.audit.log import AuditLog
@@ -51,6 +53,8 @@ class Opened:
         today's rights; raises ``NotHere``.
     open_jobs : callable
         Opens the queue of background work.
+    client_tls : callable
+        Gives what the archive reaches devices with over TLS; None while it has no certificate.
     open_exposure : callable
         Opens the self-check.
     open_brakes : callable
@@ -79,6 +83,7 @@ class Opened:
     open_own_tokens: "Callable[[], OwnTokens]"
     open_shares: "Callable[[], Shares]"
     open_exposure: "Callable[[], SelfCheck]"
+    client_tls: "Callable[[], ssl.SSLContext | None]"
 
 
 @dataclass(frozen=True, slots=True)

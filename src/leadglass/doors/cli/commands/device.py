@@ -3,6 +3,7 @@
 Rule: the plaintext lane stands out wherever devices are shown.
 """
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def device_command() -> None:
 )
 @click.option("--plaintext", is_flag=True, help="It cannot speak TLS: open a plaintext lane for it. Needs --until.")
 @click.option("--until", metavar="DATE", help="The last day of the plaintext lane, as in 2027-03-31.")
+@click.option("--why", default="", metavar="REASON", help="Why it cannot speak TLS, for who looks at it next year.")
 @click.option("--host", default="", metavar="HOST", help="Where it receives what it moves (C-MOVE).")
 @click.option("--port", type=click.IntRange(1, 65_535), metavar="PORT", help="The TCP port there.")
 @click.option(
@@ -71,6 +73,7 @@ def device_add(
     addresses: tuple[str, ...],
     allow: tuple[str, ...],
     until: str | None,
+    why: str,
     host: str,
     port: int | None,
     bulk: str,
@@ -93,6 +96,7 @@ def device_add(
             port=0 if port is None else port,
             bulk=bulk,
             bulk_until=bulk_until,
+            why_plaintext=why,
         )
     except BadInput as error:
         raise click.UsageError(error.message) from error
@@ -181,7 +185,7 @@ def device_list(context: click.Context, data: Path, *, as_json: bool) -> None:
         "plaintext until",
         "receives at",
         "bulk",
-        fold=("may", "bulk"),
+        fold=("may", "bulk", "plaintext until"),
     )
     for device in devices:
         shown.add_row(
@@ -214,7 +218,8 @@ def _lane(device: Device, now: datetime) -> tuple[str, str]:
     if not device.plaintext:
         return "", ""
     ended = "" if device.speaks_plaintext(now.astimezone(UTC).date()) else " (ended)"
-    return f"{device.until}{ended}", "dim red" if ended else "bold red"
+    reason = f": {device.why_plaintext}" if device.why_plaintext else ""
+    return f"{device.until}{ended}{reason}", "dim red" if ended else "bold red"
 
 
 def _bulk(device: Device, now: datetime) -> tuple[str, str]:
@@ -233,6 +238,7 @@ def _as_json(device: Device) -> dict[str, object]:
         "allow": sorted(device.allow),
         "plaintext": device.plaintext,
         "until": device.until.isoformat() if device.until else None,
+        "why_plaintext": device.why_plaintext or None,
         "host": device.host or None,
         "port": device.port or None,
         "bulk": device.bulk or None,
@@ -240,6 +246,45 @@ def _as_json(device: Device) -> dict[str, object]:
         "fingerprint": device.fingerprint or None,
         "certificate_until": device.certificate_until.isoformat() if device.certificate_until else None,
     }
+
+
+@device_command.command("test", epilog=examples("leadglass device test WS1"))
+@click.argument("ae", metavar="AE", callback=ae_title)
+@data_option
+@json_option
+@click.pass_context
+def device_test(context: click.Context, ae: str, data: Path, *, as_json: bool) -> None:
+    """Send one C-ECHO to a device and say how far it got.
+
+    Only the host and port that the device is enrolled with are reached, over
+    TLS or in its plaintext lane, as a C-MOVE would.
+    """
+    # Only here: no other command waits for the wire to load.
+    from leadglass.doors.dimse.probe import Prober, Result, Step
+
+    terminal = Terminal()
+    colours = {Result.DONE: "green", Result.NOTED: "yellow", Result.FAILED: "red"}
+    steps: list[Step] = []
+
+    def tell(step: Step) -> None:
+        steps.append(step)
+        if not as_json:
+            terminal.tell(f"{step.result.value:>6}  {step.said}", colours[step.result])
+            if step.advice:
+                terminal.tell(f"        {step.advice}")
+
+    with application_of(context).open(data) as opened:
+        device = opened.devices.get(ae)
+        opened.devices.note_test(opened.caller, device, "to")
+        prober = Prober(opened.config.ae_title, opened.client_tls())
+        answered = asyncio.run(prober.run(device, opened.devices, tell))
+    if as_json:
+        said = [{"step": s.stage.value, "result": s.result.value, "said": s.said, "advice": s.advice} for s in steps]
+        terminal.json({"ae": ae, "answered": answered, "steps": said})
+    if not answered:
+        raise click.exceptions.Exit(1)
+    if not as_json:
+        terminal.say(f"{ae} answers.")
 
 
 @device_command.command("remove")
