@@ -1,16 +1,19 @@
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from leadglass.audit.event import Outcome
 from leadglass.crypto.database import driver, open_sealed
 from leadglass.errors import BadInput, Conflict, Denied, NotHere
 from leadglass.identity.accounts import open_accounts
 from leadglass.identity.onetime import Purpose
+from leadglass.identity.overview import Overview
 from leadglass.identity.person import parse_name
 from leadglass.policy.action import Action
-from leadglass.policy.caller import Caller
+from leadglass.policy.caller import Caller, CallerKind
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import decide
 from leadglass.policy.roles import Role
@@ -211,3 +214,103 @@ def test_whom_a_provider_vouches_for_gets_no_password_here(house: PeopleHouse) -
     with pytest.raises(BadInput, match="provider"):
         people.set_password(everything(), person.name, GOOD)
     assert not people.get(person.name).has_password
+
+
+def _admin_over_the_network(kind: CallerKind = CallerKind.TOKEN, name: str = "hr-system") -> Caller:
+    return replace(everything(), kind=kind, name=name)
+
+
+@pytest.mark.parametrize("act", ["role", "lock", "remove", "reset"])
+def test_the_last_administrator_who_can_sign_in_stays_unless_at_the_archives_own_machine(
+    house: PeopleHouse, act: str
+) -> None:
+    people = house.accounts.people
+    house.person("chief", Role.ADMIN)
+    people.add(everything(), "not.yet", Role.ADMIN)  # has no password, so nobody can sign in with it
+    house.person("locked", Role.ADMIN)
+    people.lock(everything(), "locked")
+
+    def do(caller: Caller) -> None:
+        match act:
+            case "role":
+                people.set_role(caller, "chief", Role.AUDITOR)
+            case "lock":
+                people.lock(caller, "chief")
+            case "remove":
+                people.remove(caller, "chief")
+            case _:
+                people.reset(caller, "chief")
+
+    before = people.get("chief")
+    for kind in (CallerKind.TOKEN, CallerKind.PERSON):
+        with pytest.raises(Conflict, match="last administrator"):
+            do(_admin_over_the_network(kind))
+    assert people.get("chief") == before
+    people.set_role(_admin_over_the_network(), "chief", Role.ADMIN)
+    people.unlock(everything(), "locked")
+    do(_admin_over_the_network())
+    people.lock(everything(), "locked")
+    assert people.get("locked").is_locked
+
+
+def test_nobody_changes_their_own_account_and_that_is_on_record(house: PeopleHouse) -> None:
+    house.person("chief", Role.ADMIN)
+    house.person("other", Role.ADMIN)
+    people, caller = house.accounts.people, house.caller("chief")
+    for act in (people.lock, people.unlock, people.remove, people.reset):
+        with pytest.raises(Conflict, match="another administrator"):
+            act(caller, "Chief ")
+    with pytest.raises(Conflict):
+        people.set_role(caller, "chief", Role.RADIOLOGIST)
+    with pytest.raises(Conflict):
+        people.set_password(caller, "chief", BETTER)
+    assert people.get("chief").role is Role.ADMIN
+    refused = [each.event for each in house.log.records() if each.event.outcome is Outcome.REFUSED]
+    assert [event.detail["change"] for event in refused[-6:]] == [
+        "lock",
+        "unlock",
+        "remove",
+        "reset",
+        "role",
+        "password",
+    ]
+
+
+def test_who_may_not_manage_does_not_hear_which_accounts_there_are(house: PeopleHouse) -> None:
+    house.person()
+    people, caller = house.accounts.people, house.caller()
+    for name in ("jane", "nobody"):
+        for act in (people.lock, people.unlock, people.remove, people.reset):
+            with pytest.raises(Denied):
+                act(caller, name)
+        with pytest.raises(Denied):
+            people.set_role(caller, name, Role.ADMIN)
+    overview = Overview(house.accounts)
+    with pytest.raises(Denied):
+        overview.everybody(caller)
+    for name in ("jane", "nobody"):
+        with pytest.raises(Denied):
+            overview.one(caller, name)
+
+
+def test_the_overview_says_when_somebody_last_signed_in_and_changes_its_stamp_with_the_account(
+    house: PeopleHouse,
+) -> None:
+    house.person()
+    overview = Overview(house.accounts)
+    assert overview.one(everything(), "jane").signed_in is None
+    house.opened()
+    seen = overview.one(everything(), "jane")
+    assert seen.signed_in == house.clocks.now
+    assert len(seen.sessions) == 1
+    stamps = {seen.stamp}
+    for change in (
+        lambda: house.accounts.people.set_role(everything(), "jane", Role.REFERRER, Scope.where(Field.PATIENT, "1")),
+        lambda: house.accounts.people.set_role(everything(), "jane", Role.REFERRER, Scope.where(Field.PATIENT, "2")),
+        lambda: house.accounts.people.lock(everything(), "jane"),
+        lambda: house.accounts.people.reset(everything(), "jane"),
+    ):
+        change()
+        stamps.add(overview.one(everything(), "jane").stamp)
+    assert len(stamps) == 5
+    assert [each.person.name for each in overview.everybody(everything())] == ["jane"]

@@ -16,7 +16,14 @@ def browser(web: Web) -> Generator[Chromium]:
         yield running
 
 
-@pytest.mark.parametrize("role", ["radiologist", "admin"])
+PATHS = {
+    "radiologist": ("/account", "/account/tokens"),
+    "admin": ("/account", "/people", "/people/new", "/people/account/look-admin", "/tokens"),
+    "auditor": ("/audit", "/audit/verify"),
+}
+
+
+@pytest.mark.parametrize("role", list(PATHS))
 @pytest.mark.parametrize(("dark", "size"), [(False, DESKTOP), (True, PHONE)], ids=["light desk", "dark phone"])
 def test_a_page_has_no_serious_fault_of_access_and_asks_nobody_else(
     web: Web, browser: Chromium, role: str, *, dark: bool, size: dict[str, int]
@@ -24,7 +31,7 @@ def test_a_page_has_no_serious_fault_of_access_and_asks_nobody_else(
     name = add_person(web, f"look-{role}", role)
     with visiting(browser, web.url, dark=dark, size=size) as visit:
         sign_in(visit, name, GOOD)
-        for path in ("/account",):
+        for path in PATHS[role]:
             visit.page.goto(path)
             assert visit.faults_of_access() == []
             assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
