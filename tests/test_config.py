@@ -131,6 +131,14 @@ def test_limits_have_the_defaults_of_the_parts_they_are_for() -> None:
     assert [getattr(limits, name) for name in shared] == [getattr(config.ingest, name) for name in shared]
     assert vault.max_instance_bytes == config.ingest.instance_bytes
     assert vault.min_free_bytes == config.ingest.min_free_bytes
+    ingest = config.ingest
+    assert (vault.quarantine.instances, vault.quarantine.octets) == (
+        ingest.quarantine_instances,
+        ingest.quarantine_bytes,
+    )
+    together, each = vault.submitted.together, vault.submitted.each
+    assert (together.instances, together.octets) == (ingest.submitted_instances, ingest.submitted_bytes)
+    assert (each.instances, each.octets) == (ingest.submitted_instances_of_one, ingest.submitted_bytes_of_one)
     assert vault.batch == config.work.commit_instances
 
 

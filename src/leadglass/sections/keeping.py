@@ -44,6 +44,26 @@ class Ingest:
     """Bytes that stay free on the disk; below it nothing more is taken in. 1 GiB:
     room to commit, to record and to delete."""
 
+    quarantine_instances: int = limit(1_000, 1, 1_000_000)
+    """Instances kept aside because they contradict what is stored. 1,000: a sender
+    that contradicts itself without end must not fill the disk."""
+
+    quarantine_bytes: int = limit(20 * 1024 * MIB, MIB, 1024 * 1024 * MIB)
+    """Bytes of them. 20 GiB."""
+
+    submitted_instances: int = limit(50_000, 1, 10_000_000)
+    """Instances that may wait in quarantine after they came by receive links, of all
+    links together. 50,000: some dozens of large studies."""
+
+    submitted_bytes: int = limit(100 * 1024 * MIB, MIB, 100 * 1024 * 1024 * MIB)
+    """Bytes of them. 100 GiB: what nobody looks at must not fill the disk."""
+
+    submitted_instances_of_one: int = limit(20_000, 1, 10_000_000)
+    """Of them, instances that came by one link. 20,000: a link is for a study or a few."""
+
+    submitted_bytes_of_one: int = limit(50 * 1024 * MIB, MIB, 100 * 1024 * 1024 * MIB)
+    """Of them, bytes that came by one link. 50 GiB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:

@@ -31,8 +31,8 @@ class VaultSettings:
         What may be kept aside: 1,000 instances, 20 GiB. A sender that contradicts
         itself without end must not fill the disk.
     submitted : SubmittedCaps
-        What may wait that was handed in through links: 20,000 instances and 100 GiB
-        together, 5,000 and 20 GiB from each. A long CT is 2,000 instances, a link
+        What may wait that was handed in through links: 50,000 instances and 100 GiB
+        together, 20,000 and 50 GiB from each. A long CT is 2,000 instances, a link
         is for a study or a few; what nobody looks at must not fill the disk.
     """
 
@@ -44,5 +44,5 @@ class VaultSettings:
     linger: float = 0.0
     quarantine: Caps = field(default_factory=lambda: Caps(instances=1_000, octets=20 * _GIB))
     submitted: SubmittedCaps = field(
-        default_factory=lambda: SubmittedCaps(Caps(20_000, 100 * _GIB), each=Caps(5_000, 20 * _GIB))
+        default_factory=lambda: SubmittedCaps(Caps(50_000, 100 * _GIB), each=Caps(20_000, 50 * _GIB))
     )
