@@ -179,6 +179,8 @@ CASES = [
     Case("web-address", INFO, _web(address=""), replace(_web(address=""), doors=())),
     # devices
     Case("plaintext-lane", LOW, _device("OLD", until=SPRING), _device("OLD", until=date(2026, 11, 21)), "2027-03-01"),
+    Case("plaintext-lane", INFO, _device("OLD", until=SPRING, addresses=("127.0.0.1/32",)), says="this machine alone"),
+    Case("plaintext-reads", LOW, _device("OLD", until=SPRING, allow=READS, addresses=("127.0.0.1/32", "::1/128"))),
     Case("plaintext-reads", HIGH, _device("OLD", until=SPRING, allow=READS), _device("NEW", allow=READS), "find, get"),
     Case(
         "plaintext-wide",

@@ -30,8 +30,9 @@ def _with_certificate(device: Device) -> Fix:
 def _plaintext(facts: Facts) -> Iterator[Found]:
     for device in _lanes(facts):
         yield Found(
-            Severity.LOW,
-            f"{device.ae_title} may speak without encryption until {device.until}.",
+            Severity.INFO if _is_here(device) else Severity.LOW,
+            f"{device.ae_title} may speak without encryption until {device.until}"
+            f"{', on this machine alone' if _is_here(device) else ''}.",
             _with_certificate(device),
             device.ae_title,
         )
@@ -41,10 +42,14 @@ def _plaintext_reads(facts: Facts) -> Iterator[Found]:
     for device in _lanes(facts):
         more = sorted(action.value for action in device.allow - {Action.STORE, Action.ECHO, Action.COMMIT})
         if more:
+            readable = (
+                "every program of this machine may ask."
+                if _is_here(device)
+                else "names and images go over the line readable, to whoever has its address."
+            )
             yield Found(
-                Severity.HIGH,
-                f"{device.ae_title} may {', '.join(more)} without encryption: names and images go over the line "
-                "readable, to whoever has its address.",
+                Severity.LOW if _is_here(device) else Severity.HIGH,
+                f"{device.ae_title} may {', '.join(more)} without encryption: {readable}",
                 Fix(
                     "Give it a certificate, or grant store alone while it has a plaintext lane.",
                     f"leadglass device enroll {_ae(device)} --out DIR",
@@ -140,12 +145,18 @@ def _bulk(facts: Facts) -> Iterator[Found]:
 
 
 def _nobody_with_certificate(facts: Facts) -> Iterator[Found]:
-    if facts.devices and all(each.device.plaintext and not each.device.fingerprint for each in facts.devices):
+    others = [each.device for each in facts.devices if not _is_here(each.device)]
+    if others and all(device.plaintext and not device.fingerprint for device in others):
         yield Found(
             Severity.MEDIUM,
             "Not one device has a certificate: everything that comes in is readable on the line.",
             Fix("Begin with one: most modalities of today speak TLS.", "leadglass device enroll AE", _PAGE),
         )
+
+
+def _is_here(device: Device) -> bool:
+    """Say whether it speaks from this machine only."""
+    return all(network.is_loopback for network in device.addresses)
 
 
 def _ae(device: Device) -> str:
