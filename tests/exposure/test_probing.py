@@ -77,8 +77,6 @@ def test_a_certificate_that_ends_and_a_short_key_are_read_from_their_file(tmp_pa
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing", b"-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n"])
-    "content", [b"", b"nothing", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
-)
 def test_what_is_no_certificate_is_none(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.pem"
     path.write_bytes(content)

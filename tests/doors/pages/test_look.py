@@ -18,7 +18,7 @@ def browser(web: Web) -> Generator[Chromium]:
 
 PATHS = {
     "radiologist": ("/account", "/account/tokens"),
-    "admin": ("/account", "/people", "/people/new", "/people/account/look-admin", "/tokens"),
+    "admin": ("/account", "/people", "/people/new", "/people/account/look-admin", "/tokens", "/system"),
     "auditor": ("/audit", "/audit/verify"),
 }
 
