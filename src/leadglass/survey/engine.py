@@ -34,11 +34,14 @@ class Target:
         Where.
     name : str
         Its name in the scope, if it has one.
+    number : int
+        Its place among the run's targets, from 0.
     """
 
     address: Address
     port: int
     name: str = ""
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,6 @@ class Engine:
 
     async def _work(self, checks: Sequence[Check]) -> None:
         while (target := await self._left.get()) is not None:
-            if not self.gate.scope.covers(target.address):
-                continue
             await self.done(await self.look(target, checks))
 
     async def look(self, target: Target, checks: Sequence[Check]) -> Outcome:
@@ -123,6 +124,8 @@ class Engine:
         ------
         Stopped
         """
+        if not self.gate.scope.covers(target.address):
+            return Outcome(target, is_open=False, findings=())
         known = Known()
         findings: list[Finding] = []
         untested: list[str] = []

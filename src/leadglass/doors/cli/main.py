@@ -40,6 +40,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "key": ("key", "The archive key: where it is, move, rotate, copy, bring back"),
     "audit": ("audit", "Read and verify the audit log"),
     "policy": ("audit", "Explain a decision"),
+    "survey": ("survey", "See what of your own network is open, and follow it until it is closed"),
 }
 """Commands by name: the module that holds it, and its line in the list. Modules
 are imported when needed, so that ``--help`` answers at once."""

@@ -1,0 +1,107 @@
+"""Running: one survey from its scope to its end, stopped by a signal, by Ctrl-C or by a file.
+
+Rule: whatever stops it, what was found is kept, every open association says goodbye,
+and the run can go on later.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from leadglass.survey.check import Check
+from leadglass.survey.engine import Engine, Outcome, Target
+from leadglass.survey.gate import Gate
+from leadglass.survey.journal import Journal
+from leadglass.survey.scope import SurveyScope
+from leadglass.survey.state import JOURNAL, STOP, Run, State
+
+_LOOKED: Final = 0.2
+"""Seconds between two looks for the file that stops a run."""
+
+
+def sweep(scope: SurveyScope) -> Iterator[Target]:
+    """Give every endpoint of a scope, one port of all hosts after the other: no host is asked twice in a row."""
+    names = {address: name for name, found in scope.hosts.items() for address in found}
+    for port in scope.ports:
+        for address in scope.addresses():
+            yield Target(address, port, names.get(address, ""))
+
+
+def size_of(scope: SurveyScope) -> int:
+    """Count the endpoints of a scope."""
+    return sum(1 for _ in scope.addresses()) * len(scope.ports)
+
+
+def survey(
+    scope: SurveyScope,
+    state: State,
+    run: Run,
+    targets: Iterable[Target],
+    checks: Sequence[Check],
+    told: Callable[[Outcome], None] = lambda _: None,
+) -> bool:
+    """Look at what is left of a run's targets; gives whether it came to its end.
+
+    Parameters
+    ----------
+    scope : SurveyScope
+        In force; the caller has looked.
+    state : State
+        Opened for writing.
+    run : Run
+        Begun, or stopped before.
+    targets : iterable of Target
+        All of the run's, in the order they always have.
+    checks : sequence of Check
+        What is done.
+    told : callable
+        Told of each target, for a display.
+    """
+    return asyncio.run(_survey(scope, state, run, targets, checks, told))
+
+
+async def _survey(
+    scope: SurveyScope,
+    state: State,
+    run: Run,
+    targets: Iterable[Target],
+    checks: Sequence[Check],
+    told: Callable[[Outcome], None],
+) -> bool:
+    stop_file = state.folder / STOP
+    with suppress(FileNotFoundError):
+        stop_file.unlink()  # one from before is about a run that has ended
+    with Journal(state.folder / JOURNAL, run.id) as journal:
+        gate = Gate(scope, journal)
+
+        async def done(outcome: Outcome) -> None:
+            state.done(run.id, outcome)
+            told(outcome)
+
+        loop = asyncio.get_running_loop()
+        stopping: set[asyncio.Task[None]] = set()
+
+        def stop() -> None:
+            stopping.add(loop.create_task(gate.stop()))
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            loop.add_signal_handler(number, stop)
+        watching = asyncio.create_task(_watch(stop_file, gate.stop))
+        try:
+            await Engine(gate, checks, done).run(state.left(run.id, targets))
+        finally:
+            watching.cancel()
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+                loop.remove_signal_handler(number)
+            await asyncio.gather(*stopping, watching, return_exceptions=True)
+            state.end(run.id, gate.connections, stopped=gate.is_stopped)
+        return not gate.is_stopped
+
+
+async def _watch(file: Path, stop: Callable[[], Awaitable[None]]) -> None:
+    while not file.exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
+        await asyncio.sleep(_LOOKED)
+    await stop()

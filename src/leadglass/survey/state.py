@@ -1,0 +1,408 @@
+"""State: what was looked at and what was found, kept so that a run can go on after a crash.
+
+Rule 1. Nothing in it comes from a peer but what a finding may hold. Rule 2. A target
+counts as done in the transaction that keeps its findings. Rule 3. Two surveys do not
+write at once. Addresses of open servers are worth protecting: it is its owner's alone.
+"""
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from secrets import token_hex
+from typing import Final, Self, cast
+
+from leadglass.errors import BadInput, Busy, Misconfigured, NotHere
+from leadglass.survey.engine import Outcome, Target
+from leadglass.survey.findings import Exposure, Finding, Severity
+from leadglass.survey.scope import SurveyScope
+
+FILE: Final = "survey.db"
+JOURNAL: Final = "journal.jsonl"
+STOP: Final = "STOP"
+"""Make a file of this name in the folder, and a run that goes on there stops."""
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS run (
+    id TEXT NOT NULL PRIMARY KEY,
+    number INTEGER NOT NULL UNIQUE,
+    started TEXT NOT NULL,
+    ended TEXT,
+    status TEXT NOT NULL,
+    level INTEGER NOT NULL,
+    vantage TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    authorised_by TEXT NOT NULL,
+    source TEXT NOT NULL,
+    targets INTEGER NOT NULL,
+    next INTEGER NOT NULL DEFAULT 0,
+    open INTEGER NOT NULL DEFAULT 0,
+    connections INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS ahead (run TEXT NOT NULL, target INTEGER NOT NULL, PRIMARY KEY (run, target)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS given (
+    run TEXT NOT NULL, number INTEGER NOT NULL, address TEXT NOT NULL, port INTEGER NOT NULL, name TEXT NOT NULL,
+    PRIMARY KEY (run, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seen (
+    run TEXT NOT NULL,
+    finding TEXT NOT NULL,
+    check_id TEXT NOT NULL,
+    address TEXT NOT NULL,
+    port INTEGER NOT NULL,
+    transport TEXT NOT NULL,
+    title TEXT NOT NULL,
+    exposure INTEGER NOT NULL,
+    severity TEXT NOT NULL,
+    said TEXT NOT NULL,
+    PRIMARY KEY (run, finding)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS untested (
+    run TEXT NOT NULL, address TEXT NOT NULL, port INTEGER NOT NULL, check_id TEXT NOT NULL,
+    PRIMARY KEY (run, address, port, check_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS looked (
+    run TEXT NOT NULL, address TEXT NOT NULL, port INTEGER NOT NULL, PRIMARY KEY (run, address, port)
+) WITHOUT ROWID;
+"""
+
+
+class Status(StrEnum):
+    """How a run stands."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    """By a person or a crash: it can go on."""
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run.
+
+    Parameters
+    ----------
+    id : str
+        Random.
+    number : int
+        Of this folder, from 1.
+    started, ended : datetime
+        When; None where it has not ended.
+    status : Status
+        How it stands.
+    level : int
+        How far it went.
+    vantage : str
+        From where.
+    owner, authorised_by : str
+        Of its scope.
+    source : str
+        ``scope`` for a sweep, ``targets`` for a list that was imported, ``retest``.
+    targets, done, open : int
+        How many there are, were looked at, answered.
+    connections : int
+        How many were opened.
+    """
+
+    id: str
+    number: int
+    started: datetime
+    ended: datetime | None
+    status: Status
+    level: int
+    vantage: str
+    owner: str
+    authorised_by: str
+    source: str
+    targets: int
+    done: int
+    open: int
+    connections: int
+
+
+class State:
+    """What a folder knows of its surveys. For one process at a time that writes, and one thread.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when it is not there, for its owner alone.
+    writes : bool
+        Whether a run is to be made.
+
+    Raises
+    ------
+    Busy
+        When a run goes on there.
+    Misconfigured
+        When the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, *, writes: bool = False) -> None:
+        self.folder = folder
+        self._lock: int | None = None
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if writes:
+                self._lock = os.open(folder / "survey.lock", os.O_RDWR | os.O_CREAT, 0o600)
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path = folder / FILE
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+        except BlockingIOError as error:
+            raise Busy(f"A survey goes on in {folder}. Wait for it, or stop it: touch {folder / STOP}") from error
+        except (OSError, sqlite3.Error) as error:
+            raise Misconfigured(f"The folder {folder} of the survey cannot be used ({error}).") from error
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.executescript(_SCHEMA)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._connection.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The database, for the register of findings, which lies in it too."""
+        return self._connection
+
+    # --- runs -----------------------------------------------------------------
+
+    def begin(self, scope: SurveyScope, source: str, targets: int) -> Run:
+        """Begin a run."""
+        run = token_hex(8)
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            number = self._connection.execute("SELECT coalesce(max(number), 0) + 1 FROM run").fetchone()[0]
+            self._connection.execute(
+                "INSERT INTO run (id, number, started, status, level, vantage, owner, authorised_by, source, targets)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    run,
+                    number,
+                    _now(),
+                    Status.RUNNING,
+                    int(scope.level),
+                    scope.vantage,
+                    scope.owner,
+                    scope.authorised_by,
+                    source,
+                    targets,
+                ),
+            )
+        return self.run(run)
+
+    def runs(self) -> list[Run]:
+        """Give every run, the newest first."""
+        with closing(self._connection.execute(_RUNS + " ORDER BY number DESC")) as rows:
+            return [_run_of(row) for row in rows]
+
+    def run(self, run: str) -> Run:
+        """Give one run; raises ``NotHere``."""
+        row = self._connection.execute(_RUNS + " WHERE id = ?", (run,)).fetchone()
+        if row is None:
+            raise NotHere("There is no such run. See: leadglass survey status")
+        return _run_of(row)
+
+    def latest(self, *, ended: bool = False) -> Run | None:
+        """Give the newest run, or the newest that ended."""
+        return next((run for run in self.runs() if run.status is Status.DONE or not ended), None)
+
+    def unfinished(self) -> Run | None:
+        """Give the newest run, where it did not come to its end."""
+        newest = self.latest()
+        return None if newest is None or newest.status is Status.DONE else newest
+
+    def end(self, run: str, connections: int, *, stopped: bool) -> None:
+        """Say that a run ended, or was stopped."""
+        self._connection.execute(
+            "UPDATE run SET ended = ?, status = ?, connections = connections + ? WHERE id = ?",
+            (_now(), Status.STOPPED if stopped else Status.DONE, connections, run),
+        )
+
+    # --- targets ---------------------------------------------------------------
+
+    def give(self, run: str, targets: Iterable[Target]) -> int:
+        """Keep the targets of a run that are no sweep of its scope; gives how many."""
+        count = 0
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for count, target in enumerate(targets, 1):
+                self._connection.execute(
+                    "INSERT INTO given VALUES (?, ?, ?, ?, ?)",
+                    (run, count - 1, str(target.address), target.port, target.name),
+                )
+            self._connection.execute("UPDATE run SET targets = ? WHERE id = ?", (count, run))
+        return count
+
+    def given(self, run: str) -> Iterator[Target]:
+        """Give the targets that were kept, in their order."""
+        after = -1
+        while True:
+            rows = self._connection.execute(
+                "SELECT number, address, port, name FROM given WHERE run = ? AND number > ? ORDER BY number LIMIT 1000",
+                (run, after),
+            ).fetchall()
+            if not rows:
+                return
+            for number, address, port, name in rows:
+                after = number
+                yield Target(ip_address(address), port, name)
+
+    def left(self, run: str, targets: Iterable[Target]) -> Iterator[Target]:
+        """Give those of a run's targets that were not looked at yet, numbered by their place."""
+        first = self._connection.execute("SELECT next FROM run WHERE id = ?", (run,)).fetchone()[0]
+        ahead = {row[0] for row in self._connection.execute("SELECT target FROM ahead WHERE run = ?", (run,))}
+        for number, target in enumerate(targets):
+            if number >= first and number not in ahead:
+                yield Target(target.address, target.port, target.name, number)
+
+    def done(self, run: str, outcome: Outcome) -> None:
+        """Keep what was found at a target; then it is done."""
+        target = outcome.target
+        at = (run, str(target.address), target.port)
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for finding in outcome.findings:
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _row_of(run, finding)
+                )
+            if outcome.is_open:
+                self._connection.execute("INSERT OR IGNORE INTO looked VALUES (?, ?, ?)", at)
+                self._connection.execute("UPDATE run SET open = open + 1 WHERE id = ?", (run,))
+            for check in outcome.not_tested:
+                self._connection.execute("INSERT OR IGNORE INTO untested VALUES (?, ?, ?, ?)", (*at, check))
+            self._advance(run, target.number)
+
+    def _advance(self, run: str, number: int) -> None:
+        """Move the place up to which all is done; what is done beyond it is noted one by one."""
+        place = self._connection.execute("SELECT next FROM run WHERE id = ?", (run,)).fetchone()[0]
+        if number != place:
+            self._connection.execute("INSERT OR IGNORE INTO ahead VALUES (?, ?)", (run, number))
+            return
+        place += 1
+        while self._connection.execute("DELETE FROM ahead WHERE run = ? AND target = ?", (run, place)).rowcount:
+            place += 1
+        self._connection.execute("UPDATE run SET next = ? WHERE id = ?", (place, run))
+
+    # --- what was found ----------------------------------------------------------
+
+    def findings(self, run: str) -> list[Finding]:
+        """Give what a run found, the worst first."""
+        rows = self._connection.execute(
+            "SELECT check_id, address, port, transport, title, exposure, severity, said FROM seen WHERE run = ?", (run,)
+        )
+        found = [_finding_of(row) for row in rows]
+        order = list(Severity)
+        return sorted(found, key=lambda f: (-order.index(f.severity), -f.exposure, str(f.address), f.port, f.check))
+
+    def answered(self, run: str) -> list[tuple[str, int]]:
+        """Give every endpoint that answered: address and port."""
+        return list(self._connection.execute("SELECT address, port FROM looked WHERE run = ? ORDER BY 1, 2", (run,)))
+
+    def untested(self, run: str) -> list[tuple[str, int, str]]:
+        """Give every check that could not be made to its end: address, port, check."""
+        return list(
+            self._connection.execute(
+                "SELECT address, port, check_id FROM untested WHERE run = ? ORDER BY 1, 2, 3", (run,)
+            )
+        )
+
+
+_RUNS: Final = (
+    "SELECT id, number, started, ended, status, level, vantage, owner, authorised_by, source, targets,"
+    " next + (SELECT count(*) FROM ahead WHERE ahead.run = run.id), open, connections FROM run"
+)
+
+
+def _run_of(row: tuple[object, ...]) -> Run:
+    started, ended = cast("str", row[2]), cast("str | None", row[3])
+    return Run(
+        id=cast("str", row[0]),
+        number=cast("int", row[1]),
+        started=datetime.fromisoformat(started),
+        ended=None if ended is None else datetime.fromisoformat(ended),
+        status=Status(cast("str", row[4])),
+        level=cast("int", row[5]),
+        vantage=cast("str", row[6]),
+        owner=cast("str", row[7]),
+        authorised_by=cast("str", row[8]),
+        source=cast("str", row[9]),
+        targets=cast("int", row[10]),
+        done=cast("int", row[11]),
+        open=cast("int", row[12]),
+        connections=cast("int", row[13]),
+    )
+
+
+def _row_of(run: str, finding: Finding) -> tuple[object, ...]:
+    said = {
+        "proof": dict(finding.proof),
+        "not_tested": finding.not_tested,
+        "fixes": finding.fixes,
+        "controls": finding.controls,
+        "inferred": finding.inferred,
+    }
+    address = "" if finding.address is None else str(finding.address)
+    return (
+        run,
+        finding.id,
+        finding.check,
+        address,
+        finding.port,
+        finding.transport,
+        finding.title,
+        int(finding.exposure),
+        finding.severity.value,
+        json.dumps(said),
+    )
+
+
+def _finding_of(row: tuple[object, ...]) -> Finding:
+    said = cast("Mapping[str, object]", json.loads(cast("str", row[7])))
+
+    def texts(name: str) -> tuple[str, ...]:
+        return tuple(cast("list[str]", said[name]))
+
+    address = cast("str", row[1])
+    return Finding(
+        check=cast("str", row[0]),
+        address=ip_address(address) if address else None,
+        port=cast("int", row[2]),
+        transport=cast("str", row[3]),
+        title=cast("str", row[4]),
+        exposure=Exposure(cast("int", row[5])),
+        severity=Severity(cast("str", row[6])),
+        proof=cast("dict[str, str | int]", said["proof"]),
+        not_tested=texts("not_tested"),
+        fixes=texts("fixes"),
+        controls=texts("controls"),
+        inferred=bool(said["inferred"]),
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def folder_of(scope: Path) -> Path:
+    """Give the folder where the surveys of a scope file are kept: beside it, ``NAME.survey``."""
+    if scope.suffix != ".toml":
+        raise BadInput("A scope file ends with .toml. Make one with: leadglass survey init FILE.toml")
+    return scope.with_suffix(".survey")
