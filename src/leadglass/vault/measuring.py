@@ -29,7 +29,7 @@ class Measures:
     octets : int
         Bytes of it; of very many instances about so.
     quarantined, quarantined_octets : int
-        What is kept aside.
+        What is kept aside for what is wrong with it; what came by links has a measure of its own.
     quarantine_room, quarantine_octets : int
         How much that may be.
     oldest_quarantined : datetime, optional
@@ -61,7 +61,9 @@ def measure(reading: Reading, caps: Caps) -> Measures:
             ).fetchone()[0]
             octets = int((mean or 0) * instances)
         count, kept, oldest = ask(
-            connection, "SELECT count(*), coalesce(sum(size), 0), min(received) FROM quarantine"
+            connection,
+            "SELECT count(*) FILTER (WHERE submitted = 0), coalesce(sum(size) FILTER (WHERE submitted = 0), 0),"
+            " min(received) FROM quarantine",
         ).fetchone()
     return Measures(studies, instances, octets, count, kept, caps.instances, caps.octets, _moment(oldest))
 
