@@ -60,6 +60,9 @@ from leadglass.startup import Door, own_addresses, parse_endpoint
 _SIGNING_IN: Final = 24
 """Threads in which passwords are hashed, two at a time; the others wait, and take no thread from who is in."""
 
+_OPENING: Final = 4
+"""Threads in which share links are opened, likewise: each waits for its record."""
+
 _SIGNING_ON: Final = 6
 """Threads in which providers of sign-in are asked, likewise: one that hangs holds up who signs in by it."""
 
@@ -319,7 +322,12 @@ def _sharing(parts: Parts, visitors: Visitors) -> SharingDesk:
         wrong_pins=said.wrong_pins,
     )
     return SharingDesk(
-        shares_of(parts, "pages"), visits, accounts.sessions, said.practice, parts.config.web.address.rstrip("/")
+        shares_of(parts, "pages"),
+        visits,
+        accounts.sessions,
+        Threads(Pool(_OPENING, "links")),
+        said.practice,
+        parts.config.web.address.rstrip("/"),
     )
 
 

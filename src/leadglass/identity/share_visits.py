@@ -200,6 +200,11 @@ class Visits:
         """
         hashed = share_digest(secret)
         wrong, why = None, "A link was shown that this archive does not know."
+        with self._store.reading() as connection:
+            is_known = connection.execute("SELECT 1 FROM share WHERE hash = ?", (hashed,)).fetchone() is not None
+        if not is_known:  # who guesses holds up nobody who writes
+            self._refuse(peer, "no link", why)
+            raise NotHere(CLOSED)
         with self._store.writing() as connection:
             row = connection.execute("SELECT id, code, wait_until FROM share WHERE hash = ?", (hashed,)).fetchone()
             share = None if row is None else share_store.find(connection, row[0])

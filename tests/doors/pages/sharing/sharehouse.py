@@ -25,14 +25,13 @@ def study(number: int) -> str:
     return uid(number)
 
 
-def stored(web: Web, *numbers: int, instances: int = 2, side: int = 64) -> None:
+def stored(web: Web, *numbers: int, instances: int = 2, side: int = 64, **values: object) -> None:
     """Store studies of one patient."""
     with TemporaryDirectory() as folder:
         for number in numbers:
             for instance in range(1, instances + 1):
-                made = image(
-                    number, 1, instance, PatientID=PATIENT, PatientName=NAME, StudyDescription=f"Study {number}"
-                )
+                said = {"PatientID": PATIENT, "PatientName": NAME, "StudyDescription": f"Study {number}", **values}
+                made = image(number, 1, instance, **said)
                 (Path(folder) / f"{number}-{instance}").write_bytes(file_of(drawn(made, number + instance, side)))
         web.leadglass.do("import", folder)
 

@@ -215,6 +215,9 @@ def test_who_manages_ends_everybodys_links_and_sees_no_patient(web: Web, sharer:
         assert "Sharon" not in listed
         page = admin.get(f"/shares/{link.id}").text
         assert "Sharon" not in page
+        for path in ("/shares", f"/shares/{link.id}"):
+            assert "Sharon" not in admin.client.get(path, headers={"Accept": "application/json"}).text
+        admin.get(f"/shares/{link.id}")
         admin.send(f"/shares/{link.id}/revoke")
         assert "ended" in admin.page
     with opened(web, link) as visitor:
@@ -393,3 +396,23 @@ def test_revoking_ends_a_download_that_is_running(web: Web, sharer: Browser) -> 
                 taken += len(block)
             pytest.fail(f"the download went on to its end, after {taken} bytes")
     assert taken < 3 * 4096 * 4096
+
+
+def test_what_a_study_or_a_note_says_is_shown_and_never_run(web: Web, sharer: Browser) -> None:
+    hostile = FIRST + 52
+    planted = "<script>alert(1)</script>'\"&{{7*7}}"
+    stored(web, hostile, StudyDescription=planted, PatientName="<img src=x onerror=alert(1)>^'\"")
+    link = made(sharer, hostile, what="download", note=f"{planted} note")
+    sharer.get(f"/shares/{link.id}")
+    pages = [sharer.page, sharer.get("/shares").text, sharer.get(f"/shares/new?study={study(hostile)}").text]
+    with opened(web, link) as visitor:
+        pages += [visitor.page, visitor.get(f"/look/{study(hostile)}").text]
+    for shown in pages:
+        assert "<script>alert" not in shown
+        assert "<img src=x" not in shown
+    assert all("&lt;script&gt;alert(1)" in shown for shown in pages[:4])
+    with Browser(web) as stranger:
+        for path in ("/s/<script>alert(1)<", "/s/%3Cscript%3Ealert(1)%3C", "/s/" + "a" * 2000, "/s/%00%ff"):
+            answer = stranger.get(path)
+            assert answer.status_code in (200, 400, 404, 401), path
+            assert "<script>alert" not in answer.text

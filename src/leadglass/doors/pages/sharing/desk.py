@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from leadglass.doors.threads import Threads
 from leadglass.identity.sessions import Sessions
 from leadglass.identity.share_visits import Visits
 from leadglass.identity.shares import Shares
@@ -19,6 +20,8 @@ class SharingDesk:
         The same, for those who open them.
     sessions : Sessions
         Who is signed in: a link is not opened in such a browser.
+    threads : Threads
+        Where links are opened: who tries many takes no thread from who is in.
     practice : str
         What recipients are told of who shares with them.
     address : str
@@ -28,5 +31,6 @@ class SharingDesk:
     shares: Shares
     visits: Visits
     sessions: Sessions
+    threads: Threads
     practice: str
     address: str

@@ -27,7 +27,7 @@ from leadglass.doors.pages.study.facts import study_facts
 from leadglass.doors.web.forms import fields_of, wants_json
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Denied, NotHere
-from leadglass.identity.share import MOST_STUDIES, Share, ShareLock
+from leadglass.identity.share import MOST_STUDIES, Share, ShareKind, ShareLock
 from leadglass.identity.shares import MOST_FILES, MOST_NOTE, CreatedShare, may_give, may_receive
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
@@ -84,7 +84,7 @@ class _Links:
         shares = await self._desk.threads.run(self._sharing.shares.list, asked.caller, everybodys=everybodys)
         now = self._sharing.shares.now
         if wants_json(asked.request):
-            return JSONResponse([as_json(share, counts=share.counts(now)) for share in shares])
+            return JSONResponse([as_json(share, asked.caller, counts=share.counts(now)) for share in shares])
         return page(
             asked.request,
             "sharing/links.html",
@@ -204,7 +204,9 @@ class _Links:
         """Show a link, this once."""
         link = self._base(asked.request) + path_of_share(created)
         if wants_json(asked.request):
-            return JSONResponse({**as_json(created.share, counts=True), "link": link, "code": created.code}, 201)
+            return JSONResponse(
+                {**as_json(created.share, asked.caller, counts=True), "link": link, "code": created.code}, 201
+            )
         width, path = qr_path(link)
         return page(
             asked.request,
@@ -235,7 +237,7 @@ class _Links:
                 }
                 for each in accesses
             ]
-            return JSONResponse({**as_json(share, counts=share.counts(shares.now)), "accesses": done})
+            return JSONResponse({**as_json(share, asked.caller, counts=share.counts(shares.now)), "accesses": done})
         return page(
             asked.request,
             "sharing/link.html",
@@ -251,7 +253,7 @@ class _Links:
         id_ = str(asked.request.path_params["share"])[:64]
         share = await self._desk.threads.run(self._sharing.shares.revoke, asked.caller, id_)
         if wants_json(asked.request):
-            return JSONResponse(as_json(share, counts=False))
+            return JSONResponse(as_json(share, asked.caller, counts=False))
         return see_other(f"{PATH}/{share.id}")
 
     def _base(self, request: Request) -> str:
@@ -276,15 +278,16 @@ _WORDS: Final = {
 """What was done, as its maker reads it: English texts that are translated when they are shown."""
 
 
-def as_json(share: Share, *, counts: bool) -> dict[str, object]:
-    """Write a link for programs."""
+def as_json(share: Share, caller: Caller, *, counts: bool) -> dict[str, object]:
+    """Write a link for programs; a note, which may name a patient, for its maker alone, or for whom it is shown to."""
+    is_told = share.issuer == str(caller) or share.kind is ShareKind.RECEIVE
     return {
         "id": share.id,
         "way": share.kind.value,
         "issuer": share.issuer,
         "made": share.made.isoformat(),
         "until": share.until.isoformat(),
-        "note": share.note,
+        "note": share.note if is_told else "",
         "studies": list(share.studies),
         "view": "masked" if share.is_masked else "full",
         "download": share.may_download,

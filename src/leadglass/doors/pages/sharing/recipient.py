@@ -117,7 +117,7 @@ class _Recipient:
         code = fields.get("code", "").strip()
         await self._require_nobody_in(request)
         try:
-            answer = await self._desk.threads.run(
+            answer = await self._sharing.threads.run(
                 self._sharing.visits.open, id_, secret[:_LONGEST], code[:_LONGEST], peer_of(request)
             )
         except NotHere:
@@ -153,7 +153,7 @@ class _Recipient:
             secret = cookie.secret_of(request)
             if secret is None:
                 return
-            await self._desk.threads.run(self._sharing.sessions.caller, secret, peer_of(request), is_use=False)
+            await self._sharing.threads.run(self._sharing.sessions.caller, secret, peer_of(request), is_use=False)
         except (Denied, Unidentified):
             return
         raise HttpFault(
