@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from leadglass import config as settings_file
 from leadglass.archive.archive import Archive
@@ -17,7 +18,6 @@ from leadglass.crypto.passphrase import COST, Cost
 from leadglass.crypto.sources import Given, Passphrases
 from leadglass.crypto.wrap import ArchiveKey
 from leadglass.doors.cli.application import Opened, Ready, Wanted
-from leadglass.exposure.selfcheck import SelfCheck
 from leadglass.folder import Folder
 from leadglass.hardening import keep_memory_private
 from leadglass.identity.named import caller_named
@@ -25,6 +25,9 @@ from leadglass.identity.os_user import command_line_caller
 from leadglass.keydesk import Desk, expected_lock
 from leadglass.keyring import Keyring, Target
 from leadglass.parts import Parts, brake_limits, client_tls, make_keys, opened, reading_limits, sealed, shares_of
+
+if TYPE_CHECKING:
+    from leadglass.exposure.selfcheck import SelfCheck
 
 
 class App:
@@ -147,7 +150,7 @@ class App:
             serving.run(parts, wanted, ready, warn)
 
 
-def _self_check(parts: Parts) -> SelfCheck:
+def _self_check(parts: Parts) -> "SelfCheck":
     from leadglass.gathering import self_check  # only where it is wanted: it looks at everything
 
     return self_check(parts, "cli")
