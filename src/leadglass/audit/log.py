@@ -55,6 +55,7 @@ _SCHEMA: Final = (
     "CREATE INDEX IF NOT EXISTS record_of_study ON record (study_uid) WHERE study_uid IS NOT NULL",
     # What a search looks at, without the bodies, in the order of the log: it grows at its end alone.
     f"CREATE INDEX IF NOT EXISTS record_sought ON record (sequence, time, outcome, action, {DOOR})",
+    "CREATE INDEX IF NOT EXISTS record_of_time ON record (time)",
     f"CREATE INDEX IF NOT EXISTS record_of_caller ON record (caller, sequence, time, outcome, action, {PEER}, {DOOR})",
     f"CREATE INDEX IF NOT EXISTS record_of_peer ON record ({PEER}, sequence, time, outcome, action, {DOOR})",
     f"""CREATE INDEX IF NOT EXISTS record_to_look_at ON record (sequence, time, outcome, action, caller, {PEER}, {DOOR})

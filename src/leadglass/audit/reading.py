@@ -182,8 +182,8 @@ class Reader:
     def newest(self, selection: Selection, before: int, count: int) -> list[Row]:
         """Give the newest ``count`` records before one that are selected, newest first.
 
-        What is looked at grows with what a study, a caller, an address or what
-        is to look at comes to, not with the log. For other conditions it is the
+        What is looked at grows with what a study, a caller, an address, a time
+        or what is to look at comes to, not with the log. For other conditions it is the
         log without its bodies, less than hundred bytes a record.
         """
         condition, values = replace(selection, caller=None).condition()
@@ -205,6 +205,10 @@ class Reader:
         if selection.study_uid is not None or selection.study_uids is not None:
             index = "record_of_study"
             condition += " AND study_uid IS NOT NULL"
+        if selection.since is not None or selection.until is not None:
+            first, last = self._bounds(selection)
+            condition = f"{condition} AND sequence >= {first}"
+            before = min(before, last + 1)
         query = (
             f"SELECT sequence FROM record INDEXED BY {index} WHERE ({condition}) "  # noqa: S608 - ours only
             "AND sequence < :before ORDER BY sequence DESC LIMIT :count"
@@ -213,6 +217,14 @@ class Reader:
             found = [row[0] for row in self._connection.execute(query, values | {"before": before, "count": count})]
         chosen = "SELECT sequence, leaf, body FROM record WHERE sequence IN (SELECT value FROM json_each(:chosen))"
         return list(self._rows(f"{chosen} ORDER BY sequence DESC", {"chosen": json.dumps(found)}))
+
+    def _bounds(self, selection: Selection) -> tuple[int, int]:
+        """Give the first and the last record of a time: clocks are set back, so that both are looked for."""
+        condition, values = Selection(since=selection.since, until=selection.until).condition()
+        query = f"SELECT min(sequence), max(sequence) FROM record INDEXED BY record_of_time WHERE {condition}"  # noqa: S608
+        with translating(self._name):
+            first, last = self._connection.execute(query, values).fetchone()
+        return (1, 0) if first is None else (int(first), int(last))
 
     def callers(self, most: int) -> list[str]:
         """Give who is on record, by name; without reading more of the log than that."""
