@@ -216,6 +216,9 @@ class MemoryRoom:
     def newest_change(self, permit: Permit) -> int:
         return len(self.instances)
 
+    def is_unchanged(self, permit: Permit, study_uid: str, since: int) -> bool:
+        return len(self.instances) == since
+
     def locate(self, permit: Permit, level: Level, selection: Selection) -> list[InstanceRecord]:
         self.diary.append("locate")
         return [

@@ -487,3 +487,38 @@ def test_a_door_may_refuse_for_reasons_of_its_own_but_only_those_who_may_ask(arc
     with pytest.raises(Denied):
         archive.refuse(device("WS2", Action.FIND), Action.MOVE, "The destination is not registered.", to="ELSEWHERE")
     assert "not granted" in events(audit)[1].reason
+
+
+def test_decisions_over_many_are_one_record_for_each_study_before_and_after(archive: Archive, audit: AuditLog) -> None:
+    outcomes = archive.quarantine.resolve_all(everything(), [7, 8], Resolution.ACCEPT)
+    assert outcomes[0] == "Discarded."
+    assert isinstance(outcomes[1], NotHere)
+    permitted, done = events(audit)
+    assert (permitted.outcome, permitted.study_uid, permitted.detail["quarantine"]) == (Outcome.PERMITTED, "1.2", "7")
+    assert (done.outcome, done.study_uid, done.detail["instances"]) == (Outcome.DONE, "1.2", 1)
+
+
+def test_each_look_into_quarantine_is_on_its_studys_record_and_nothing_is_shown_masked(
+    archive: Archive, audit: AuditLog, room: MemoryRoom
+) -> None:
+    archive.quarantine.look(everything(), 7, picture=True)
+    with pytest.raises(NotHere):
+        archive.quarantine.look(everything(), 8)
+    masked = device("M", Action.RESOLVE, view=View(frozenset({PatientName})))
+    with pytest.raises(NotHere):
+        archive.quarantine.look(masked, 7)
+    assert [(each.outcome.value, each.study_uid) for each in events(audit)] == [
+        ("permitted", "1.2"), ("refused", ""), ("refused", ""),
+    ]  # fmt: skip
+    assert events(audit)[0].detail["asked"] == "picture"
+    assert room.diary == ["look"]
+
+
+def test_what_comes_in_by_the_right_to_hand_in_is_decided_and_recorded_as_that(
+    archive: Archive, audit: AuditLog, room: MemoryRoom
+) -> None:
+    store(archive, device("LINK", Action.SUBMIT), b"1.4 1.4.1 new")
+    assert [(each.outcome.value, each.action) for each in events(audit)] == [("permitted", "submit")]
+    store(archive, device("BOTH", Action.SUBMIT, Action.STORE), b"1.4 1.4.2 new")
+    assert events(audit)[-1].action == "store"
+    assert room.diary.count("commit") == 2

@@ -31,7 +31,11 @@ def visit(web: Web, browser: Chromium) -> Generator[Visit]:
 
 def counted(page: Page) -> dict[str, int]:
     """Give what the tiles say."""
-    tiles = page.locator("#drop-counts > div")
+    return counted_by(page, "#drop-counts > div")
+
+
+def counted_by(page: Page, selector: str) -> dict[str, int]:
+    tiles = page.locator(selector)
     return {
         tile.locator("dt").inner_text(): int(tile.locator("dd").inner_text().replace(",", "")) for tile in tiles.all()
     }
@@ -163,6 +167,21 @@ def test_what_was_broken_off_goes_on_and_sends_nothing_twice(tmp_path: Path) -> 
                 assert counted(page) == {"was here already": 150}
                 assert len([each for each in visit.requests if each.endswith("/upload/files")]) == before
                 assert page.evaluate("localStorage.length") == 0
+
+
+def test_it_works_without_scripts(web: Web, browser: Chromium, tmp_path: Path) -> None:
+    name = add_person(web, "dropper", "technologist")
+    with visiting(browser, web.url, scripts=False) as visit:
+        page = visit.page
+        sign_in(visit, name, GOOD)
+        page.goto("/upload")
+        page.set_input_files("#drop-files", files(tmp_path, 2))
+        page.click("#drop-send")
+        expect(page.locator("tbody tr")).to_have_count(2)
+        assert counted_by(page, ".drop-counts > div") == {"stored": 2}
+        page.goto("/upload")
+        page.click("#drop-send")
+        expect(page.locator("[role=alert]").first).to_contain_text("Choose one or more files")
 
 
 @pytest.mark.parametrize(("dark", "size"), [(False, DESKTOP), (True, PHONE)], ids=["light desk", "dark phone"])
