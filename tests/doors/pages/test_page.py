@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from leadglass.doors.pages.page import PAGE_POLICY
+from leadglass.doors.pages.page import PAGE_POLICY, environment
 from leadglass.doors.pages.statics import TYPES, names
 from tests.doors.pages.browser import Browser
 from tests.peers.web import Web
@@ -113,3 +113,9 @@ def test_what_is_typed_comes_back_escaped(web: Web) -> None:
         assert "&lt;script&gt;alert(1)" in browser.page
         browser.get("/sign-in?next=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
         assert "<script>alert" not in browser.page
+
+
+def test_a_value_that_a_template_has_translated_is_escaped_all_the_same() -> None:
+    text = "{{ _(value) }} {{ ngettext(value, value, 2) }} {% trans value=value %}{{ value }}'s{% endtrans %}"
+    shown = environment("en").from_string(text)
+    assert "<" not in shown.render(value="<script>alert(1)</script>")

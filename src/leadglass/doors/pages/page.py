@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Final, Protocol, TypeVar, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import escape
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -51,7 +52,8 @@ class WhoAsks(Protocol):
 
 
 @cache
-def _environment(language: str) -> Environment:
+def environment(language: str) -> Environment:
+    """Give what templates are made with, in a language."""
     made = Environment(
         loader=PackageLoader(_PACKAGE, "templates"),
         autoescape=True,
@@ -61,7 +63,16 @@ def _environment(language: str) -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     texts = languages.texts(language)
-    cast("_International", made).install_gettext_callables(texts.gettext, texts.ngettext, newstyle=True)
+
+    # Texts are taken for safe once they are translated, also where a template has a value translated: so all are
+    # escaped here, and none has mark-up inside.
+    def one(text: str) -> str:
+        return str(escape(texts.gettext(text)))
+
+    def one_or_many(text: str, many: str, number: int) -> str:
+        return str(escape(texts.ngettext(text, many, number)))
+
+    cast("_International", made).install_gettext_callables(one, one_or_many, newstyle=True)
     made.filters["octets"] = octets
     return made
 
@@ -119,7 +130,7 @@ def page(
     entries = menu.of(caller) if menu is not None and caller is not None else ()
     language = languages.wanted(request.headers.get("accept-language", ""))
     text = (
-        _environment(language)
+        environment(language)
         .get_template(template)
         .render(caller=caller, csrf=csrf, menu=entries, here=request.url.path, language=language, **values)
     )

@@ -187,9 +187,10 @@ class StudyList:
         try:
             seen, since = await self._desk.threads.run(self._read, caller, place, limit)
         except LeadglassError as fault:
-            if not is_part:
-                raise
-            error = fault
+            if not (isinstance(fault, Denied) and _sees_none(caller)):
+                if not is_part:
+                    raise
+                error = fault
         if seen.delay:
             await asyncio.sleep(seen.delay)
         if wants_json(request) and not is_part:
@@ -288,11 +289,17 @@ class StudyList:
             has_numbers=masked.isdisjoint((tags.PatientID, tags.AccessionNumber)),
             reads=may(caller, Action.GET),
             uploads=may(caller, Action.STORE),
-            sees_none=all(grant.scope.is_nothing for grant in caller.grants if Action.FIND in grant.actions),
+            sees_none=_sees_none(caller),
             may_break_glass=may_break_glass,
             has_pictures=self._searches.pictures(caller),
             rows_at_most=ROWS,
         )
+
+
+def _sees_none(caller: Caller) -> bool:
+    """Say whether somebody may list studies and none is opened: what is said then is what to do."""
+    finds = [grant for grant in caller.grants if Action.FIND in grant.actions]
+    return bool(finds) and all(grant.scope.is_nothing for grant in finds)
 
 
 def _place(kept: Kept, options: object, *, is_lost: bool = False) -> Place:
