@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -391,13 +392,18 @@ def test_images_follow_each_other_by_links_alone(house: PagesHouse) -> None:
 
 def test_how_gray_is_shown_goes_along(house: PagesHouse) -> None:
     body = unescape(house.get("/look/1.2.3.4/1.2.3.4.2/1.2.3.4.2.2?window=lung&invert=1").body.decode())
-    assert "rendered?viewport=1024,1024&window=-600,1500" in body
+    assert "/frames/1/picture?viewport=1024,1024&window=-600,1500" in body
     assert 'class="stage inverted"' in body
     assert 'data-go="after" href="/look/1.2.3.4/1.2.3.4.2/1.2.3.4.2.3?window=lung&invert=1"' in body
     automatic = unescape(house.get("/look/1.2.3.4/1.2.3.4.2/1.2.3.4.2.2?window=automatic").body.decode())
-    assert "/look/1.2.3.4/1.2.3.4.2/1.2.3.4.2.2/frames/1/automatic?viewport=512,512" in automatic
-    picture = house.get("/look/1.2.3.4/1.2.3.4.2/1.2.3.4.2.2/frames/1/automatic?viewport=64,64", "image/*")
-    assert picture.body[:3] == b"\xff\xd8\xff"
+    assert "frames/1/picture?viewport=512,512&window=automatic" in automatic
+    at = "/look/1.2.3.4/1.2.3.4.2/1.2.3.4.2.2/frames/1/picture"
+    picture = house.get(f"{at}?viewport=64,64&window=automatic", "image/*")
+    assert Image.open(io.BytesIO(picture.body)).size == (16, 16), "the browser makes it larger, not the line"
+    again = house.get(f"{at}?viewport=64,64&window=automatic", "image/*", if_none_match=picture.headers["etag"])
+    assert (again.status, again.body) == (304, b"")
+    assert house.get(f"{at}?viewport=64,64&window=1,2,3,4").status == 400
+    assert house.get(at.replace("frames/1", "frames/2")).status == 404
     for odd in ("frame=0", "frame=99999999999", "frame=x", "window=%22%3E", "invert=2"):
         got = house.get(f"/look/1.2.3.4/1.2.3.4.2/1.2.3.4.2.2?{odd}")
         assert got.status == 200

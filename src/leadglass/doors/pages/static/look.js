@@ -26,13 +26,10 @@
     const pixels = Math.max(stage.clientWidth, stage.clientHeight) * (window.devicePixelRatio || 1);
     return pixels <= 512 ? 512 : pixels <= 1024 ? 1024 : 2048;
   };
-  const base = (instance) => `/dicom-web/studies/${said.study}/series/${said.series}/instances/${instance}`;
   const address = ([instance, frame], size) => {
-    const view = size ? `viewport=${size},${size}` : "";
-    if (said.window === "automatic")
-      return `/look/${said.study}/${said.series}/${instance}/frames/${frame}/automatic${view ? "?" + view : ""}`;
-    const options = [view, said.center ? `window=${said.center}` : ""].filter(Boolean).join("&");
-    return `${base(instance)}/frames/${frame}/rendered${options ? "?" + options : ""}`;
+    const gray = said.window === "automatic" ? said.window : said.center;
+    const query = [size ? `viewport=${size},${size}` : "", gray ? `window=${gray}` : ""].filter(Boolean).join("&");
+    return `/look/${said.study}/${said.series}/${instance}/frames/${frame}/picture${query ? "?" + query : ""}`;
   };
   const options = () => {
     const parts = [];

@@ -39,8 +39,8 @@ from leadglass.doors.pages.study.waveform import Curves, curves_of
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Corrupt, NotHere, Unsupported
 from leadglass.policy.action import Action
-from leadglass.policy.permit import looking
 from leadglass.policy.caller import CallerKind
+from leadglass.policy.permit import looking
 
 PATH: Final = "/documents/{study}/{series}/{instance}"
 

@@ -7,18 +7,22 @@ nowhere else: somebody who came by a link sees nothing but that.
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
 from starlette.responses import JSONResponse, Response
 
-from leadglass.dicom.render_model import PictureFormat, Wish
+from leadglass.archive.backroom import InstanceRecord
+from leadglass.archive.retrieving import Retrieval
+from leadglass.dicom.render_model import PictureFormat
 from leadglass.doors.dicomweb.fair import FairThreads
 from leadglass.doors.dicomweb.frames import parse_frames
 from leadglass.doors.dicomweb.locating import require_frames
 from leadglass.doors.dicomweb.paths import Target
-from leadglass.doors.dicomweb.pictures import NOT_SHOWN, Pictures
-from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, respond
+from leadglass.doors.dicomweb.pictures import NOT_SHOWN, Pictures, tag_of, unchanged
+from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, nothing, respond
 from leadglass.doors.dicomweb.rendered_query import parse_rendered
 from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.menu import may
@@ -70,10 +74,10 @@ def routes(services: Services) -> list[Route]:
         Route(f"{PATH}/{{series}}", ("GET",), shows(pages.show), summary="At a series; as JSON, what is in it."),
         Route(of_instance, ("GET",), shows(pages.show), summary="At an image; frame says at which of it."),
         Route(
-            f"{of_instance}/frames/{{frames}}/automatic",
+            f"{of_instance}/frames/{{frames}}/picture",
             ("GET",),
-            pages.automatic,
-            summary="A frame with a window from its darkest to its brightest value.",
+            pages.picture,
+            summary="A frame, never larger than it is; window=automatic is from its darkest to its brightest value.",
         ),
     ]
 
@@ -116,26 +120,33 @@ class _Look:
             may_get=may(asked.caller, Action.GET),
         )
 
-    async def automatic(self, asked: Asked) -> Response:
+    async def picture(self, asked: Asked) -> Response:
         request = asked.request
         wanted, numbers = target(request), parse_frames(request.path_params["frames"])
-        query = parse_rendered((name, value) for name, value in request.query_params.multi_items() if name != "window")
-        wish = self._pictures.wish(query, PictureFormat.JPEG.value)
-        return await respond(
-            self._threads.of(str(asked.caller)), lambda: self._prepare(asked, wanted, numbers[0], wish)
-        )
+        given = request.query_params.multi_items()
+        is_automatic = ("window", AUTOMATIC) in given
+        query = parse_rendered(each for each in given if each != ("window", AUTOMATIC))
+        wish = self._pictures.wish(replace(query, may_enlarge=False), PictureFormat.JPEG.value)
+        known = request.headers.get("if-none-match", "")
 
-    def _prepare(self, asked: Asked, wanted: Target, number: int, wish: Wish) -> Prepared:
-        retrieval, record = instance(self._desk.archive, asked.caller, wanted, drawn=True)
-        seen = self._pictures.looking.at(retrieval, record)
-        if seen.table is None:
-            raise HttpFault(NOT_SHOWN, "The instance has no image, or none whose frames can be told apart.")
-        require_frames([number], seen.table.number_of_frames)
+        def prepare() -> Prepared:
+            retrieval, record = instance(self._desk.archive, asked.caller, wanted, drawn=True)
+            seen = self._pictures.looking.at(retrieval, record)
+            if seen.table is None:
+                raise HttpFault(NOT_SHOWN, "The instance has no image, or none whose frames can be told apart.")
+            require_frames(numbers[:1], seen.table.number_of_frames)
+            tag = tag_of(retrieval, f"{numbers[0]} {wish} {is_automatic}")
+            headers = {"ETag": tag}
+            if unchanged(tag, known):
+                return Prepared(wish.format.value, nothing(), status=HTTPStatus.NOT_MODIFIED, headers=headers)
+            return Prepared(wish.format.value, made(retrieval, record), headers=headers)
 
-        def made() -> Blocks:
-            yield Pause(retrieval.take_delay())
-            yield self._pictures.make(
-                retrieval, record, (number,), wish, frozenset(), str(asked.caller), is_automatic=True
+        def made(retrieval: Retrieval, record: InstanceRecord) -> Blocks:
+            who = str(asked.caller)
+            data = self._pictures.make(
+                retrieval, record, (numbers[0],), wish, frozenset(), who, is_automatic=is_automatic
             )
+            yield Pause(retrieval.take_delay())
+            yield data
 
-        return Prepared(PictureFormat.JPEG.value, made())
+        return await respond(self._threads.of(str(asked.caller)), prepare)
