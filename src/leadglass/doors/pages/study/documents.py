@@ -146,6 +146,7 @@ class _Documents:
             start=start,
             is_link=asked.caller.kind is CallerKind.LINK,
             may_download=may(asked.caller, Action.EXPORT),
+            may_get=may(asked.caller, Action.GET),
         )
 
     def _read(self, asked: Asked, wanted: Target, start: float) -> _Document:
@@ -235,13 +236,12 @@ class _Documents:
                 raise NotHere("There is nothing of that name here.")
             media, ending = found
             blocks = document_blocks(retrieval, record, retrieval.metadata(record))
-            is_pdf = is_shown and ending == "pdf"
-            disposition = "inline" if is_pdf else "attachment"
+            disposition = "inline" if is_shown else "attachment"
             headers = {
                 "Content-Disposition": f'{disposition}; filename="document.{ending}"',
                 "Content-Security-Policy": _ALONE,
             }
-            if is_pdf:
+            if is_shown:
                 headers["X-Frame-Options"] = "SAMEORIGIN"  # its own page frames it
             return Prepared(media, blocks, headers=headers)
 
@@ -254,7 +254,7 @@ class _Documents:
         is_saved = request.query_params.get("download") == "1"
 
         def prepare() -> Prepared:
-            retrieval, record = instance(self._desk.archive, asked.caller, wanted, drawn=True)
+            retrieval, record = instance(self._desk.archive, asked.caller, wanted, drawn=not is_saved)
             table = retrieval.frames(record)
             if table is None:
                 raise NotHere("There is nothing of that name here.")
