@@ -44,7 +44,11 @@ SYNTAXES: Final = {
     "htj2k": "1.2.840.10008.1.2.4.201",
     "jpeg-lossless": "1.2.840.10008.1.2.4.70",
     "jpeg-baseline": "1.2.840.10008.1.2.4.50",
+    "jpeg-xl": "1.2.840.10008.1.2.4.110",
 }
+_NEWER: Final = "1.2.840.10008.1.2.4.110"
+_OLDER: Final = "1.2.840.10008.1.2.4.201"
+"""What pydicom knows, written in its place and as long."""
 
 DARK: Final = -1000
 """Of the ground, in Hounsfield units; it is shown as black."""
@@ -216,6 +220,8 @@ def _encoded(picture: Array, syntax: str) -> bytes | None:
             return bytes(imagecodecs.ljpeg_encode(picture))
         case "jpeg-baseline":
             return bytes(imagecodecs.jpeg8_encode(picture, level=95))
+        case "jpeg-xl":
+            return bytes(imagecodecs.jpegxl_encode(picture, lossless=True))
         case _:
             return None
 
@@ -233,12 +239,14 @@ def _amend(data_set: Dataset, more: dict[str, Any]) -> None:
 def _write(path: Path, data_set: Dataset, syntax: str) -> None:
     data_set.file_meta = FileMetaDataset()
     is_rle = syntax == RLELossless
-    data_set.file_meta.TransferSyntaxUID = UID(EXPLICIT if is_rle else syntax)
+    data_set.file_meta.TransferSyntaxUID = UID(EXPLICIT if is_rle else _OLDER if syntax == _NEWER else syntax)
     data_set.file_meta.MediaStorageSOPClassUID = data_set.SOPClassUID
     data_set.file_meta.MediaStorageSOPInstanceUID = data_set.SOPInstanceUID
     if is_rle:
         data_set.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
     data_set.save_as(path, enforce_file_format=True)
+    if syntax == _NEWER:
+        path.write_bytes(path.read_bytes().replace(_OLDER.encode(), _NEWER.encode(), 1))
 
 
 def segmentation(folder: Path, study: Study) -> str:

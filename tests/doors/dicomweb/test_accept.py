@@ -26,6 +26,14 @@ OFFERS = (
 )
 
 
+def test_of_several_that_are_named_and_liked_alike_the_stored_one_is_given() -> None:
+    listed = [f'multipart/related; type="{each.media}"; transfer-syntax={each.transfer_syntax}' for each in OFFERS[:3]]
+    assert choose(parse_accept(", ".join(listed)), OFFERS) is OFFERS[1]
+    assert choose(parse_accept(", ".join([listed[0], listed[2]])), OFFERS) is OFFERS[0]
+    weighted = f"{listed[0]}, {listed[1]}; q=0.5"
+    assert choose(parse_accept(weighted), OFFERS) is OFFERS[0]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

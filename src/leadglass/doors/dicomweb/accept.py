@@ -75,7 +75,7 @@ class Offer:
     is_default : bool
         Whether it is the answer to who names no transfer syntax.
     is_stored : bool
-        Whether it is as stored: preferred when any transfer syntax will do.
+        Whether it is as stored: preferred when any transfer syntax will do, or several were named and this is one.
     """
 
     media: str
@@ -151,7 +151,8 @@ def choose(wanted: Sequence[Wanted], offers: Sequence[Offer]) -> Offer:
         )
         if match is None or not match[2].q:
             continue
-        rating = (match[2].q, offer.is_stored and match[2].transfer_syntax == ANY_SYNTAX, -index)
+        is_named = match[2].transfer_syntax in (ANY_SYNTAX, offer.transfer_syntax or ANY_SYNTAX)
+        rating = (match[2].q, offer.is_stored and is_named, -index)
         if best is None or rating > best:
             best = rating
     if best is None:

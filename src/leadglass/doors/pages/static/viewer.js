@@ -62,6 +62,22 @@
 
   // --- what the viewer asks the archive ---------------------------------------------------------------------------
 
+  // Frames as stored, where the viewer decodes them; of anything else (JPEG XL, JPEG of 12 bits, …) the pixels.
+  const DECODED = [
+    ["application/octet-stream", ["1"]],
+    ["image/dicom-rle", ["5"]],
+    ["image/jpeg", ["4.50", "4.57", "4.70"]],
+    ["image/jls", ["4.80", "4.81"]],
+    ["image/jp2", ["4.90", "4.91"]],
+    ["image/jphc", ["4.201", "4.202", "4.203"]],
+  ].flatMap(([type, syntaxes]) =>
+    syntaxes.map((each) => `multipart/related; type="${type}"; transfer-syntax=1.2.840.10008.1.2.${each}`),
+  );
+  const accepted = (url, said) =>
+    /\/frames\/\d+$/.test(url) && /transfer-syntax="?\*/.test(said) && !String(said).includes(",")
+      ? DECODED.join(", ")
+      : said;
+
   const isOurs = (url) => new URL(url, location.href).origin === location.origin;
   const isSafe = (method) => ["GET", "HEAD", "OPTIONS"].includes(String(method).toUpperCase());
 
@@ -71,10 +87,14 @@
     return true;
   }
 
-  const { open, send } = XMLHttpRequest.prototype;
+  const { open, send, setRequestHeader } = XMLHttpRequest.prototype;
   XMLHttpRequest.prototype.open = function (method, url, ...rest) {
-    this.leadglass = { method, isOurs: isOurs(url) };
+    this.leadglass = { method, url: String(url), isOurs: isOurs(url) };
     return open.call(this, method, url, ...rest);
+  };
+  XMLHttpRequest.prototype.setRequestHeader = function (name, value) {
+    const isAccept = this.leadglass?.isOurs && name.toLowerCase() === "accept";
+    return setRequestHeader.call(this, name, isAccept ? accepted(this.leadglass.url, value) : value);
   };
   XMLHttpRequest.prototype.send = function (body) {
     const asked = this.leadglass;
@@ -97,9 +117,11 @@
     const ours = isOurs(request ? request.url : String(what));
     if (ours && isOver) return new Promise(() => {});
     if (ours && mayNotSend(method)) throw new TypeError("Not permitted.");
-    if (ours && !isSafe(method)) {
+    if (ours) {
       const headers = new Headers(how.headers ?? request?.headers);
-      headers.set("X-Leadglass-CSRF", told.dataset.csrf);
+      if (!isSafe(method)) headers.set("X-Leadglass-CSRF", told.dataset.csrf);
+      const accept = headers.get("Accept");
+      if (accept) headers.set("Accept", accepted(request ? request.url : String(what), accept));
       how = { ...how, headers };
     }
     const answer = await fetched(what, how);
