@@ -242,6 +242,11 @@ def test_who_came_by_a_link_sees_what_was_shared_and_no_way_to_anything_else(hou
     assert house.get("/look/1.2.7").status == 404
     assert "To what was shared with you" in main_of(house.get("/look/1.2.7"))
     assert house.get(f"/studies/{STUDY}/download").status == 403
+    paper = "/documents/1.2.3.4/1.2.3.4.5/1.2.3.4.5.1"
+    assert house.get(f"{paper}/file?show=1").status == 200, "a document is looked at as itself"
+    assert house.get(f"{paper}/file").status == 403
+    assert f"{paper}/file?show=1" in house.get(paper).body.decode()
+    assert f'{paper}/file"' not in house.get(paper).body.decode()
     assert house.get("/look/1.2.3.4/1.2.3.4.2", "application/json").status == 200
 
 

@@ -40,7 +40,6 @@ from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Corrupt, NotHere, Unsupported
 from leadglass.policy.action import Action
 from leadglass.policy.caller import CallerKind
-from leadglass.policy.permit import looking
 
 PATH: Final = "/documents/{study}/{series}/{instance}"
 
@@ -229,12 +228,11 @@ class _Documents:
         is_shown = asked.request.query_params.get("show") == "1"
 
         def prepare() -> Prepared:
-            retrieval, record = instance(self._desk.archive, asked.caller, wanted, drawn=True)
-            found = _FILES.get(record.sop_class_uid)
-            # Who may only look is given what a browser shows, and no other object as it is.
-            if found is None or (found[1] != "pdf" and looking(asked.caller) is Action.LOOK):
+            # Who may only look is shown what a browser shows, and given no file.
+            retrieval, record = instance(self._desk.archive, asked.caller, wanted, drawn=is_shown)
+            media, ending = _FILES.get(record.sop_class_uid, ("", ""))
+            if not media or (is_shown and ending != "pdf"):
                 raise NotHere("There is nothing of that name here.")
-            media, ending = found
             blocks = document_blocks(retrieval, record, retrieval.metadata(record))
             disposition = "inline" if is_shown else "attachment"
             headers = {
