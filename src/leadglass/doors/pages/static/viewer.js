@@ -131,15 +131,41 @@
 
   // --- a viewer that dies ------------------------------------------------------------------------------------------
 
-  // React takes everything away when a part of it fails: an empty page, of which the viewer says nothing.
+  // When a part of it fails, all of it goes: an empty page, of which the viewer says nothing.
   function watch() {
     const root = document.getElementById("root");
-    let wasThere = false;
-    new MutationObserver(() => {
-      wasThere ||= root.childElementCount > 0;
-      if (wasThere && root.childElementCount === 0 && !isOver) say("leadglass-failed");
-    }).observe(root, { childList: true });
+    let [wasThere, empty] = [false, 0];
+    setInterval(() => {
+      const isThere = root.querySelector("canvas, svg, img, button") !== null || root.innerText.trim() !== "";
+      wasThere ||= isThere;
+      empty = isThere ? 0 : empty + 1;
+      const shown = document.querySelector(".leadglass-notice[data-shown=leadglass-failed]");
+      if (isThere) shown?.remove();
+      else if (!shown && !isOver && empty >= (wasThere ? 3 : 60)) say("leadglass-failed");
+    }, 1000);
   }
+
+  // An image that cannot be decoded stays black; only the console says why.
+  const UNDRAWN = /decodeTask|No decoder for|unsupported pixel format|Referenced displaySet is missing/;
+  function undrawn(...words) {
+    if (isOver || document.querySelector(".leadglass-bar")) return;
+    if (!words.some((word) => UNDRAWN.test(String(word?.message ?? word?.error?.message ?? word)))) return;
+    ready(() => {
+      const bar = document.createElement("section");
+      bar.className = "leadglass-bar";
+      bar.setAttribute("role", "alert");
+      bar.append(document.getElementById("leadglass-undrawn").content.cloneNode(true));
+      bar.querySelector("[data-close]").addEventListener("click", () => bar.remove());
+      document.body.append(bar);
+    });
+  }
+  const { error: complained } = console;
+  console.error = (...words) => {
+    complained.apply(console, words);
+    undrawn(...words);
+  };
+  window.addEventListener("error", (event) => undrawn(event.message, event.error));
+  window.addEventListener("unhandledrejection", (event) => undrawn(event.reason));
 
   // --- settings -------------------------------------------------------------------------------------------------
 

@@ -37,8 +37,8 @@ _CURVES: Final = "1.2.840.10008.5.1.4.1.1.9.1."
 """Electrocardiograms, which the viewer draws."""
 _VIDEOS: Final = frozenset(f"1.2.840.10008.5.1.4.1.1.77.1.{each}.1" for each in (1, 2, 4))
 _SLIDES: Final = "1.2.840.10008.5.1.4.1.1.77.1.6"
-_NEEDS_IMAGES: Final = ("1.2.840.10008.5.1.4.1.1.66.",)
-"""Segmentations and the like: shown on the images that they are of, and not alone."""
+_NEEDS_IMAGES: Final = ("1.2.840.10008.5.1.4.1.1.66.", "1.2.840.10008.5.1.4.1.1.30")
+"""Segmentations, parametric maps and the like: shown on the images that they are of, and not alone."""
 
 
 @dataclass(frozen=True, slots=True)
