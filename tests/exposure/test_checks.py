@@ -207,6 +207,7 @@ CASES = [
     Case("no-second-factor", LOW, _account(totp=False), _account(totp=False, passkeys=1), "x.y"),
     Case("no-second-factor", MEDIUM, _account(totp=False, role=Role.ADMIN), _account(totp=False, origin="https://i")),
     Case("account-unused", LOW, _account(seen=91), _account(seen=89), "91 days"),
+    Case("account-unused", LOW, _account(seen=None, made=500), _account(seen=None, made=89), "at least 90 days"),
     Case("account-unused", MEDIUM, _account(seen=91, role=Role.ADMIN), _account(seen=91, locked=True)),
     Case("account-never-used", LOW, _account(made=20, seen=None), _account(made=10, seen=None)),
     Case("one-admin", LOW, _admins(1), _admins(2)),

@@ -54,7 +54,8 @@ def _unused(facts: Facts) -> Iterator[Found]:
         if facts.now - last > _UNUSED:
             yield Found(
                 Severity.MEDIUM if person.role is Role.ADMIN else Severity.LOW,
-                f"{person.name} ({person.role}) has not signed in for {(facts.now - last).days} days.",
+                f"{person.name} ({person.role}) has not signed in for "
+                f"{(facts.now - last).days if account.last_seen else 'at least 90'} days.",
                 Fix(
                     "If they have left, lock the account; it can be opened again.",
                     f"leadglass user lock {person.name}",
