@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,12 +18,12 @@ NEXT_MONTH = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
 
 
 @pytest.fixture(scope="module")
-def admin(web: Web) -> Browser:
-    browser = Browser(web)
-    browser.sign_in(add_person(web, ADMIN, "admin"))
-    browser.get("/system")
-    browser.send("/system/check")
-    return browser
+def admin(web: Web) -> Generator[Browser]:
+    with Browser(web) as browser:
+        browser.sign_in(add_person(web, ADMIN, "admin"))
+        browser.get("/system")
+        browser.send("/system/check")
+        yield browser
 
 
 def _form_of(browser: Browser, action: str, key: str) -> dict[str, str]:
