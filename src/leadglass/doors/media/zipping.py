@@ -16,7 +16,7 @@ from leadglass.dicom.uids import NATIVE
 from leadglass.doors.dicomweb.pumping import Blocks, Pause
 from leadglass.doors.media.dicomdir import Directory
 from leadglass.doors.media.fileset import DICOMDIR, Member, Missing, directory_blocks, members
-from leadglass.errors import Corrupt, LeadglassError
+from leadglass.errors import Corrupt, LeadglassError, Unsupported
 
 LEFT_OUT: Final = "LEFT-OUT.TXT"
 """The file that names what could not be given."""
@@ -58,9 +58,12 @@ def zipped(retrieval: Retrieval) -> Blocks:
     ------
     Corrupt
         When not one instance could be read.
+    Unsupported
+        When all are withheld.
     """
     outgoing, directory = _Outgoing(), Directory()
     missing: list[Missing] = []
+    withheld = 0
     with ZipFile(outgoing, "w", ZIP_DEFLATED, compresslevel=_QUICKLY) as made:
         for member in members(1, retrieval):
             try:
@@ -69,12 +72,15 @@ def zipped(retrieval: Retrieval) -> Blocks:
                     pass
             except LeadglassError as error:
                 retrieval.failed(member.record)
+                withheld += isinstance(error, Unsupported)
                 missing.append(Missing(member.record.sop_instance_uid, error.message))
                 continue
             yield Pause(retrieval.take_delay())
             yield from _one(made, outgoing, member.name, member.blocks(), _packing(member))
             retrieval.sent(member.record)
             directory.add(entry)
+        if withheld and withheld == len(retrieval.records):
+            raise Unsupported("Nothing of this study can be given without who it is of.")
         if len(missing) == len(retrieval.records):
             raise Corrupt("Not one instance could be read. Run: leadglass fsck")
         if missing:

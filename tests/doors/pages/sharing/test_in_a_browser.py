@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser as Chromium
 
+from leadglass.doors.pages.viewer.site import read_site
 from leadglass.doors.web.evidence import SHARE_COOKIE
 from tests.doors.cli.clihouse import file_of, image, uid
 from tests.doors.pages.browser import GOOD, add_person, records
-from tests.doors.pages.sharing.sharehouse import FIRST, PATIENT, SECOND, stored, study
+from tests.doors.pages.sharing.sharehouse import FIRST, PATIENT, SECOND, on_the_command_line, stored, study
 from tests.peers.browser import DESKTOP, PHONE, Visit, chromium, sign_in, visiting
 from tests.peers.web import Web
 
@@ -133,6 +134,26 @@ def test_a_link_is_opened_without_scripts_by_pasting_it(web: Web, browser: Chrom
         assert visitor.page.locator("main img").count()
         visitor.page.goto(f"/studies/{study(FIRST)}")
         assert "There is nothing here" in visitor.page.inner_text("main") or visitor.page.title()
+
+
+@pytest.mark.skipif(read_site() is None, reason="the build made no viewer: make install")
+def test_the_viewer_shows_what_a_link_is_for_and_asks_for_nothing_else(web: Web, browser: Chromium) -> None:
+    add_person(web, "browser-sharer")
+    link = on_the_command_line(web, "browser-sharer", FIRST)
+    with visiting(browser, web.url) as visitor:
+        refused: list[str] = []
+        visitor.page.on("response", lambda each: refused.append(each.url) if each.status >= 400 else None)
+        visitor.page.goto(f"{link.path}#{link.secret}")
+        visitor.page.click("main form button")
+        visitor.page.wait_for_url("**/shared")
+        visitor.page.click("text=Open in the viewer")
+        visitor.page.wait_for_selector("canvas")
+        visitor.page.wait_for_selector(f"text=Study {FIRST}")
+        assert visitor.page.locator(f"text=Study {SECOND}").count() == 0
+        assert not [each for each in visitor.requests if study(SECOND) in each]
+        assert refused == []
+        assert visitor.violations == []
+        assert visitor.hosts == {web.url.removeprefix("https://")}
 
 
 def test_files_are_sent_in_by_a_link(web: Web, browser: Chromium, tmp_path: Path) -> None:

@@ -108,9 +108,14 @@ def test_a_masked_link_tells_nothing_of_the_patient(web: Web, sharer: Browser) -
     link = made(sharer, FIRST, what="download", view="masked")
     with opened(web, link) as visitor:
         assert "Sharon" not in visitor.page
+        # A capture may show a name: its image stays here, and the page says so instead of showing nothing.
+        assert "cannot be shown without who they are of" in visitor.page
+        assert f'href="/look/{study(FIRST)}"' not in visitor.page
         look = visitor.get(f"/look/{study(FIRST)}")
         assert look.status_code == 200
         assert "Sharon" not in look.text
+        download = visitor.get(f"/studies/{study(FIRST)}/download")
+        assert download.status_code == 501
         metadata = visitor.client.get(f"/dicom-web/studies/{study(FIRST)}/metadata").text
         for word in ("Sharon", NAME, PATIENT):
             assert word not in metadata

@@ -15,6 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from leadglass.dicom.levels import Level
+from leadglass.dicom.uids import UID
+from leadglass.doors.dicomweb.locating import locate
+from leadglass.doors.dicomweb.paths import Target
 from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.page import fault_page, page, see_other, shown
 from leadglass.doors.pages.people.signing_in import in_words
@@ -39,6 +42,8 @@ PATH: Final = "/s/{share}"
 _WHY: Final = "Who opens a share link has no account; the link is what they show."
 _ONE: Final = "includefield=StudyDescription&limit=1"
 _LONGEST: Final = 128
+_MOST_TRIED: Final = 100
+"""Instances of which it is looked up whether a mask reaches them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class Lent:
     study: StudyFacts
     may_view: bool
     may_download: bool
+    has_images: bool = True
 
 
 def routes(services: Services) -> list[Route]:
@@ -185,11 +191,17 @@ class _Recipient:
         lent: list[Lent] = []
         for uid in share.studies:
             found = find(self._desk.archive, caller, Level.STUDY, _ONE, StudyInstanceUID=uid)
+            has_images = not share.is_masked or (bool(found.matches) and self._is_given(caller, uid))
             lent += [
-                Lent(study_facts(match), _may(caller, Action.GET), _may(caller, Action.EXPORT))
+                Lent(study_facts(match), _may(caller, Action.GET), _may(caller, Action.EXPORT), has_images)
                 for match in found.matches
             ]
         return lent
+
+    def _is_given(self, caller: Caller, uid: str) -> bool:
+        """Say whether anything of a study is left where who it is of is kept back (blocking)."""
+        retrieval = locate(self._desk.archive, caller, Target(UID(uid)), drawn=True)
+        return any(not retrieval.withheld(record) for record in retrieval.records[:_MOST_TRIED])
 
     async def leave(self, asked: Asked) -> Response:
         if asked.caller.kind is not CallerKind.LINK:
