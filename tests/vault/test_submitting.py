@@ -1,5 +1,8 @@
 """What is handed in by who may not store: it waits in quarantine, and nothing is told of what is stored."""
 
+import subprocess
+import sys
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
@@ -137,6 +140,42 @@ def test_octets_are_counted_too_and_what_is_decided_makes_room(tmp_path: Path) -
             submit(vault, instance())
         vault.resolve(RESOLVE, vault.quarantined(RESOLVE)[0].number, Resolution.ACCEPT)
         submit(vault, instance())
+
+
+SENDER = """
+import sys
+from hashlib import sha256
+from pathlib import Path
+from leadglass.policy.action import Action
+from leadglass.vault.settings import VaultSettings
+from tests.callers import permit
+from tests.vault.sets import instance, opened, store
+
+with opened(Path(sys.argv[1]), VaultSettings(min_free_bytes=0, objects_per_shelf=7)) as vault:
+    for number in range(10_000):
+        data = instance(SOPInstanceUID=f"1.5.{number}", PixelData=bytes([number % 256]) * 60_000, Rows=300, Columns=100)
+        store(vault, data, may=permit(Action.SUBMIT), origin="link")
+        print(f"1.5.{number}", sha256(data).hexdigest(), flush=True)
+"""
+
+
+def test_a_killed_process_loses_nothing_of_what_it_acknowledged_to_wait(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        pass
+    command = [sys.executable, "-W", "ignore", "-c", SENDER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(20)]
+        process.kill()
+        lines += process.stdout.readlines()
+    said = dict(line.split() for line in lines if line.endswith("\n"))
+    with opened(tmp_path) as vault:
+        kept = {each.sop_instance_uid: each for each in vault.quarantined(RESOLVE)}
+        assert len(kept) == len(objects(tmp_path))
+        for uid, digest in said.items():
+            with vault.open_kept(RESOLVE, kept[uid].number) as reader:
+                assert sha256(reader.read_at(0, reader.size)).hexdigest() == digest
+        assert vault.fsck(permit(Action.VERIFY), lambda _done, _all: None).faults == ()
 
 
 _numbers = count()

@@ -6,7 +6,7 @@ what decisions are made from). Rule 2. No read transaction outlives its call.
 
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from leadglass.archive.backroom import InstanceRecord, Kept, Selection
@@ -304,22 +304,18 @@ class Reading:
                 facts.study_uid: facts for facts in _facts_of(connection, {row[0]: row[1:] for row in there}).values()
             }
         found: list[KeptWhole] = []
+        judged: dict[tuple[str, ...], StudyFacts | None] = {}
         for row in rows:
-            kept = Kept(*row[:8], is_submitted=bool(row[-1]), patient_id=row[8])
-            patient_id, issuer, sop_class_uid, transfer_syntax_uid, digest, shelf, name, key = row[8:-1]
-            own = stored.get(kept.study_uid)
-            facts = StudyFacts(
-                kept.study_uid,
-                patient_id,
-                issuer,
-                (own.sources if own is not None else frozenset[str]()) | {kept.origin},
-                own.labels if own is not None else frozenset(),
-                own.referrers if own is not None else frozenset(),
+            _, _, study_uid, _, _, origin, _, _, patient_id, issuer, sop_class, syntax, digest, shelf, name, key, _ = (
+                row
             )
-            # Of the item and of the study it would go into: both have to be covered.
-            if permit.scope.covers(facts) and (own is None or permit.scope.covers(own)):
-                place = place_of(shelf, name)
-                found.append(KeptWhole(kept, facts, sop_class_uid, transfer_syntax_uid, digest, place, key))
+            same = (study_uid, patient_id, issuer, origin)
+            if same not in judged:  # thousands of one study from one sender are judged once
+                judged[same] = _covered(permit, stored.get(study_uid), StudyFacts(*same[:3], frozenset({origin})))
+            facts = judged[same]
+            if facts is not None:
+                kept = Kept(*row[:8], is_submitted=bool(row[-1]), patient_id=patient_id)
+                found.append(KeptWhole(kept, facts, sop_class, syntax, digest, place_of(shelf, name), key))
         return found
 
     def handed_in(self, origin: str, sop_instance_uids: Collection[str]) -> set[tuple[str, bytes]]:
@@ -367,6 +363,17 @@ class Reading:
             )
             told += [f"series {uid} is miscounted" for (uid,) in miscounted]
         return [each for each in told if each != "ok"]
+
+
+def _covered(permit: Permit, own: StudyFacts | None, alone: StudyFacts) -> StudyFacts | None:
+    """Give the facts of something in quarantine whose study is ``own``; None when it is not for a permit.
+
+    Of the item and of the study it would go into: both have to be covered.
+    """
+    facts = alone
+    if own is not None:
+        facts = replace(alone, sources=own.sources | alone.sources, labels=own.labels, referrers=own.referrers)
+    return facts if permit.scope.covers(facts) and (own is None or permit.scope.covers(own)) else None
 
 
 def _this(record: InstanceRecord, permit: Permit) -> Sql:
