@@ -4,14 +4,13 @@ Rule: with ``app`` and ``serving`` this is the composition root; what only the
 server needs is made in ``serving``, so that no other command waits for it to load.
 """
 
-import ssl
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -20,7 +19,7 @@ from leadglass.archive.brake_store import BRAKES_FILE, BrakeStore
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.config import Config
-from leadglass.crypto import keyfile, pem, tls
+from leadglass.crypto import keyfile, pem
 from leadglass.crypto.ca import Authority
 from leadglass.crypto.wrap import ArchiveKey
 from leadglass.dicom.limits import Limits
@@ -42,6 +41,9 @@ from leadglass.vault.records import Caps, SubmittedCaps
 from leadglass.vault.rekeying import rewrap
 from leadglass.vault.settings import VaultSettings
 from leadglass.vault.vault import Vault, open_vault
+
+if TYPE_CHECKING:
+    import ssl
 
 CERTIFICATE_KEYS: Final = "certificate keys"
 """What the password is derived by that seals the authority's key and the server's."""
@@ -178,13 +180,15 @@ def opened(folder: Folder, config: Config, key: ArchiveKey) -> Generator[Parts]:
         )
 
 
-def client_tls(parts: Parts) -> ssl.SSLContext | None:
+def client_tls(parts: Parts) -> "ssl.SSLContext | None":
     """Give what the archive reaches devices with over TLS; None while it has no certificate of its own.
 
     Raises
     ------
     Misconfigured
     """
+    from leadglass.crypto import tls  # only here: few commands reach anybody
+
     own = parts.folder.server_certificate
     if not own.exists():
         return None

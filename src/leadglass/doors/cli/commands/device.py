@@ -3,7 +3,6 @@
 Rule: the plaintext lane stands out wherever devices are shown.
 """
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -259,7 +258,8 @@ def device_test(context: click.Context, ae: str, data: Path, *, as_json: bool) -
     Only the host and port that the device is enrolled with are reached, over
     TLS or in its plaintext lane, as a C-MOVE would.
     """
-    # Only here: no other command waits for the wire to load.
+    import asyncio  # only here, all of this: no other command waits for the wire to load
+
     from leadglass.doors.dimse.probe import Prober, Result, Step
 
     terminal = Terminal()
