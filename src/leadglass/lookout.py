@@ -114,7 +114,8 @@ class Lookout:
             nightly.cancel()
 
     def close(self) -> None:
-        """Say that the server has ended."""
+        """Wait for a look that goes on, and say that the server has ended."""
+        self._check.end()
         with suppress(LeadglassError):
             self._parts.open_exposure().note_server(None)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from leadglass.audit.event import Event, Outcome
-from leadglass.errors import BadInput, Denied, NotHere
+from leadglass.errors import BadInput, Busy, Denied, NotHere
 from leadglass.exposure.facts import Facts, Opened, Reach, Running, Stranger
 from leadglass.exposure.report import Occasion
 from leadglass.exposure.selfcheck import ACTION, LONGEST, SelfCheck, seconds_until
@@ -189,6 +189,13 @@ def test_a_run_that_cannot_be_put_on_record_is_not_kept(house: House, monkeypatc
     with pytest.raises(NotHere):
         house.check.run(Occasion.NIGHT)
     assert house.store.newest(5) == []
+
+
+def test_when_the_archive_ends_no_look_begins(house: House) -> None:
+    house.check.end()
+    with pytest.raises(Busy):
+        house.check.run(Occasion.NIGHT)
+    assert house.events == []
 
 
 def test_marks_are_kept_with_their_time(house: House) -> None:

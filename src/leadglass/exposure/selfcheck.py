@@ -14,7 +14,7 @@ from typing import Final
 
 from leadglass.audit.decision import decide_on_record
 from leadglass.audit.event import Event, Outcome
-from leadglass.errors import BadInput, NotHere
+from leadglass.errors import BadInput, Busy, NotHere
 from leadglass.exposure.checks.table import CHECKS
 from leadglass.exposure.facts import Facts
 from leadglass.exposure.finding import Check, Finding, Severity, examine
@@ -92,6 +92,7 @@ class SelfCheck:
         self._door = door
         self._checks = checks
         self._running = Lock()
+        self._has_ended = False
 
     def run(self, occasion: Occasion, caller: Caller | None = None) -> Report:
         """Look at everything, and keep what was found.
@@ -113,6 +114,8 @@ class SelfCheck:
         if caller is not None:
             self._demand(caller, what="run the self-check")
         with self._running:
+            if self._has_ended:
+                raise Busy("The archive is ending. Look again when it runs.")
             facts = self._look()
             report = report_of(
                 examine(facts, self._checks),
@@ -126,6 +129,11 @@ class SelfCheck:
             before = next(iter(self._store.newest(1)), None)
             self._record(report, before, caller)
             return self._store.add(report)
+
+    def end(self) -> None:
+        """Wait for a run that goes on, and begin no other."""
+        with self._running:
+            self._has_ended = True
 
     def facts(self) -> Facts:
         """Give what is looked at, as it is now; raises what looking raises."""
