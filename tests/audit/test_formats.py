@@ -25,7 +25,7 @@ from tests.peers.collector import parse
 NOW = datetime(2026, 11, 22, 8, 30, 0, 5, tzinfo=UTC)
 WORDS = sorted(
     {*Action, "init", "start", "stop", "connect", "associate", "collect", "key"}
-    | {"identify", "signin", "signout", "account", "break-glass", "webhook"}
+    | {"identify", "signin", "signout", "account", "break-glass", "webhook", "share", "exposure"}
 )
 EVENTS = sorted({meaning_of(Event(outcome, word)).event.value for word, outcome in product(WORDS, Outcome)})
 
