@@ -41,7 +41,7 @@ from leadglass.vault.reading import Reading
 FEW: Final = 4_000
 """Studies that are gathered and sorted; to read and sort them takes some 50 ms."""
 
-GATHERED: Final = 50_000
+GATHERED: Final = 100_000
 """Studies that something may leave to be gathered; what leaves more is looked at row by row."""
 
 STRETCH: Final = 5_000
@@ -271,7 +271,7 @@ class _Search:
         """Give the position so many rows on; None where the order ends before."""
         left = STRETCH
         for step in steps_behind(self._order, self._after):
-            condition = all_of([*step, *self._sought.ranges])
+            condition = all_of([*step, *self._sought.columns])
             order: LiteralString = ", ".join(self._order.terms)
             found = self._select("study" + self._order.index, condition, order, 1, offset=left)
             if found:
