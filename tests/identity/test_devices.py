@@ -209,3 +209,75 @@ def test_bulk_goes_when_a_device_is_changed_without_it_or_removed(house: House) 
 def test_bulk_ends_after_its_last_day() -> None:
     device = Device.parse("NIGHT", ["10.1.2.3"], ["find"], bulk="export", bulk_until="2026-11-30")
     assert [grants_of(device, date(2026, month, 30))[0].bulk for month in (10, 11, 12)] == [True, True, False]
+
+
+# --- certificates that are handed out without files, and their end ---------------------------
+
+
+def test_a_certificate_is_handed_out_instead_of_the_one_that_was_seen_and_of_no_other(house: House) -> None:
+    house.devices.add(everything(), CT1)
+    first = house.devices.issue(everything(), "CT1", instead_of="")
+    with pytest.raises(Conflict, match="after this page was opened"):
+        house.devices.issue(everything(), "CT1", instead_of="")
+    assert house.devices.get("CT1").fingerprint == first.fingerprint
+    second = house.devices.issue(everything(), "CT1", instead_of=first.fingerprint)
+    known = house.devices.whose(first.fingerprint)
+    assert known is not None
+    assert known.ended == "replaced"
+    assert house.devices.get("CT1").fingerprint == second.fingerprint
+
+
+def test_many_who_ask_at_once_for_a_first_certificate_get_one(house: House) -> None:
+    house.devices.add(everything(), CT1)
+
+    def ask(_: int) -> bool:
+        try:
+            house.devices.issue(everything(), "CT1", instead_of="")
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(ask, range(8))) == 1
+
+
+def test_a_revoked_certificate_is_remembered_as_that_and_the_device_stays(house: House) -> None:
+    house.devices.add(everything(), CT1)
+    issued = house.devices.issue(everything(), "CT1", instead_of="")
+    house.devices.revoke(everything(), "CT1", door="pages")
+    known = house.devices.whose(issued.fingerprint)
+    assert known is not None
+    assert known.ended == "revoked"
+    assert house.devices.get("CT1") == CT1
+    with pytest.raises(Conflict, match="no certificate"):
+        house.devices.revoke(everything(), "CT1")
+    last = house.log.records()[-1].event
+    assert (last.detail["change"], last.door) == ("revoke", "pages")
+
+
+def test_who_may_not_manage_is_handed_nothing_and_does_not_even_look(house: House) -> None:
+    house.devices.add(everything(), CT1)
+    stranger = a_device("CT1")
+    for act in (
+        lambda: house.devices.look(stranger, door="pages"),
+        lambda: house.devices.issue(stranger, "CT1", instead_of=""),
+        lambda: house.devices.note_test(stranger, CT1, "to"),
+    ):
+        with pytest.raises(Denied):
+            act()
+        assert house.log.records()[-1].event.outcome is Outcome.REFUSED
+    before = len(house.log.records())
+    house.devices.look(everything())
+    assert len(house.log.records()) == before, "that somebody who may looked at the list is no news"
+
+
+def test_why_a_lane_is_plaintext_is_kept_on_record_and_goes_with_the_lane(house: House) -> None:
+    reasoned = replace(OLD, why_plaintext="Maker says no")
+    house.devices.add(everything(), reasoned)
+    assert house.devices.get("OLD") == reasoned
+    assert house.log.records()[-1].event.detail["plaintext_reason"] == "Maker says no"
+    house.devices.add(everything(), replace(OLD, plaintext=False, until=None), replace=True)
+    assert house.devices.get("OLD").why_plaintext == ""
+    assert house.log.records()[-1].event.detail["change"] == "change"
+    with pytest.raises(BadInput):
+        replace(CT1, why_plaintext="no lane, no reason")
