@@ -73,8 +73,10 @@ _CHANGES: Final = MappingProxyType(
         "sign-in link": "made a sign-in link for the account …",
         "create token": "made the token …",
         "revoke token": "revoked the token …",
-        "enrol": "enrolled the device …",
+        "enrol": "made a certificate for the device …",
         "revoke": "revoked a certificate of the device …",
+        "test": "tested the device …",
+        "change": "changed the device …",
         "release brakes": "lifted the brakes of …",
     }
 )
