@@ -31,8 +31,10 @@ from leadglass.exposure.store import Mark, ServerNote
 from leadglass.identity import oversight
 from leadglass.identity.contacts import CONTACTS_FILE, Contact, Contacts
 from leadglass.identity.oidc_mapping import RoleMapping
+from leadglass.identity.os_user import command_line_caller
 from leadglass.identity.passkeys import PASSKEYS_FILE
 from leadglass.identity.share import ShareKind, ShareLock
+from leadglass.identity.tokens import Token
 from leadglass.jobs.queue import JobKind
 from leadglass.parts import Parts, web_certificate
 from leadglass.policy.roles import Role
@@ -110,7 +112,7 @@ class Gatherer:
             authority_until=parts.authority.not_after,
             devices=tuple(self._devices()),
             accounts=tuple(self._accounts()),
-            tokens=tuple(parts.open_tokens().list()),
+            tokens=(*parts.open_tokens().list(), *self._own_tokens()),
             links=tuple(self._links(now)),
             admin_groups=tuple(self._admin_groups()),
             unreviewed=accounts.glass.waiting(),
@@ -223,6 +225,13 @@ class Gatherer:
         keys = oversight.passkeys(parts.folder.path / PASSKEYS_FILE, parts.derive("passkeys database"))
         for person in accounts.people.list():
             yield seen.Account(person, last.get(person.name), keys.get(person.name, 0))
+
+    def _own_tokens(self) -> Iterator[Token]:
+        """Give the tokens of people as if they were programs': what matters of them is the same."""
+        for own in self.parts.open_own_tokens(self.door).everybodys(command_line_caller()):
+            yield Token(
+                own.id, own.name, own.role, own.scope, own.made, own.owner, own.until, ended=own.ended, used=own.used
+            )
 
     def _links(self, now: datetime) -> Iterator[seen.Link]:
         for share in oversight.open_links(self.parts.open_shares(self.door), now):

@@ -217,6 +217,7 @@ CASES = [
     Case("unreviewed-emergency", LOW, replace(HEALTHY, unreviewed=2)),
     # programs and links
     Case("token-unused", LOW, _token(made=40, used=31, scope=NARROW), _token(made=40, used=29, scope=NARROW)),
+    Case("token-unused", LOW, _token(name="j.doe/nightly", made=40, used=None, scope=NARROW), says="j.doe/nightly"),
     Case("token-unused", MEDIUM, _token(made=40, used=None), _token(made=40, used=None, until=-1), "never used"),
     Case("token-wide", LOW, _token(made=10, until=60), _token(made=10, until=60, scope=NARROW)),
     Case("token-wide", LOW, _token(made=40, until=1), _token(made=1, until=1)),

@@ -166,7 +166,7 @@ class Finding:
         return f"{self.check}.{sha256(self.subject.encode('utf-8', 'backslashreplace')).hexdigest()[:12]}"
 
 
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 
 
 def as_word(name: str, otherwise: str) -> str:
