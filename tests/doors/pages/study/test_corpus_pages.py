@@ -79,6 +79,26 @@ def test_every_instance_has_its_attributes_and_every_study_its_page(stored: Stor
             assert instance in main_of(got), name
 
 
+def test_a_video_is_given_whole_or_in_parts_as_browsers_ask(stored: Stored) -> None:
+    seen = 0
+    for house, held in stored:
+        for path, sop_class, syntax, name in held:
+            if kind_of(sop_class, syntax) is not Kind.VIDEO or seen > 4:
+                continue
+            whole = house.get(f"/documents/{path}/video", "*/*")
+            assert (whole.status, whole.headers["accept-ranges"]) == (200, "bytes"), name
+            assert whole.media.startswith(("video/", "application/octet-stream"))
+            assert "sandbox" in whole.headers["content-security-policy"]
+            part = house.get(f"/documents/{path}/video", "*/*", range="bytes=5-104")
+            assert (part.status, part.body) == (206, whole.body[5:105]), name
+            assert part.headers["content-range"] == f"bytes 5-104/{len(whole.body)}"
+            assert house.get(f"/documents/{path}/video", "*/*", range=f"bytes={len(whole.body)}-").status == 416
+            tail = house.get(f"/documents/{path}/video", "*/*", range="bytes=-10")
+            assert tail.body == whole.body[-10:], name
+            seen += 1
+    assert seen
+
+
 def test_what_is_malformed_and_was_kept_has_a_page_too(corpus: Path, tmp_path: Path) -> None:
     seen = 0
     with pages(tmp_path) as house:

@@ -74,20 +74,24 @@
     }, timer ? 1000 : 150);
   };
 
+  const putWord = () => {
+    const word = document.createElement("p");
+    word.className = "stage-word";
+    word.setAttribute("role", "alert");
+    word.textContent = said.faulty;
+    stage.firstElementChild.replaceWith(word);
+  };
   const put = (image, isFaulty) => {
-    const old = stage.firstElementChild;
-    const text = `${words(at)}, ${said.said}`;
-    if (isFaulty) {
-      const word = document.createElement("p");
-      word.className = "stage-word";
-      word.setAttribute("role", "alert");
-      word.textContent = said.faulty;
-      old.replaceWith(word);
-    } else {
-      image.alt = text;
+    if (isFaulty) putWord();
+    else {
+      image.alt = `${words(at)}, ${said.said}`;
       image.id = "picture";
-      old.replaceWith(image);
+      stage.firstElementChild.replaceWith(image);
     }
+  };
+  const failed = () => {
+    putWord();
+    signedOut();
   };
 
   const dress = () => {
@@ -106,6 +110,7 @@
       }
     }
     document.getElementById("full").href = address(place, 0);
+    document.getElementById("about").href = `/documents/${said.study}/${said.series}/${place[0]}`;
     history.replaceState(null, "", pageOf(place));
     tell();
   };
@@ -266,8 +271,9 @@
     go(Number(slider.value) - 1);
   });
   play.addEventListener("click", toggle);
-  stage.firstElementChild.addEventListener("error", signedOut);
-  if (stage.firstElementChild.complete && stage.firstElementChild.naturalWidth === 0) signedOut();
+  const first = stage.firstElementChild;
+  if (first.complete && first.naturalWidth === 0) failed();
+  else first.addEventListener("error", failed);
 
   fetch(said.list, { headers: { Accept: "application/json" } })
     .then((answer) => (answer.ok ? answer.json() : null))

@@ -6,6 +6,7 @@ kind that it should be. Rule 2. Nothing is made up: what is not there is empty.
 
 import re
 from functools import cache
+from math import isfinite
 from typing import Final, cast
 
 from leadglass.dicom import dictionary
@@ -90,12 +91,13 @@ def first(attributes: Attributes, keyword: str, longest: int = LONGEST) -> str:
 
 
 def number(attributes: Attributes, keyword: str) -> float | None:
-    """Give the first value of an attribute as a number; None when it is none."""
+    """Give the first value of an attribute as a finite number; None when it is none."""
     found = values(attributes, keyword)
     try:
-        return float(found[0]) if found and isinstance(found[0], str | int | float) else None
+        read = float(found[0]) if found and isinstance(found[0], str | int | float) else None
     except (ValueError, OverflowError):
         return None
+    return read if read is not None and isfinite(read) else None
 
 
 def items(attributes: Attributes, keyword: str) -> list[Attributes]:
