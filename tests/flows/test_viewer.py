@@ -214,6 +214,8 @@ def test_a_study_without_a_modality_opens(viewer: Viewer, stock: Stock) -> None:
 def test_an_odd_report_beside_images_leaves_the_images_in_sight(viewer: Viewer, stock: Stock) -> None:
     viewer.open(stock.odd.uid)
     assert _is_the_pattern(*(viewer.color(*at)[0] for at in ((0.3, 0.3), (0.75, 0.7), (0.9, 0.1))))
+    viewer.page.get_by_title("Leadglass").click()
+    viewer.page.wait_for_url(f"**/studies/{stock.odd.uid}")
 
 
 def test_a_study_of_odd_objects_alone_is_led_to_its_own_page(viewer: Viewer, stock: Stock) -> None:
@@ -276,7 +278,18 @@ def test_a_browser_that_cannot_draw_is_told_so_and_offered_the_quick_look(viewer
     page.goto(f"/viewer/viewer?StudyInstanceUIDs={stock.ct.uid}")
     page.get_by_text("This browser cannot draw here").wait_for()
     assert page.locator(f'a[href="/look/{stock.ct.uid}"]').first.is_visible()
+    assert Visit(page).faults_of_access() == []
     page.close()
+
+
+def test_an_image_that_stays_black_and_a_page_that_is_emptied_are_told(viewer: Viewer, stock: Stock) -> None:
+    viewer.open(stock.ct.uid)
+    viewer.page.evaluate("console.error(new Error('No decoder for transfer syntax 1.2.3'))")  # as OHIF says it
+    viewer.text("An image of this study cannot be drawn here")
+    viewer.page.get_by_role("button", name="Go on").click()
+    viewer.page.evaluate("document.getElementById('root').replaceChildren()")  # as React does, when a part fails
+    viewer.text("The viewer cannot show this")
+    assert viewer.page.locator(f'.leadglass-notice a[href="/studies/{stock.ct.uid}"]').is_visible()
 
 
 def test_addresses_cannot_name_other_sources_settings_or_tokens(viewer: Viewer, stock: Stock) -> None:

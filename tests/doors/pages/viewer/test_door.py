@@ -118,7 +118,10 @@ def test_a_study_that_is_not_here_is_not_here(reader: Browser, uid: str) -> None
 
 @pytest.mark.parametrize("query", ["", "?StudyInstanceUIDs=", "?StudyInstanceUIDs=nonsense", "?x=1"])
 def test_without_a_study_one_is_sent_to_choose_one(reader: Browser, query: str, site: Site) -> None:
-    assert reader.client.get(f"/viewer/viewer{query}").status_code == 303
+    for path in ("viewer", "microscopy", ""):
+        answer = reader.client.get(f"/viewer/{path}{query}")
+        assert answer.status_code == 303
+        assert answer.headers["Location"] == "/studies"
 
 
 def test_the_viewer_is_never_told_of_modalities_without_one(reader: Browser, study: phantoms.Study) -> None:

@@ -53,6 +53,7 @@ def routes(services: Services) -> list[Route]:
             Route(f"/viewer/{mode}", ("GET",), showing(door.show), summary="Open studies in the viewer.")
             for mode in MODES
         ),
+        Route("/viewer/", ("GET",), door.choose, summary="Where studies are chosen."),
         Route(site.base + "{name:path}", ("GET", "HEAD"), door.file, summary="A file of the viewer."),
     ]
 
@@ -62,11 +63,17 @@ class _Door:
         self._desk = desk
         self._site = site
 
+    async def choose(self, asked: Asked) -> Response:
+        """Lead to where studies are chosen: the viewer has no list of its own."""
+        caller = asked.caller
+        return see_other("/studies" if may(caller, Action.FIND) and caller.kind is CallerKind.PERSON else "/")
+
     async def show(self, asked: Asked) -> Response:
+        """Give the viewer's page, or lead to what suits the caller or the study better."""
         request, caller = asked.request, asked.caller
         said = wanted(request.query_params.multi_items())
         if said is None:
-            return see_other("/studies" if may(caller, Action.FIND) and caller.kind is CallerKind.PERSON else "/")
+            return await self.choose(asked)
         if not may(caller, Action.GET):
             return see_other(f"/look/{said.studies[0]}")
         mode = request.url.path.rsplit("/", 1)[1]
