@@ -50,6 +50,8 @@ def test_every_kind_of_caller_has_a_word() -> None:
         (Event(Outcome.DONE, "get", detail={"instances": 250}), "finished opening a study: 250 images"),
         (Event(Outcome.PERMITTED, "manage", detail={"change": "lock", "account": "jane"}), "locked the account jane"),
         (Event(Outcome.PERMITTED, "manage", detail={"change": "x", "id": 7}), "changed something: x (7)"),
+        (Event(Outcome.PERMITTED, "manage", detail={"change": "add", "device": "CT1"}), "enrolled the device CT1"),
+        (Event(Outcome.PERMITTED, "manage", detail={"change": "test", "device": "CT1"}), "tested the device CT1"),
         (Event(Outcome.PERMITTED, "audit", detail={"asked": "who saw a patient"}), "asked who saw a patient"),
         (Event(Outcome.REFUSED, "get"), "was refused opening a study"),
     ],

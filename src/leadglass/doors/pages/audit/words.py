@@ -40,7 +40,7 @@ _DOES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "stop": ("stopped the archive", "stopping the archive"),
         "init": ("made the archive", "making the archive"),
         "key": ("changed what opens the archive", "changing what opens the archive"),
-        "share": ("used a link", "using a link"),
+        "share": ("made or ended a link", "making or ending a link"),
         "collect": ("handed records to the collector", "handing records to the collector"),
         "webhook": ("told a receiver", "telling a receiver"),
         "exposure": ("looked how exposed the archive is", "looking how exposed the archive is"),
@@ -143,6 +143,8 @@ def _changed(event: Event) -> str:
     change = str(event.detail["change"])
     names = (event.detail.get(key) for key in ("account", "token", "device", "about", "id"))
     about = escape(str(next((name for name in names if name), "")))
+    if change == "add" and event.detail.get("device"):
+        return f"enrolled the device {about}"
     if change in _CHANGES:
         return " ".join(_CHANGES[change].replace("…", about).split())
     return f"changed something: {escape(change)}{f' ({about})' if about else ''}"
