@@ -493,10 +493,13 @@
 
   const showStudies = () => {
     const line = at("studies");
-    if (isLink || line.childElementCount === Math.min(studies.size, 20)) return;
-    line.replaceChildren(...[...studies].slice(0, 20).flatMap((uid, number) => {
-      const link = make("a", "", studies.size > 1 ? `${words.study} ${number + 1}` : words.study);
-      link.href = `/studies/${encodeURIComponent(uid)}`;
+    const leads = [...studies].slice(0, 20).map((uid, number) =>
+      [`/studies/${encodeURIComponent(uid)}`, studies.size > 1 ? `${words.study} ${number + 1}` : words.study]);
+    if (counts.kept_aside && document.querySelector('.menu a[href="/quarantine"]')) leads.push(["/quarantine", words.decide]);
+    if (isLink || line.childElementCount === leads.length) return;
+    line.replaceChildren(...leads.flatMap(([path, said], number) => {
+      const link = make("a", "", said);
+      link.href = path;
       return number ? [" · ", link] : [link];
     }));
   };
