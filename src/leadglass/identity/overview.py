@@ -72,9 +72,11 @@ class Overview:
         Denied
         """
         self._decide(caller, {"list": "accounts"})
-        signed_in = self._signed_in()
-        people = self._accounts.people.list()
-        return [self._overseen(person, signed_in.get(person.name)) for person in people]
+        signed_in, sessions = self._signed_in(), self._accounts.sessions.by_name()
+        return [
+            Overseen(person, tuple(sessions.get(person.name, ())), signed_in.get(person.name))
+            for person in self._accounts.people.list()
+        ]
 
     def one(self, caller: Caller, name: str) -> Overseen:
         """Give one account.
@@ -85,15 +87,11 @@ class Overview:
         """
         self._decide(caller, {"show": "account", "account": name[:64]})
         person = self._accounts.people.get(name)
-        return self._overseen(person, self._signed_in().get(person.name))
+        return Overseen(person, tuple(self._accounts.sessions.list(person.name)), self._signed_in().get(person.name))
 
     def _decide(self, caller: Caller, detail: dict[str, str | int]) -> None:
         store = self._accounts.store
         decide_on_record(store.audit.append, caller, Action.MANAGE, door=store.door, detail=detail, yes=False)
-
-    def _overseen(self, person: Person, signed_in: datetime | None) -> Overseen:
-        sessions = tuple(self._accounts.sessions.list(person.name))
-        return Overseen(person, sessions, signed_in)
 
     def _signed_in(self) -> dict[str, datetime]:
         with self._accounts.store.reading() as connection:

@@ -361,6 +361,19 @@ class Passkeys(SealedStore):
 
     # --- looking after ----------------------------------------------------------
 
+    def counts(self) -> dict[tuple[str, int, str], int]:
+        """Give how many passkeys there are, by account as it was when they were registered: ``account_of``."""
+        with self._lock, translating(self._path.name):
+            rows = self._connection.execute(
+                "SELECT person, epoch, account_made, count(*) FROM passkey GROUP BY person, epoch, account_made"
+            ).fetchall()
+        return {(str(row[0]), int(row[1]), str(row[2])): int(row[3]) for row in rows}
+
+    @staticmethod
+    def account_of(person: Person) -> tuple[str, int, str]:
+        """Give an account as passkeys are bound to it."""
+        return person.name, person.epoch, to_stored(person.made)
+
     def list(self, name: str) -> "Listed":
         """Give the passkeys of an account that count, the oldest first."""
         person = self._people.find(name)

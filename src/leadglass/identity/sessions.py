@@ -254,6 +254,17 @@ class Sessions:
             rows = connection.execute(f"{_COLUMNS} WHERE name = ? ORDER BY seen DESC", (name,)).fetchall()
         return [each for each in map(_session, rows) if self._is_alive(each, now)]
 
+    def by_name(self) -> dict[str, "Listed"]:
+        """Give the sessions of all accounts that are not over, the last used of each first."""
+        now = self._store.now
+        with self._store.reading() as connection:
+            rows = connection.execute(f"{_COLUMNS} ORDER BY seen DESC").fetchall()
+        found: dict[str, Listed] = {}
+        for each in map(_session, rows):
+            if self._is_alive(each, now):
+                found.setdefault(each.name, []).append(each)
+        return found
+
     # --- ending -----------------------------------------------------------------
 
     def end(self, caller: Caller, id: str, *, why: str = "signed out") -> None:  # noqa: A002 - what it is

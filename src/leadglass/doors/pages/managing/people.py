@@ -87,7 +87,9 @@ class _People:
         )
 
     def _listed(self, caller: Caller) -> list[tuple[Overseen, int]]:
-        return [(each, self._keys(each.person)) for each in self._overview.everybody(caller)]
+        everybody = self._overview.everybody(caller)
+        counts = self._passkeys.counts() if self._passkeys else {}
+        return [(each, counts.get(Passkeys.account_of(each.person), 0)) for each in everybody]
 
     @property
     def _long_ago(self) -> datetime:
