@@ -22,6 +22,7 @@ from leadglass.folder import Folder
 from leadglass.hardening import keep_memory_private
 from leadglass.identity.named import caller_named
 from leadglass.identity.os_user import command_line_caller
+from leadglass.identity.share_visits import PeopleWhoShare, caller_of_link
 from leadglass.keydesk import Desk, expected_lock
 from leadglass.keyring import Keyring, Target
 from leadglass.parts import Parts, brake_limits, client_tls, make_keys, opened, reading_limits, sealed, shares_of
@@ -122,6 +123,9 @@ class App:
                         parts.open_tokens,
                         lambda: parts.open_people("cli").people,
                         lambda: parts.open_own_tokens("cli"),
+                        lambda link: caller_of_link(
+                            parts.open_shares("cli"), PeopleWhoShare(parts.open_people("cli").people), link
+                        ),
                     ),
                     open_jobs=parts.open_jobs,
                     open_tokens=parts.open_tokens,

@@ -41,8 +41,9 @@ def caller_named(
     open_tokens: "Callable[[], Tokens] | None" = None,
     open_people: "Callable[[], People] | None" = None,
     open_own_tokens: "Callable[[], OwnTokens] | None" = None,
+    of_link: Callable[[str], Caller] | None = None,
 ) -> Caller:
-    """Give the caller a name stands for: ``device:CT1`` or ``CT1``, ``token:viewer``, ``person:j.doe``.
+    """Give the caller a name stands for: ``device:CT1`` or ``CT1``, ``token:viewer``, ``person:j.doe``, ``link:ID``.
 
     Parameters
     ----------
@@ -52,6 +53,8 @@ def caller_named(
         Who is enrolled.
     open_tokens, open_people, open_own_tokens : callable, optional
         Give those books when somebody of them is named.
+    of_link : callable, optional
+        Gives who is here by the link of an id.
 
     Raises
     ------
@@ -68,9 +71,12 @@ def caller_named(
         return _token(title, open_tokens())
     if kind == CallerKind.PERSON and open_people is not None:
         return _person(title, open_people())
+    if kind == CallerKind.LINK and of_link is not None:
+        return of_link(title)
     if kind != CallerKind.DEVICE:
         raise NotHere(
-            f"{escape(name[:64])} is nobody known here. Callers are named like device:CT1, token:viewer, person:j.doe."
+            f"{escape(name[:64])} is nobody known here. Callers are named like device:CT1, token:viewer, person:j.doe, "
+            "link:ID."
         )
     device = devices.get(title)
     return Caller(CallerKind.DEVICE, device.ae_title, grants_of(device, devices.today), "nowhere", _NAMED)

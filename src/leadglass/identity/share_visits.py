@@ -436,6 +436,22 @@ class Visits:
             self._refusals.add(event, why)
 
 
+def caller_of_link(store: ShareStore, issuers: Issuers, id: str) -> Caller:  # noqa: A002 - what it is
+    """Give who is here by a link, with the rights of now, to explain decisions; one that is over has none.
+
+    Raises
+    ------
+    NotHere
+        When there is no such link.
+    """
+    with store.reading() as connection:
+        share = share_store.find(connection, id)
+    if share is None:
+        raise NotHere("There is no such link. See: leadglass share list --all")
+    grants = rights_of(share, issuers.of(share)) if share.counts(store.now) else ()
+    return Caller(CallerKind.LINK, share.id, grants, "nowhere", f"link of {share.issuer}")
+
+
 @dataclass(frozen=True, slots=True)
 class _Wrong:
     """A number that is not right: for the record, for who showed it, and whether it was the last."""

@@ -86,3 +86,18 @@ def test_a_life_out_of_bounds_is_refused(cli: Cli, life: str) -> None:
     refused = cli("share", "create", "--study", uid(1), "--expires", life)
     assert refused.code == 1
     assert "90 days" in refused.err
+
+
+def test_what_a_link_may_is_explained(cli: Cli) -> None:
+    id_ = cli.do("share", "create", "--study", uid(1), "--view-only", "--json").json["id"]
+
+    def explains(action: str, study: str) -> bool:
+        return cli("policy", "explain", "--caller", f"link:{id_}", "--action", action, "--study", study).code == 0
+
+    assert explains("look", uid(1))
+    assert explains("find", uid(1))
+    assert not explains("get", uid(1))
+    assert not explains("look", "1.2.3")
+    cli.do("share", "revoke", id_)
+    assert not explains("look", uid(1))
+    assert cli("policy", "explain", "--caller", "link:nothing", "--action", "look").code == 1
