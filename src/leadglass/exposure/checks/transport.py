@@ -154,7 +154,7 @@ def _authority_ends(facts: Facts) -> Iterator[Found]:
         )
 
 
-def _no_strict_transport(facts: Facts) -> Iterator[Found]:
+def _no_web_address(facts: Facts) -> Iterator[Found]:
     web, address = facts.config.web, facts.config.web.address
     if any(door.door == "https" for door in facts.doors) and web.known_as and not address:
         yield Found(
@@ -253,7 +253,7 @@ CHECKS: Final = (
         "Passkeys and single sign-on are bound to it.",
         Severity.INFO,
         ("HIPAA 164.312(d)",),
-        _no_strict_transport,
+        _no_web_address,
     ),
 )
 """Their table."""
