@@ -125,14 +125,14 @@ def test_images_of_every_transfer_syntax_are_shown_as_they_are(viewer: Viewer, s
     shown = viewer.thumbnails(len(phantoms.SYNTAXES))
     assert len(shown) == len(phantoms.SYNTAXES)
     assert all(_is_the_pattern(*each) for each in shown), shown
-    assert _is_the_pattern(*(viewer.color(*at)[0] for at in ((0.3, 0.3), (0.75, 0.7), (0.9, 0.1))))
+    viewer.pattern()
 
 
 @pytest.mark.skipif(not os.environ.get("LEADGLASS_LONG"), reason="LEADGLASS_LONG=1 opens each by itself.")
 @pytest.mark.parametrize("syntax", phantoms.SYNTAXES)
 def test_a_study_in_each_transfer_syntax_opens_by_itself(viewer: Viewer, stock: Stock, syntax: str) -> None:
     viewer.open(stock.alone[syntax].uid)
-    assert _is_the_pattern(*(viewer.color(*at)[0] for at in ((0.3, 0.3), (0.75, 0.7), (0.9, 0.1))))
+    viewer.pattern()
 
 
 def test_an_ultrasound_runs_in_color(viewer: Viewer, stock: Stock) -> None:
@@ -202,7 +202,7 @@ def test_a_length_is_right_is_saved_as_a_report_and_found_again(viewer: Viewer, 
 
 def test_a_study_with_markup_in_every_attribute_changes_nothing(viewer: Viewer, stock: Stock) -> None:
     viewer.open(stock.hostile.uid)
-    assert _is_the_pattern(*(viewer.color(*at)[0] for at in ((0.3, 0.3), (0.75, 0.7), (0.9, 0.1))))
+    viewer.pattern()
     assert viewer.page.title() == "Viewer · Leadglass"
     assert viewer.page.locator("img[src=x]").count() == 0
 
@@ -213,7 +213,7 @@ def test_a_study_without_a_modality_opens(viewer: Viewer, stock: Stock) -> None:
 
 def test_an_odd_report_beside_images_leaves_the_images_in_sight(viewer: Viewer, stock: Stock) -> None:
     viewer.open(stock.odd.uid)
-    assert _is_the_pattern(*(viewer.color(*at)[0] for at in ((0.3, 0.3), (0.75, 0.7), (0.9, 0.1))))
+    viewer.pattern()
     viewer.page.get_by_title("Leadglass").click()
     viewer.page.wait_for_url(f"**/studies/{stock.odd.uid}")
 

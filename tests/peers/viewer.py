@@ -73,6 +73,14 @@ class Viewer:
         self.page.wait_for_function(between, arg=[[x, y], list(least), list(most)])
         return self.color(x, y)
 
+    def pattern(self) -> None:
+        """Wait until the first viewport shows the phantom's pattern: white and gray on black, where they belong."""
+        bounds = [[[0.3, 0.3], 236, 255], [[0.75, 0.7], 101, 154], [[0.9, 0.1], 0, 19]]
+        within = f"""bounds => bounds.every(([where, least, most]) => {{
+          const [red] = ({_COLOR})(where);
+          return least <= red && red <= most; }})"""
+        self.page.wait_for_function(within, arg=bounds)
+
     def thumbnails(self, wanted: int) -> list[tuple[int, int, int]]:
         """Wait for so many thumbnails; gives of each how light the large square, the small one and the ground are."""
         count = """wanted => [...document.querySelectorAll('[data-cy="study-browser-thumbnail"] img')]
