@@ -52,6 +52,7 @@ def test_a_plaintext_lane_is_said_in_red_with_its_risk_its_end_and_its_reason(
     walk(manager, "WIZ2", until=LATER, why="Maker says no")
     assert "Enrol it without encryption" in manager.page
     assert "a hole, opened on purpose" in manager.page
+    assert "may also: tests (C-ECHO)." in manager.page
     step(manager)
     device = house.find("WIZ2")
     assert device is not None

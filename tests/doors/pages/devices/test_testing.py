@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from leadglass.crypto.database import open_sealed
 from tests.doors.pages.browser import Browser, records
 from tests.doors.pages.devices.devicehouse import DeviceHouse
 from tests.doors.pages.devices.test_bundles import echo, hand_out, unzipped
+from tests.keys import archive_key
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.running import free_port, wait_until
 
@@ -116,7 +118,25 @@ def test_waiting_shows_what_arrives_what_is_refused_and_how_to_mend_it(
     assert "It works: the device was let in." in said
 
 
-def test_an_ended_lane_is_explained_while_waiting(house: DeviceHouse, manager: Browser, dcmtk: Dcmtk) -> None:
+def test_a_lane_that_has_ended_is_red_refused_and_explained_both_ways(
+    house: DeviceHouse, manager: Browser, dcmtk: Dcmtk
+) -> None:
+    path = house.add("ENDED1", plaintext=True, host="127.0.0.1", port="104")
+    data = house.web.leadglass.data
+    connection = open_sealed(data / "identity.db", archive_key(data).derive("identity database"))
+    connection.execute("UPDATE device SET until = '2020-01-01' WHERE ae_title = 'ENDED1'")
+    connection.close()
+    assert 'badge bad">Plaintext lane ended 2020-01-01' in manager.get("/devices").text
+    assert "the device is refused" in manager.get(path).text
+    begin(manager, path, "from")
+    host, port = house.web.doors.plain
+    assert dcmtk("echoscu", "-aet", "ENDED1", "-aec", "LEADGLASS", host, str(port)).code != 0
+    assert "extend the lane" in again(manager, lambda text: "has ended" in text)
+    begin(manager, path, "to")
+    assert "nothing is sent to it any more" in again(manager, lambda text: "running" not in text)
+
+
+def test_another_address_is_explained_while_waiting(house: DeviceHouse, manager: Browser, dcmtk: Dcmtk) -> None:
     path = house.add("FROM3", plaintext=True, address="127.0.0.77")
     begin(manager, path, "from")
     host, port = house.web.doors.plain

@@ -17,7 +17,7 @@ from leadglass.doors.pages.page import page, see_other, shown
 from leadglass.doors.web.forms import fields_of, wants_json
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Conflict
-from leadglass.identity.device import MAX_ADDRESSES, MAX_REASON, Device
+from leadglass.identity.device import MAX_ADDRESSES, MAX_REASON, PLAINTEXT_ACTIONS, Device
 from leadglass.policy.caller import Caller
 
 NEW: Final = f"{PATH}/new"
@@ -102,6 +102,7 @@ class _Wizard:
             wrong=wrong.fields,
             device=device,
             may=in_words(device.allow) if device else "",
+            beyond=in_words(device.allow - PLAINTEXT_ACTIONS) if device and device.plaintext else "",
             reach=reach_of(device, self._desk.allowed_networks) if device else "",
             is_long=device.is_long(today) if device else False,
             today=today,
