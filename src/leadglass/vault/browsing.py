@@ -48,7 +48,7 @@ STRETCH: Final = 5_000
 """Rows of an order that are walked over before all is gathered first."""
 
 _COUNTED: Final = 150
-"""Matches after a page that are counted where each row walked over has to be looked at."""
+"""Matches after a page that are counted where many are walked over for each."""
 
 _Row = tuple[int, Position]
 
@@ -178,12 +178,12 @@ class _Search:
             if len(ids) <= FEW:
                 return self._sorted(ids)
         others = [each for each in asked if each not in selective]
-        if not others and len(asked) != 1:
-            return self._counted(self._walk(selective, (), self._most))
+        if not asked:
+            return self._counted(self._walk((), (), self._most))
         if self._are_many(asked):
             found = self._first(selective, others, self._least)
             return replace(found, more=self._most) if found is not None else self._all()
-        most = min(self._most, self._least + _COUNTED) if others else self._most
+        most = min(self._most, self._least + _COUNTED)
         return self._first(selective, others, most) or self._all()
 
     def _first(self, selective: Sequence[Sought], others: Sequence[Sought], most: int) -> "_Found | None":
