@@ -98,6 +98,12 @@ EDITS: Final = (
         r".*?return procedure\(CACHED_CONSTRUCTORS\[dtype\], order\);?\s*\}",
         _ndarray(), 4,
     ),
+    # A function of window and level that it does not know: as if nothing were said (PS3.3 C.11.2.1.2.1), not black.
+    Edit(
+        "unknown functions of window and level", r".+\.js",
+        r"throw new Error\('Invalid VOI LUT function'\);",
+        "return toLowHighRange(windowWidth, windowCenter, undefined);", 2,
+    ),
     # An object that cannot be read as what it says it is: its series is one that cannot be shown, and the others are.
     Edit(
         "series whose objects are odd", r"app\.bundle\.[0-9a-f]{16}\.js",

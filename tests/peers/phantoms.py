@@ -169,7 +169,8 @@ def mammography(folder: Path, size: int = 96) -> Study:
     data_set.PresentationIntentType = "FOR PRESENTATION"
     data_set.PatientOrientation = ["A", "R"]
     data_set.ImagerPixelSpacing = [0.1, 0.1]
-    data_set.WindowCenter, data_set.WindowWidth = 2048, 4096
+    data_set.WindowCenter, data_set.WindowWidth = [2048, 2000, 2100], [4096, 4000, 4196]
+    data_set.VOILUTFunction = "SIGMOID"
     picture = np.full((size, size), 4095, np.uint16)
     picture[size // 8 : size // 2, size // 8 : size // 2] = 0
     _gray(data_set, picture, 12, "explicit")
