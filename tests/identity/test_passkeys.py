@@ -94,6 +94,9 @@ def test_who_registered_a_passkey_signs_in_by_it_alone(site: Site) -> None:
     caller = site.accounts.sessions.caller(opened.secret, HERE)
     assert (caller.name, caller.evidence) == ("alice", f"passkey {b64(key.id)[:16]}")
     assert [key.label for key in site.passkeys.list("alice")] == ["my key"]
+    assert site.passkeys.counts() == {Passkeys.account_of(site.accounts.people.get("alice")): 1}
+    site.accounts.people.reset(everything(), "alice")
+    assert Passkeys.account_of(site.accounts.people.get("alice")) not in site.passkeys.counts()
 
 
 def test_registering_and_removing_are_on_record(site: Site) -> None:
