@@ -131,7 +131,10 @@ const look = async () => {
 setInterval(look, Number(finder.dataset.news || NEWS));
 document.addEventListener("visibilitychange", look);
 
-// Pictures that cannot be made give way.
+// Pictures that cannot be made give way, also those that could not before this ran.
+for (const picture of document.querySelectorAll(".picture img")) {
+  if (picture.complete && picture.naturalWidth === 0) picture.hidden = true;
+}
 document.addEventListener(
   "error",
   (event) => {
