@@ -100,7 +100,7 @@ class Quarantine:
 
     def kept(self, caller: Caller) -> list[Kept]:
         """List what is in quarantine, whom it is of only to who sees studies in full; raises ``Denied``."""
-        permit = self._permit(caller, yes=True, asked="list")
+        permit = self._permit(caller, {"asked": "list"}, yes=True)
         kept = self._room.quarantined(permit)
         return kept if permit.is_always_full else [replace(each, patient_id="") for each in kept]
 
@@ -121,7 +121,7 @@ class Quarantine:
         Denied, NotHere, Corrupt, BadInput
         """
         said: dict[str, str | int] = {"quarantine": number, "asked": "picture" if picture else "look"}
-        permit = self._permit(caller, **said)
+        permit = self._permit(caller, said)
         kept = self._room.quarantined(permit, (number,))
         if not kept or not permit.is_always_full:
             self._record(caller, Outcome.REFUSED, "no such instance in quarantine", "", said)
@@ -152,7 +152,7 @@ class Quarantine:
         Denied, NotHere, BadInput, Corrupt, Conflict
         """
         said: dict[str, str | int] = {"quarantine": number, "resolution": resolution.value}
-        permit = self._permit(caller, **said)
+        permit = self._permit(caller, said)
         kept = self._room.quarantined(permit, (number,))
         study_uid = ""
         if kept:
@@ -174,7 +174,7 @@ class Quarantine:
         ------
         Denied
         """
-        permit = self._permit(caller, resolution=resolution.value, instances=len(numbers))
+        permit = self._permit(caller, {"resolution": resolution.value, "instances": len(numbers)})
         studies: dict[str, list[int]] = {}
         for each in self._room.quarantined(permit, numbers):
             studies.setdefault(each.study_uid, []).append(each.number)
@@ -205,7 +205,7 @@ class Quarantine:
         self._windows.request(caller, permit, "what is here", "")
         return self._room.known(permit, marks, caller.name)
 
-    def _permit(self, caller: Caller, *, yes: bool = False, **said: str | int) -> Permit:
+    def _permit(self, caller: Caller, said: Mapping[str, str | int], *, yes: bool = False) -> Permit:
         return decide_on_record(self._ledger.record, caller, Action.RESOLVE, door=self._door, detail=said, yes=yes)
 
     def _record(
