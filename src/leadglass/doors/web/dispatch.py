@@ -169,6 +169,8 @@ class WebApp:
                 scope["path_params"] = {}
                 return bound.route, ()
             others += bound.route.methods
+        if others:  # a path that is spelled out is no parameter of another
+            return None, tuple(dict.fromkeys(others))
         for bound in self._bound:
             match = bound.pattern.fullmatch(path)
             if match is not None:
