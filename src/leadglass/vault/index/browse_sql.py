@@ -132,14 +132,11 @@ class Asked:
     looked_up : tuple of Sought
         What an index finds.
     columns : tuple of Sql
-        What is said of columns that orders have.
-    ranges : tuple of Sql
-        Those of them that narrow the order which is wanted.
+        What narrows the order that is wanted, as a range of it.
     """
 
     looked_up: tuple[Sought, ...]
     columns: tuple[Sql, ...]
-    ranges: tuple[Sql, ...]
 
 
 _PATIENT_NAME: Final = tags.key(tags.PatientName)
@@ -208,7 +205,8 @@ def sought(query: Query, scope: Scope, *, near: Near, there: There, is_by_date: 
         found.append(narrowing)
     if columns and not is_by_date:
         found.append(_of_study(all_of(columns), "study_by_newest"))
-    return Asked(tuple(found), tuple(columns), tuple(columns) if is_by_date else ())
+        columns = []
+    return Asked(tuple(found), tuple(columns))
 
 
 def _words(words: Words, there: There) -> list[Sought]:
