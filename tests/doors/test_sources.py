@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leadglass.doors.sources import Found, Skip, Skipped, Source, Unreadable, walk
+from leadglass.doors.sources import Found, Skip, Skipped, Source, Unreadable, members, walk
 from leadglass.errors import BadInput
 
 
@@ -151,6 +151,48 @@ def test_a_zip_whose_directory_would_fill_the_memory_is_refused(tmp_path: Path) 
     end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 65535, 65535, 0x7FFFFFFF, 0, 0)
     path.write_bytes(b"PK\x03\x04" + end)
     (source,) = walk([path])
+    assert isinstance(source, Unreadable)
+    assert "too long" in source.reason
+
+
+def test_what_zip64_says_of_the_directory_counts_whatever_the_old_record_says(tmp_path: Path) -> None:
+    path = tmp_path / "huge.zip"
+    with path.open("wb") as file:
+        file.write(b"PK\x03\x04")
+        file.truncate(300 << 20)  # sparse: zipfile would read all of it into memory
+        at = file.seek(0, 2)
+        file.write(struct.pack("<IQHHIIQQQQ", 0x06064B50, 44, 45, 45, 0, 0, 1, 1, at - 4, 4))
+        file.write(struct.pack("<IIQI", 0x07064B50, 0, at, 1))
+        file.write(struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, 46, 4, 0))
+    (source,) = walk([path])
+    assert isinstance(source, Unreadable)
+    assert "too long" in source.reason
+
+
+def test_a_zip64_record_that_is_somewhere_else_is_not_looked_for(tmp_path: Path) -> None:
+    path = tmp_path / "elsewhere.zip"
+    locator = struct.pack("<IIQI", 0x07064B50, 0, 0, 1)
+    path.write_bytes(b"PK\x03\x04" + locator + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, 46, 4, 0))
+    (source,) = walk([path])
+    assert isinstance(source, Unreadable)
+    assert "not where" in source.reason
+
+
+def test_a_zip_of_zip64_is_read_when_its_directory_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)  # more than that and zipfile writes ZIP64
+    path = _zip(tmp_path / "x.zip", {"a": b"A" * 100, "b": b"B"})
+    assert b"PK\x06\x06" in path.read_bytes()
+    read: list[bytes] = []
+    for source in walk([path]):
+        assert isinstance(source, Found)
+        with source.open() as stream:
+            read.append(stream.read_at(0, 100))
+    assert read == [b"A" * 100, b"B"]
+
+
+def test_the_directory_of_a_zip_that_was_sent_may_be_shorter(tmp_path: Path) -> None:
+    path = _zip(tmp_path / "x.zip", {f"{number:0200}": b"" for number in range(10)})
+    (source,) = members("x", path.open("rb"), most_directory=2_000)
     assert isinstance(source, Unreadable)
     assert "too long" in source.reason
 

@@ -35,7 +35,13 @@ _HEAD: Final = 4 * BLOCK
 """Bytes of a ZIP member's beginning that may be looked at before it is streamed."""
 
 _ZIP_DIRECTORY: Final = 256 * BLOCK
-"""Bytes of the largest ZIP directory read: some three million names."""
+"""Bytes of the largest ZIP directory read where the operator says what is read: some three million names."""
+
+SENT_ZIP_DIRECTORY: Final = 16 * BLOCK
+"""The same of a ZIP that somebody sent: some 150,000 names. Read, it takes seven times that of memory."""
+
+_ZIP64_END: Final = 76
+"""Bytes of the record of ZIP64 that stands before the last one, with what says where it is (APPNOTE 4.3.14, 4.3.15)."""
 
 _RATIO: Final = 250
 """A member that inflates further than this is no image; the format's limit is 1,032, and black frames stay below."""
@@ -353,7 +359,7 @@ def _zip(path: Path) -> Iterator[Source]:
     yield from members(str(path), file)
 
 
-def members(name: str, file: BinaryIO) -> Iterator[Source]:
+def members(name: str, file: BinaryIO, *, most_directory: int = _ZIP_DIRECTORY) -> Iterator[Source]:
     """Give the members of a ZIP.
 
     Parameters
@@ -362,9 +368,11 @@ def members(name: str, file: BinaryIO) -> Iterator[Source]:
         What to call it: a member is shown as ``name!member``.
     file : BinaryIO
         The whole of it, for reading anywhere; closed when the last member was read.
+    most_directory : int
+        Bytes of its directory at most.
     """
     try:
-        size = _check_directory(file)
+        size = _check_directory(file, most_directory)
         shared = _SharedZip(ZipFile(file), file)
     except (BadInput, *_DAMAGE) as error:
         file.close()
@@ -394,16 +402,20 @@ def _member(whole: str, shared: _SharedZip, info: ZipInfo) -> Source:
     return Found(name, info.file_size, _Member(shared.hold(), info))
 
 
-def _check_directory(file: BinaryIO) -> int:
+def _check_directory(file: BinaryIO, most: int) -> int:
     """Refuse a ZIP whose directory alone would fill the memory (APPNOTE 4.3.16); gives the size of the whole."""
     size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - 65_557))
+    file.seek(max(0, size - 65_557 - _ZIP64_END))
     tail = file.read()
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) - at < 22:
         raise BadInput("It is not a whole ZIP.")
     declared = struct.unpack_from("<I", tail, at + 12)[0]
-    # 0xFFFFFFFF means ZIP64; then the directory is at most the file.
-    if (size if declared == 0xFFFF_FFFF else declared) > _ZIP_DIRECTORY:
+    if tail[max(0, at - 20) :].startswith(b"PK\x06\x07"):
+        # What ZIP64 says counts, whatever the old record says beside it; zipfile looks for it here and nowhere else.
+        if not tail[max(0, at - _ZIP64_END) :].startswith(b"PK\x06\x06"):
+            raise BadInput("Its list of members is not where it should be.")
+        declared = struct.unpack_from("<Q", tail, at - _ZIP64_END + 40)[0]
+    if declared > most:
         raise BadInput("Its list of members is too long. Unpack it first.")
     return size

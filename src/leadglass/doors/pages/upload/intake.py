@@ -23,7 +23,7 @@ from leadglass.doors.dicomweb.stow_intake import Courier, Files
 from leadglass.doors.dicomweb.stow_share import Share
 from leadglass.doors.importing import Tally, import_sources
 from leadglass.doors.pages.upload.results import Outcome, refused, result_of, unpacked
-from leadglass.doors.sources import is_zip, members
+from leadglass.doors.sources import SENT_ZIP_DIRECTORY, is_zip, members
 from leadglass.doors.threads import Threads
 from leadglass.doors.web.begun import FORM, blocks_of, field_name, file_name, reader_of
 from leadglass.doors.web.forms import media_type
@@ -224,7 +224,7 @@ class Upload:
             return import_sources(
                 self._archive,
                 self._caller,
-                members(spool.name, whole),
+                members(spool.name, whole, most_directory=SENT_ZIP_DIRECTORY),
                 threads=_READERS,
                 done=self._count,
                 stop=self._stop,
