@@ -41,7 +41,8 @@ def _tomorrow() -> str:
 
 def test_these_commands_exist() -> None:
     assert {" ".join(path) for path in COMMANDS} == {
-        "demo", "init", "serve", "device add", "device enroll", "device list", "device test", "device remove", "import", "export",
+        "demo", "init", "serve", "import", "export",
+        "device add", "device enroll", "device list", "device test", "device remove",
         "delete", "quarantine list", "quarantine accept", "quarantine discard", "fsck", "audit show", "audit verify",
         "audit export", "audit key", "audit collector", "exposure history", "exposure accept", "exposure withdraw",
         "policy explain", "token create", "token list", "token revoke", "survey init", "survey run", "survey status",
@@ -196,6 +197,8 @@ def test_without_an_archive_every_command_says_how_to_make_one(
         "label remove": ["neurology", "--study", "1.2"],
         "token create": ["viewer", "--role", "service"],
         "token revoke": ["viewer"],
+        "exposure accept": ["key-beside", "--until", _tomorrow(), "--reason", "a new disk is on its way"],
+        "exposure withdraw": ["key-beside"],
         "share create": ["--study", "1.2.3"],
         "share receive": ["--note", "Practice B"],
         "share revoke": ["0123456789abcdef"],
