@@ -58,12 +58,19 @@ class Outcome:
         What was proved.
     not_tested : tuple of str
         Ids of checks that could not be made to their end.
+    unproven : tuple of str
+        Ids of checks that were not made because one before them was not, or the endpoint ended oddly: that they
+        found nothing proves nothing.
+    is_looked_at : bool
+        False where it is outside the scope by now, and nothing was sent.
     """
 
     target: Target
     is_open: bool
     findings: tuple[Finding, ...]
     not_tested: tuple[str, ...] = ()
+    unproven: tuple[str, ...] = ()
+    is_looked_at: bool = True
 
 
 @dataclass(slots=True)
@@ -125,16 +132,22 @@ class Engine:
         Stopped
         """
         if not self.gate.scope.covers(target.address):
-            return Outcome(target, is_open=False, findings=())
+            return Outcome(target, is_open=False, findings=(), is_looked_at=False)
         known = Known()
         findings: list[Finding] = []
         untested: list[str] = []
-        for check in checks:
+        unproven: list[str] = []
+        for place, check in enumerate(checks):
             if self.gate.is_stopped:
                 raise Stopped("The survey was stopped.")
-            if known.is_odd or known.is_open is False:
+            if known.is_odd:
+                unproven += [each.id for each in checks[place:]]
+                break
+            if known.is_open is False:
                 break
             if not check.applies(known, target.port):
+                if untested:  # what it builds on may not have been learnt
+                    unproven.append(check.id)
                 continue
             visit = Visit(check, self.gate, target.address, target.port, known, target.name)
             try:
@@ -145,4 +158,4 @@ class Engine:
                 LOG.debug("check not finished", extra={"check": check.id, "error": type(error).__name__})
                 untested.append(check.id)
             findings += visit.found
-        return Outcome(target, bool(known.is_open), tuple(findings), tuple(untested))
+        return Outcome(target, bool(known.is_open), tuple(findings), tuple(untested), tuple(unproven))

@@ -159,6 +159,8 @@ class Gate:
     ) -> None:
         self.scope = scope
         self.connections = 0
+        self.is_heard = False
+        """Whether a machine answered or refused: the line is up."""
         self._journal = journal
         self._clock = clock
         self._wall = wall
@@ -285,6 +287,7 @@ class Gate:
             except ssl.SSLError:
                 raise
             except ConnectionRefusedError:
+                self.is_heard = True
                 raise Unreachable("Nobody listens there.", is_refused=True) from None
             except (OSError, TimeoutError) as error:
                 raise Unreachable("There is no way there, or no answer.") from error

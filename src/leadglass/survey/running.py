@@ -74,6 +74,7 @@ async def _survey(
     stop_file = state.folder / STOP
     with suppress(FileNotFoundError):
         stop_file.unlink()  # one from before is about a run that has ended
+    state.makes(run.id, [check.id for check in checks if check.level <= scope.level])
     with Journal(state.folder / JOURNAL, run.id) as journal:
         gate = Gate(scope, journal)
 
@@ -97,6 +98,8 @@ async def _survey(
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
                 loop.remove_signal_handler(number)
             await asyncio.gather(*stopping, watching, return_exceptions=True)
+            if gate.is_heard:
+                state.heard(run.id)
             state.end(run.id, gate.connections, stopped=gate.is_stopped)
         return not gate.is_stopped
 

@@ -71,6 +71,16 @@ CREATE TABLE IF NOT EXISTS untested (
 CREATE TABLE IF NOT EXISTS looked (
     run TEXT NOT NULL, address TEXT NOT NULL, port INTEGER NOT NULL, PRIMARY KEY (run, address, port)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shut (
+    run TEXT NOT NULL, address TEXT NOT NULL, port INTEGER NOT NULL, PRIMARY KEY (run, address, port)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unproven (
+    run TEXT NOT NULL, address TEXT NOT NULL, port INTEGER NOT NULL, check_id TEXT NOT NULL,
+    PRIMARY KEY (run, address, port, check_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS made (run TEXT NOT NULL, check_id TEXT NOT NULL, PRIMARY KEY (run, check_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS heard (run TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS seen_at ON seen (address, port);
 """
 
 
@@ -236,6 +246,23 @@ class State:
             (_now(), Status.STOPPED if stopped else Status.DONE, connections, run),
         )
 
+    def makes(self, run: str, checks: Iterable[str]) -> None:
+        """Say which checks a run makes; one that goes on has made those alone that it makes before and after."""
+        wanted = set(checks)
+        before = set(self.checks_of(run))
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for check in before - wanted:
+                self._connection.execute("DELETE FROM made WHERE run = ? AND check_id = ?", (run, check))
+            if not before:
+                self._connection.executemany(
+                    "INSERT INTO made VALUES (?, ?)", ((run, check) for check in sorted(wanted))
+                )
+
+    def heard(self, run: str) -> None:
+        """Say that something answered or refused in a run: its line was up."""
+        self._connection.execute("INSERT OR IGNORE INTO heard VALUES (?)", (run,))
+
     # --- targets ---------------------------------------------------------------
 
     def give(self, run: str, targets: Iterable[Target]) -> int:
@@ -286,8 +313,16 @@ class State:
             if outcome.is_open:
                 self._connection.execute("INSERT OR IGNORE INTO looked VALUES (?, ?, ?)", at)
                 self._connection.execute("UPDATE run SET open = open + 1 WHERE id = ?", (run,))
+            elif outcome.is_looked_at:  # kept where something was found before: it may be gone
+                self._connection.execute(
+                    "INSERT OR IGNORE INTO shut SELECT ?1, ?2, ?3"
+                    " WHERE EXISTS (SELECT 1 FROM seen WHERE address = ?2 AND port = ?3)",
+                    at,
+                )
             for check in outcome.not_tested:
                 self._connection.execute("INSERT OR IGNORE INTO untested VALUES (?, ?, ?, ?)", (*at, check))
+            for check in outcome.unproven:
+                self._connection.execute("INSERT OR IGNORE INTO unproven VALUES (?, ?, ?, ?)", (*at, check))
             self._advance(run, target.number)
 
     def _advance(self, run: str, number: int) -> None:
@@ -323,6 +358,28 @@ class State:
                 "SELECT address, port, check_id FROM untested WHERE run = ? ORDER BY 1, 2, 3", (run,)
             )
         )
+
+    def unproven(self, run: str) -> list[tuple[str, int, str]]:
+        """Give every check whose silence proves nothing, since one before it could not be made to its end."""
+        return list(
+            self._connection.execute(
+                "SELECT address, port, check_id FROM unproven WHERE run = ? ORDER BY 1, 2, 3", (run,)
+            )
+        )
+
+    def shut(self, run: str) -> list[tuple[str, int]]:
+        """Give every endpoint where something was found once, and nothing answered in this run."""
+        return list(self._connection.execute("SELECT address, port FROM shut WHERE run = ? ORDER BY 1, 2", (run,)))
+
+    def checks_of(self, run: str) -> list[str]:
+        """Give the ids of the checks that a run made."""
+        return [
+            row[0] for row in self._connection.execute("SELECT check_id FROM made WHERE run = ? ORDER BY 1", (run,))
+        ]
+
+    def was_heard(self, run: str) -> bool:
+        """Say whether something answered or refused in a run."""
+        return self._connection.execute("SELECT 1 FROM heard WHERE run = ?", (run,)).fetchone() is not None
 
 
 _RUNS: Final = (
