@@ -15,27 +15,18 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from leadglass import config, webserving
+from leadglass import config
 from leadglass.app import App
-from leadglass.archive.archive import Archive
-from leadglass.audit.refusals import Refusals
-from leadglass.dicom.renderer import Renderer
-from leadglass.dicom.transcode import Transcoder
-from leadglass.doors.threads import Pool, Threads
-from leadglass.doors.web.dispatch import WebApp
-from leadglass.doors.web.gate import Gate
 from leadglass.doors.web.routes import Access, Asked, Route
 from leadglass.errors import Misconfigured
 from leadglass.folder import Folder
-from leadglass.identity.contacts import CONTACTS_FILE, Contacts
 from leadglass.identity.os_user import command_line_caller
 from leadglass.identity.tokens import TOKENS_FILE, Tokens
-from leadglass.identity.visitors import Visitors
 from leadglass.keydesk import expected_lock
-from leadglass.lookout import Lookout
-from leadglass.parts import Parts, opened
+from leadglass.parts import opened
 from leadglass.policy.roles import Role
 from tests.doors.web import webhouse
+from tests.doors.web.walkhouse import filled, routes_of
 from tests.peers.web import Web, serving
 
 FOR_ANYBODY = {
@@ -49,37 +40,6 @@ FOR_ANYBODY = {
     "/viewer/reports": "a browser's report of its own; it leads to a count and a line of our own words",
 }
 """The whole list. A route that is added to it is a hole that somebody has thought about."""
-
-
-def routes_of(parts: Parts) -> tuple[Route, ...]:
-    """Assemble the door as the server does, and give its routes."""
-    pool = Pool(1, "walk")
-    threads = Threads(pool)
-    refusals = Refusals(parts.audit)
-    transcoder, renderer = Transcoder(), Renderer()
-    contacts = Contacts(parts.folder.path / CONTACTS_FILE, parts.derive("contacts database"))
-    try:
-        server = webserving.make(
-            parts,
-            archive=Archive(parts.vault, parts.audit, door="dicomweb"),
-            pages=Archive(parts.vault, parts.audit, door="pages"),
-            threads=threads,
-            desk=threads,
-            clerk=threads,
-            transcoder=transcoder,
-            renderer=renderer,
-            visitors=Visitors(refusals),
-            hosts=frozenset({"localhost"}),
-            devices_desk=webserving.devices_desk(parts, "LEADGLASS", None, contacts, threads, []),
-            lookout=Lookout(parts, contacts, lambda: pool.counts, lambda: 0),
-        )
-        return cast("WebApp", cast("Gate", server.app).app).routes
-    finally:
-        contacts.close()
-        refusals.close()
-        renderer.close()
-        transcoder.close()
-        pool.close(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +68,6 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Generator[Walk]:
                 caller = command_line_caller()
                 expired = tokens.create(caller, "expired", Role.SERVICE, None, timedelta(hours=1)).secret
         yield Walk(web, routes, good, revoked, expired)
-
-
-def _filled(path: str) -> str:
-    """Give a real path for a route's."""
-    for part in ("{frames}", "{frame}"):
-        path = path.replace(part, "1")
-    while "{" in path:
-        path = path[: path.index("{")] + "1.2.3" + path[path.index("}") + 1 :]
-    return path
 
 
 def _disguises(walk: Walk) -> dict[str, dict[str, str]]:
@@ -170,7 +121,7 @@ def test_every_route_and_method_refuses_who_is_not_identified(walk: Walk) -> Non
                 for at, method in enumerate(route.methods):
                     if number and at != number % len(route.methods):
                         continue
-                    answer = _ask(client, method, _filled(route.path), fields)
+                    answer = _ask(client, method, filled(route.path), fields)
                     assert answer.status_code == 401, f"{method} {route.path} served {name}: {answer.status_code}"
                     assert answer.headers["www-authenticate"] == 'Bearer realm="leadglass"'
                     asked += 1
