@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from threading import BoundedSemaphore, Lock
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -23,7 +23,6 @@ from leadglass.errors import BadInput, Busy, Denied, Misconfigured, Throttled
 from leadglass.identity import token_text
 from leadglass.identity.oidc_mapping import RoleMapping, Standing
 from leadglass.identity.outbound import Json, Outbound, Unusable, require_https, text_of, words_of
-from leadglass.identity.own_tokens import Bearable
 from leadglass.identity.places import network_of
 from leadglass.policy.caller import Caller, CallerKind
 from leadglass.policy.roles import NEEDS_NO_IMAGES, grants_of, own_scope
@@ -279,18 +278,25 @@ class Introspection:
         return Caller(CallerKind.CLIENT, worth.name, grants, peer, evidence, session)
 
 
+class TokenBook(Protocol):
+    """Who knows tokens of ours (``Tokens``, ``Bearable``)."""
+
+    def known(self, text: str, peer: str) -> Caller | None: ...  # noqa: D102
+    def caller(self, text: str, peer: str) -> Caller: ...  # noqa: D102
+
+
 class Bearers:
     """Every kind of bearer token: the archive's own by their form, all others by asking.
 
     Parameters
     ----------
-    own : Bearable
+    own : TokenBook
         Those of the archive.
     others : Introspection
         Who asks about others.
     """
 
-    def __init__(self, own: Bearable, others: Introspection) -> None:
+    def __init__(self, own: TokenBook, others: Introspection) -> None:
         self._own = own
         self._others = others
 
