@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Final
 
+from leadglass.errors import BadInput
 from leadglass.survey.findings import Exposure, Finding, severity_of
 from leadglass.survey.gate import Gate, Line
 from leadglass.survey.scope import Address, Level, Vantage
@@ -32,6 +33,8 @@ class Known:
     """Whether a TLS handshake is answered."""
     wants_certificate: bool | None = None
     """Whether TLS asks for a certificate of ours and goes no further without."""
+    tls: "Tls | None" = None
+    """What its TLS is made of, where somebody looked."""
     dicom: "Dicom | None" = None
     """Set where DICOM is spoken, in the clear or in TLS."""
     http: "Http | None" = None
@@ -55,9 +58,38 @@ class Dicom:
     """From a table of implementation class UIDs; empty when unknown."""
     version: str = ""
     """Only digits and dots."""
-    granted: tuple[str, ...] = ()
-    """Keywords of the services that were granted to a stranger."""
+    granted: tuple[str, ...] | None = None
+    """Keywords of the services that were granted to a stranger; None where nobody asked."""
     answers_queries: bool | None = None
+    called: str = ""
+    """A called AE title of our table of published defaults that opened it; empty where any does."""
+    grants_nonsense: bool | None = None
+    """Whether a service that does not exist was granted."""
+    signs: tuple[str, ...] = ()
+    """Names, from a table, of what it is known to be no archive by."""
+
+
+@dataclass(slots=True)
+class Tls:
+    """What TLS at an endpoint is made of: numbers, and names of the protocol."""
+
+    version: str = ""
+    """The newest that is spoken with us: ``TLSv1.3``, …"""
+    suite: str = ""
+    """What was agreed on then."""
+    speaks_old: bool | None = None
+    """Whether TLS 1.1 or older is spoken (RFC 8996 forbids it)."""
+    takes_weak: bool | None = None
+    """Whether a suite without forward secrecy or without AEAD is taken in TLS 1.2 (RFC 9325 4.2)."""
+    days_left: int | None = None
+    """Of its certificate; negative once it has expired."""
+    days_valid: int = 0
+    key: str = ""
+    """``RSA 2048``, ``EC 256``, …"""
+    is_self_signed: bool = False
+    is_sha1: bool = False
+    names_host: bool | None = None
+    """Whether the certificate has the name or address we came by."""
 
 
 @dataclass(slots=True)
@@ -104,6 +136,13 @@ class Visit:
     def vantage(self) -> Vantage:
         """From where one looks."""
         return self.gate.scope.vantage
+
+    @property
+    def dicom(self) -> Dicom:
+        """What is known of it as DICOM, for checks that apply only where it is spoken."""
+        if self.known.dicom is None:
+            raise BadInput("This check is made only where DICOM is spoken.")
+        return self.known.dicom
 
     def connect(self, *, tls: ssl.SSLContext | None = None, act: str = "connect") -> AbstractAsyncContextManager[Line]:
         """Open a line to the endpoint; see ``Gate.connect``."""

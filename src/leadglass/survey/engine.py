@@ -9,6 +9,7 @@ a crash it is looked at again from the beginning.
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -101,14 +102,20 @@ class Engine:
             for number in range(self.gate.scope.rate.hosts_at_once)
         ]
         feeding = asyncio.create_task(self._feed(targets, len(workers)))
+        working = asyncio.gather(feeding, *workers)
+        stopped = asyncio.create_task(self.gate.stopped())
         try:
-            await asyncio.gather(feeding, *workers)
-        except Stopped:
-            pass
+            # Whoever waits for a connection that does not come, or for a library, is not waited for.
+            await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if self.gate.is_stopped:
+                await stopped  # until every line has said goodbye
+            if working.done():
+                with suppress(Stopped):
+                    await working
         finally:
-            for task in (feeding, *workers):
+            for task in (stopped, working, feeding, *workers):
                 task.cancel()
-            await asyncio.gather(feeding, *workers, return_exceptions=True)
+            await asyncio.gather(stopped, working, feeding, *workers, return_exceptions=True)
 
     async def _feed(self, targets: Iterable[Target] | AsyncIterable[Target], workers: int) -> None:
         if isinstance(targets, AsyncIterable):

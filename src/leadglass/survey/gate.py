@@ -165,6 +165,7 @@ class Gate:
         self._clock = clock
         self._wall = wall
         self._stop = asyncio.Event()
+        self._parted = asyncio.Event()
         self._lines: set[Line] = set()
         self._hosts: OrderedDict[Address, asyncio.Lock] = OrderedDict()
         self._last: OrderedDict[Address, float] = OrderedDict()
@@ -179,6 +180,11 @@ class Gate:
         """Open nothing more, and have every open line say goodbye."""
         self._stop.set()
         await asyncio.gather(*(self._part(line) for line in tuple(self._lines)))
+        self._parted.set()
+
+    async def stopped(self) -> None:
+        """Wait until the run is stopped and every open line has said goodbye."""
+        await self._parted.wait()
 
     async def _part(self, line: Line) -> None:
         if line.farewell is not None:

@@ -3,7 +3,29 @@
 from typing import Final
 
 from leadglass.survey.check import Check
-from leadglass.survey.checks import dicom_answers
+from leadglass.survey.checks import (
+    dicom_answers,
+    dicom_certificate,
+    dicom_clear,
+    dicom_honeypot,
+    dicom_identity,
+    dicom_query,
+    dicom_services,
+    dicom_titles,
+    dicom_tls,
+    dicom_version,
+)
 
-CHECKS: Final[tuple[Check, ...]] = (dicom_answers.CHECK,)
-"""A check that is not in it is not run. Those of a lower level come first."""
+CHECKS: Final[tuple[Check, ...]] = (
+    dicom_answers.CHECK,
+    dicom_titles.CHECK,  # what it opens, those after it go through
+    dicom_version.CHECK,
+    dicom_tls.CHECK,
+    dicom_certificate.CHECK,
+    dicom_clear.CHECK,
+    dicom_services.CHECK,
+    dicom_query.CHECK,
+    dicom_identity.CHECK,
+    dicom_honeypot.CHECK,
+)
+"""A check that is not in it is not run. What one learns, those after it know."""

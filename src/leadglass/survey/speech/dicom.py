@@ -6,15 +6,19 @@ bytes are dropped, and the association aborted. Rule 3. We say who we are: the
 Implementation Version Name is the survey's.
 """
 
+import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from leadglass.survey.gate import Closed, Line
+from leadglass.survey.gate import ANSWER, Closed, Line
+from leadglass.survey.speech.tls import wants_certificate
 from leadglass.wire import command_set
 from leadglass.wire.errors import AbortReason, AbortSource, ProtocolViolation
+from leadglass.wire.items import UserIdentity, UserIdentityType
 from leadglass.wire.messages import CEchoRq, CEchoRsp, CFindRq, CFindRsp, Command, is_pending
 from leadglass.wire.pdu import (
     PDV,
@@ -38,8 +42,23 @@ VERIFICATION: Final = "1.2.840.10008.1.1"
 STUDY_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
 IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 
+SERVICES: Final[Mapping[str, str]] = {
+    STUDY_ROOT_FIND: "StudyRootQueryRetrieveInformationModelFind",
+    "1.2.840.10008.5.1.4.1.2.2.2": "StudyRootQueryRetrieveInformationModelMove",
+    "1.2.840.10008.5.1.4.1.2.2.3": "StudyRootQueryRetrieveInformationModelGet",
+    "1.2.840.10008.5.1.4.1.2.1.1": "PatientRootQueryRetrieveInformationModelFind",
+    "1.2.840.10008.5.1.4.31": "ModalityWorklistInformationModelFind",
+    "1.2.840.10008.5.1.4.1.1.7": "SecondaryCaptureImageStorage",
+    "1.2.840.10008.1.20.1": "StorageCommitmentPushModel",
+}
+"""Services that are proposed to see whether a stranger is granted them, by keyword (PS3.6 Annex A)."""
+
 _HEADER: Final = 6
 _LARGEST_PDU: Final = 1 << 17
+_IN_ALL: Final = 2 * ANSWER
+"""Seconds for a question and all of its answer, however slowly that drips."""
+_TLS_ALERT: Final = 21
+_LARGEST_COMMAND: Final = 1 << 14
 _ABORT: Final = encode(Abort(AbortSource.SERVICE_USER, AbortReason.NOT_SPECIFIED))
 
 
@@ -50,6 +69,8 @@ class Nature(Enum):
     REJECTED = "rejected"
     ABORTED = "aborted"
     CLOSED = "closed without a word"
+    SILENT = "silence"
+    CERTIFICATE = "TLS asks for a client certificate"
     NOT_DICOM = "not DICOM"
 
 
@@ -70,6 +91,8 @@ class Answer:
     nature: Nature
     accept: AssociateAccept | None = None
     rejection: Rejection | None = None
+    may_be_tls: bool = False
+    """Whether what is no DICOM looks like an alert of TLS (RFC 8446 6)."""
 
     @property
     def is_dicom(self) -> bool:
@@ -103,6 +126,11 @@ def random_uid() -> str:
     return f"2.25.{secrets.randbits(127)}"
 
 
+def random_user() -> UserIdentity:
+    """Give a user whom nobody knows, without a passcode; a positive response is asked for (PS3.7 D.3.3.7)."""
+    return UserIdentity(UserIdentityType.USERNAME, random_title().encode("ascii"), positive_response_requested=True)
+
+
 def contexts(*abstract_syntaxes: str) -> tuple[ProposedContext, ...]:
     """Propose each with the syntax that everybody has to know."""
     return tuple(
@@ -123,24 +151,36 @@ class Speaker:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._accept: AssociateAccept | None = None
+        self._has_aborted = False
+        self._kind = 0
 
-    async def associate(self, called: str, calling: str, proposed: Sequence[ProposedContext]) -> Answer:
-        """Ask for an association; raises nothing but ``Stopped``."""
+    async def associate(
+        self, called: str, calling: str, proposed: Sequence[ProposedContext], user: UserIdentity | None = None
+    ) -> Answer:
+        """Ask for an association; whatever comes back is an answer, and nothing is raised."""
         request = AssociateRequest(
             called_ae_title=called,
             calling_ae_title=calling,
             contexts=tuple(proposed),
             implementation_class_uid=IMPLEMENTATION_CLASS_UID,
             implementation_version_name=IMPLEMENTATION_VERSION_NAME,
+            user_identity=user,
         )
         self._line.farewell = self._abort
         try:
-            await self._line.send(encode(request), "A-ASSOCIATE-RQ")
-            pdu = await self._pdu(in_the_beginning=True)
+            async with asyncio.timeout(_IN_ALL):
+                await self._line.send(encode(request), "A-ASSOCIATE-RQ")
+                pdu = await self._pdu(in_the_beginning=True)
         except ProtocolViolation:
-            return Answer(Nature.NOT_DICOM)
-        except Closed:
-            return Answer(Nature.CLOSED)
+            self._line.farewell = None
+            return Answer(Nature.NOT_DICOM, may_be_tls=self._kind == _TLS_ALERT)
+        except TimeoutError:
+            return Answer(Nature.SILENT)
+        except Closed as error:
+            if isinstance(error.__cause__, TimeoutError):
+                return Answer(Nature.SILENT)
+            self._line.farewell = None
+            return Answer(Nature.CERTIFICATE if wants_certificate(error.__cause__) else Nature.CLOSED)
         match pdu:
             case AssociateAccept():
                 self._accept = pdu
@@ -152,6 +192,7 @@ class Speaker:
                 self._line.farewell = None
                 return Answer(Nature.ABORTED)
             case _:
+                self._line.farewell = None
                 return Answer(Nature.NOT_DICOM)
 
     def granted(self) -> frozenset[int]:
@@ -160,13 +201,19 @@ class Speaker:
             return frozenset()
         return frozenset(number for number, syntax in self._accept.contexts.items() if isinstance(syntax, str))
 
+    @property
+    def is_associated(self) -> bool:
+        """Whether an association was made, and not aborted by us."""
+        return self._accept is not None
+
     async def echo(self, context_id: int) -> int | None:
         """Send a C-ECHO; gives its status, None where there came none."""
         command = CEchoRq(message_id=1, affected_sop_class_uid=VERIFICATION)
         try:
-            await self._send(context_id, command_set.encode(command, has_data_set=False), None, "C-ECHO-RQ")
-            response, _ = await self._command()
-        except (Closed, ProtocolViolation):
+            async with asyncio.timeout(_IN_ALL):
+                await self._send(context_id, command_set.encode(command, has_data_set=False), None, "C-ECHO-RQ")
+                response, _ = await self._command()
+        except (Closed, ProtocolViolation, TimeoutError):
             return None
         return response.status if isinstance(response, CEchoRsp) else None
 
@@ -181,13 +228,19 @@ class Speaker:
         identifier = _element(0x0008, 0x0052, b"STUDY ") + _element(0x0020, 0x000D, _padded(random_uid()))
         command = CFindRq(message_id=1, affected_sop_class_uid=STUDY_ROOT_FIND)
         try:
-            await self._send(
-                context_id, command_set.encode(command, has_data_set=True), identifier, "C-FIND-RQ that nothing matches"
-            )
-            response, has_data_set = await self._command()
-        except (Closed, ProtocolViolation):
+            async with asyncio.timeout(_IN_ALL):
+                await self._send(
+                    context_id,
+                    command_set.encode(command, has_data_set=True),
+                    identifier,
+                    "C-FIND-RQ that nothing matches",
+                )
+                response, has_data_set = await self._command()
+        except (Closed, ProtocolViolation, TimeoutError):
+            await self._give_up()
             return Queried(None)
         if not isinstance(response, CFindRsp):
+            await self._give_up()
             return Queried(None)
         if is_pending(response.status) or has_data_set:
             await self._abort()
@@ -199,17 +252,26 @@ class Speaker:
         if self._accept is None:
             return False
         try:
-            await self._line.send(encode(ReleaseRQ()), "A-RELEASE-RQ")
-            self._line.farewell = None
-            for _ in range(8):
-                pdu = await self._pdu()
-                if isinstance(pdu, ReleaseRP | Abort):
-                    return isinstance(pdu, ReleaseRP)
-        except (Closed, ProtocolViolation):
+            async with asyncio.timeout(_IN_ALL):
+                await self._line.send(encode(ReleaseRQ()), "A-RELEASE-RQ")
+                self._line.farewell = None
+                for _ in range(8):
+                    pdu = await self._pdu()
+                    if isinstance(pdu, ReleaseRP | Abort):
+                        return isinstance(pdu, ReleaseRP)
+        except (Closed, ProtocolViolation, TimeoutError):
             return False
         return False
 
+    async def _give_up(self) -> None:
+        """Abort what answers as nothing should, if it is still there."""
+        with suppress(Closed):
+            await self._abort()
+
     async def _abort(self) -> None:
+        if self._has_aborted:
+            return
+        self._has_aborted = True
         self._line.farewell = None
         self._accept = None
         await self._line.send(_ABORT, "A-ABORT")
@@ -231,12 +293,15 @@ class Speaker:
                 if not pdv.is_command:
                     continue
                 taken += pdv.fragment
+                if len(taken) > _LARGEST_COMMAND:
+                    raise ProtocolViolation("A command set is larger than any of the Standard.")
                 if pdv.is_last:
                     return command_set.decode(taken)
 
     async def _pdu(self, *, in_the_beginning: bool = False) -> object:
         head = await self._line.exactly(_HEADER)
         kind, length = head[0], int.from_bytes(head[2:], "big")
+        self._kind = kind
         known = {PDUType.ASSOCIATE_AC, PDUType.ASSOCIATE_RJ, PDUType.ABORT} if in_the_beginning else set(PDUType)
         if kind not in known or length > _LARGEST_PDU:
             raise ProtocolViolation("What answers is not DICOM.")
