@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -182,6 +183,14 @@ def test_who_looks_into_a_log_that_takes_no_more_records_sees_it(
     with pytest.raises(Corrupt):
         inspection.give(AUDITOR, "fhir", Selection())
     assert not _verified(inspection).is_whole
+
+
+def test_whoever_waits_for_a_verification_is_told_what_came_of_it(log: AuditLog) -> None:
+    _fill(log, 5)
+    told: SimpleQueue[bool] = SimpleQueue()
+    inspection = Inspection(log, door="pages", source="LEADGLASS", ended=told.put)
+    inspection.begin_verifying(AUDITOR)
+    assert told.get(timeout=60) is True
 
 
 def test_one_verification_runs_at_a_time(log: AuditLog) -> None:

@@ -113,12 +113,23 @@ class Inspection:
         For the records.
     source : str
         What the archive calls itself in messages of PS3.15 A.5 and FHIR.
+    ended : callable
+        Told of each verification that came to its end: whether the log is whole.
     clock : callable
         The time now (UTC).
     """
 
-    def __init__(self, log: AuditLog, *, door: str, source: str, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        log: AuditLog,
+        *,
+        door: str,
+        source: str,
+        ended: Callable[[bool], None] = lambda _: None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
         self._log = log
+        self._ended = ended
         self._door = door
         self._source = source
         self._clock = clock
@@ -208,6 +219,8 @@ class Inspection:
             with self._lock:
                 self._running, self._last = None, verified
         self._tell(caller, verified)
+        if verified.result is not None:
+            self._ended(verified.is_whole)
 
     def _tell(self, caller: Caller, verified: Verified) -> None:
         """Put on record what came of it, where the log still takes records."""

@@ -6,6 +6,7 @@ Rule 3. Of a patient nothing is shown but which studies the log knows: no names,
 images, not whether there is anything else.
 """
 
+from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
 from typing import Final
@@ -67,7 +68,9 @@ def routes(services: Services) -> list[Route]:
 class _Audit:
     def __init__(self, desk: PagesDesk) -> None:
         self._desk = desk
-        self._inspection = Inspection(desk.audit, door="pages", source=desk.config.ae_title)
+        self._inspection = Inspection(
+            desk.audit, door="pages", source=desk.config.ae_title, ended=self._verification_ended
+        )
         self._searches: Remembered[Search] = Remembered()
 
     # --- looking ------------------------------------------------------------------
@@ -163,6 +166,11 @@ class _Audit:
         if wants_json(asked.request):
             return JSONResponse({"done": "It runs."}, HTTPStatus.ACCEPTED)
         return see_other(VERIFY)
+
+    def _verification_ended(self, is_whole: bool) -> None:  # noqa: FBT001 - a callback
+        """Have the self-check know of it; where that cannot be written now, the log has it all the same."""
+        with suppress(LeadglassError):
+            self._desk.system.check.verified(0 if is_whole else 1)
 
     def _verification_page(self, asked: Asked, running: Verifying | None, last: Verified | None) -> Response:
         if wants_json(asked.request):
