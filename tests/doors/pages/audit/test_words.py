@@ -54,6 +54,10 @@ def test_every_kind_of_caller_has_a_word() -> None:
         (Event(Outcome.PERMITTED, "manage", detail={"change": "test", "device": "CT1"}), "tested the device CT1"),
         (Event(Outcome.PERMITTED, "audit", detail={"asked": "who saw a patient"}), "asked who saw a patient"),
         (Event(Outcome.REFUSED, "get"), "was refused opening a study"),
+        (Event(Outcome.ALERT, "break-glass", "person:jane"), "opened studies in an emergency"),
+        (Event(Outcome.DONE, "break-glass", "person:judge", detail={"review": 7}), "reviewed emergency 7"),
+        (Event(Outcome.PERMITTED, "share", detail={"change": "create", "link": "0f"}), "made the link 0f"),
+        (Event(Outcome.PERMITTED, "share", detail={"change": "revoke", "link": "0f"}), "ended the link 0f"),
     ],
 )
 def test_what_happened_is_said(event: Event, said: str) -> None:

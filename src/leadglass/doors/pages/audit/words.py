@@ -82,6 +82,8 @@ _CHANGES: Final = MappingProxyType(
 )
 """What an administrator changed; … is of whom."""
 
+_SHARES: Final = MappingProxyType({"create": "made the link", "revoke": "ended the link"})
+
 _KINDS: Final = MappingProxyType(
     {
         "person": "",
@@ -123,7 +125,8 @@ def sentence(event: Event) -> str:
         case Outcome.FAILED:
             return f"failed at {doing}"
         case Outcome.ALERT:
-            return doing
+            # It is an alert because somebody has to look at it, not because it failed.
+            return does if event.action == "break-glass" and event.caller else doing
 
 
 def _permitted(event: Event, does: str) -> str:
@@ -135,6 +138,8 @@ def _permitted(event: Event, does: str) -> str:
         return f"looked at: {escape(str(event.detail.get('list') or event.detail.get('show')))}"
     if event.action == "signin" and event.detail.get("evidence"):
         return f"signed in with {escape(str(event.detail['evidence']))}"
+    if event.action == "share" and event.detail.get("change") in _SHARES:
+        return f"{_SHARES[str(event.detail['change'])]} {escape(str(event.detail.get('link', '')))}".rstrip()
     return does
 
 
@@ -152,6 +157,8 @@ def _changed(event: Event) -> str:
 
 def _done(event: Event, does: str, doing: str) -> str:
     count = event.detail.get("instances")
+    if event.action == "break-glass" and "review" in event.detail:
+        return f"reviewed emergency {escape(str(event.detail['review']))}"
     if event.action == "audit" and event.detail.get("asked") == "verify":
         return "verified the audit log: it is whole"
     if isinstance(count, int):
