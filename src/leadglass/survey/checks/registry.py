@@ -14,6 +14,10 @@ from leadglass.survey.checks import (
     dicom_titles,
     dicom_tls,
     dicom_version,
+    dicomweb_null_match,
+    http_identify,
+    orthanc_rest,
+    volume,
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -27,5 +31,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     dicom_query.CHECK,
     dicom_identity.CHECK,
     dicom_honeypot.CHECK,
+    http_identify.CHECK,  # those of the web go by what it says
+    dicomweb_null_match.CHECK,
+    orthanc_rest.CHECK,
+    volume.CHECK,
 )
 """A check that is not in it is not run. What one learns, those after it know."""
