@@ -15,7 +15,8 @@ from leadglass.survey.check import Check
 from leadglass.survey.engine import Engine, Outcome, Target
 from leadglass.survey.gate import Gate
 from leadglass.survey.journal import Journal
-from leadglass.survey.scope import SurveyScope
+from leadglass.survey.register import Register
+from leadglass.survey.scope import SurveyScope, today
 from leadglass.survey.state import JOURNAL, STOP, Run, State
 
 _LOOKED: Final = 0.2
@@ -101,6 +102,7 @@ async def _survey(
             if gate.is_heard:
                 state.heard(run.id)
             state.end(run.id, gate.connections, stopped=gate.is_stopped)
+            Register(state).conclude(state.run(run.id), today())
         return not gate.is_stopped
 
 
