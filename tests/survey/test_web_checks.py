@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from pydicom import dcmread, dcmwrite
+from pydicom import dcmread, dcmwrite  # pyright: ignore[reportUnknownVariableType]
 from pydicom.data import get_testdata_file
 
 from leadglass.survey.checks import dicomweb_null_match, http_identify, orthanc_rest, volume

@@ -15,9 +15,12 @@ from leadglass.survey.checks import (
     dicom_tls,
     dicom_version,
     dicomweb_null_match,
+    directory_listing,
     http_identify,
     orthanc_rest,
+    portal_in_clear,
     volume,
+    web_credentials,
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -32,8 +35,11 @@ CHECKS: Final[tuple[Check, ...]] = (
     dicom_identity.CHECK,
     dicom_honeypot.CHECK,
     http_identify.CHECK,  # those of the web go by what it says
+    portal_in_clear.CHECK,
     dicomweb_null_match.CHECK,
     orthanc_rest.CHECK,
+    directory_listing.CHECK,
     volume.CHECK,
+    web_credentials.CHECK,
 )
 """A check that is not in it is not run. What one learns, those after it know."""
