@@ -164,5 +164,9 @@ class Engine:
             except (Unreachable, Closed, LeadglassError, OSError) as error:
                 LOG.debug("check not finished", extra={"check": check.id, "error": type(error).__name__})
                 untested.append(check.id)
+            except Exception as error:  # noqa: BLE001 - a peer's oddity may hit a mistake of ours: the run goes on
+                LOG.error("a check has a defect", extra={"check": check.id, "error": type(error).__name__})
+                untested.append(check.id)
+                known.is_odd = True
             findings += visit.found
         return Outcome(target, bool(known.is_open), tuple(findings), tuple(untested), tuple(unproven))

@@ -126,21 +126,23 @@ async def shake(line: Line, context: ssl.SSLContext, name: str = "", *, listen: 
             except ssl.SSLWantReadError:
                 await _flush(line, outgoing)
                 _feed(incoming, seen, await line.some(_MOST))
-        await _flush(line, outgoing)
-        if secured.version() == "TLSv1.3":
-            await _listen(line, secured, incoming, seen, listen)
-    except ssl.SSLError as error:
-        shown.needs_certificate = wants_certificate(error)
-        shown.is_tls = "WRONG_VERSION_NUMBER" not in (error.reason or "") and "HTTP" not in (error.reason or "")
-    except Closed:
-        pass
-    _read(bytes(seen), shown)
-    if shown.is_whole:
         agreed = secured.cipher()
         shown.is_tls = shown.is_agreed = True
         shown.version, shown.suite = secured.version() or "", agreed[0] if agreed else ""
         shown.certificate = secured.getpeercert(binary_form=True) or b""
-    elif shown.asks_certificate:
+        await _flush(line, outgoing)
+        if shown.version == "TLSv1.3":
+            await _listen(line, secured, incoming, seen, listen)
+    except ssl.SSLError as error:
+        shown.needs_certificate = wants_certificate(error)
+        reason = error.reason or ""
+        is_other = not seen or "WRONG_VERSION_NUMBER" in reason or "HTTP" in reason
+        shown.is_tls = shown.is_whole or not is_other
+    except Closed:
+        pass
+    if not shown.is_whole:
+        _read(bytes(seen), shown)
+    if not shown.is_whole and shown.asks_certificate:
         shown.needs_certificate = True
     return shown
 
