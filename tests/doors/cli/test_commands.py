@@ -46,6 +46,7 @@ def test_these_commands_exist() -> None:
         "delete", "quarantine list", "quarantine accept", "quarantine discard", "fsck", "audit show", "audit verify",
         "audit export", "audit key", "audit collector", "exposure history", "exposure accept", "exposure withdraw",
         "policy explain", "token create", "token list", "token revoke", "survey init", "survey run", "survey status",
+        "survey import",
         "share create", "share receive", "share list", "share revoke",
         "user add", "user list", "user lock", "user unlock", "user role", "user reset", "user remove", "user sessions",
         "user sign-out", "breakglass list", "breakglass review", "label add", "label list", "label remove",

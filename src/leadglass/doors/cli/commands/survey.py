@@ -6,17 +6,15 @@ from pathlib import Path
 
 import click
 
+from leadglass.doors.cli.commands.survey_import import survey_import
+from leadglass.doors.cli.commands.survey_shared import SCOPE, finish, look_at, show
 from leadglass.doors.cli.options import examples, json_option
-from leadglass.doors.cli.terminal import Terminal, cell, counted, table
+from leadglass.doors.cli.terminal import Terminal
 from leadglass.errors import Misconfigured
 from leadglass.survey import running, scope
-from leadglass.survey.checks.registry import CHECKS
-from leadglass.survey.engine import Outcome
-from leadglass.survey.findings import Finding, Severity
-from leadglass.survey.state import Run, State, Status, folder_of
+from leadglass.survey.findings import Severity
+from leadglass.survey.state import State, folder_of
 from leadglass.survey.template import template
-
-SCOPE = click.argument("scope_file", metavar="SCOPE.toml", type=click.Path(path_type=Path, dir_okay=False))
 
 
 @click.group("survey")
@@ -78,25 +76,8 @@ def survey_run(scope_file: Path, *, resume: bool, fail_on: str | None, as_json: 
             if resume:
                 terminal.tell("No run was stopped in the middle: a new one begins.")
             run = state.begin(allowed, "scope", running.size_of(allowed))
-        with terminal.progress("Looking", octets=False) as advance:
-            looked, targets = run.done, run.targets
-
-            def told(_: Outcome) -> None:
-                nonlocal looked
-                looked += 1
-                advance(looked, targets, 0)
-
-            is_whole = running.survey(allowed, state, run, running.sweep(allowed), CHECKS, told)
-        run = state.run(run.id)
-        found = state.findings(run.id)
-    show(terminal, run, found, as_json=as_json)
-    if not is_whole:
-        terminal.tell(f"Stopped. Go on with: leadglass survey run {scope_file} --resume")
-        return 3
-    worst = list(Severity)
-    return int(
-        fail_on is not None and any(worst.index(each.severity) >= worst.index(Severity(fail_on)) for each in found)
-    )
+        is_whole = look_at(terminal, allowed, state, run)
+        return finish(terminal, scope_file, state, run.id, is_whole=is_whole, fail_on=fail_on, as_json=as_json)
 
 
 @survey_command.command("status", epilog=examples("leadglass survey status clinic.toml"))
@@ -114,62 +95,4 @@ def survey_status(scope_file: Path, *, as_json: bool) -> None:
     show(terminal, runs[0], found, as_json=as_json)
 
 
-def show(terminal: Terminal, run: Run, found: list[Finding], *, as_json: bool) -> None:
-    """Show what a run came to."""
-    if as_json:
-        terminal.json({"run": run_as_json(run), "findings": [finding_as_json(each) for each in found]})
-        return
-    rows = table("severity", "ladder", "where", "what", "why")
-    for each in found:
-        where = "-" if each.address is None else f"{each.address}:{each.port}"
-        rows.add_row(
-            cell(each.severity),
-            cell(each.exposure.name),
-            cell(where),
-            cell(each.title),
-            cell(", ".join(f"{name} {value}" for name, value in each.proof.items())),
-        )
-    if found:
-        terminal.show(rows)
-    ended = {Status.DONE: "is done", Status.STOPPED: "was stopped", Status.RUNNING: "goes on, or was cut off"}
-    terminal.tell(
-        f"Run {run.number} {ended[run.status]}: {run.done:,} of {counted(run.targets, 'endpoint')} looked at, "
-        f"{run.open:,} answered, {counted(len(found), 'finding')}."
-    )
-
-
-def run_as_json(run: Run) -> dict[str, object]:
-    """Give a run for machines."""
-    return {
-        "id": run.id,
-        "number": run.number,
-        "started": run.started.isoformat(),
-        "ended": run.ended.isoformat() if run.ended else None,
-        "status": run.status.value,
-        "level": run.level,
-        "vantage": run.vantage,
-        "source": run.source,
-        "targets": run.targets,
-        "done": run.done,
-        "open": run.open,
-        "connections": run.connections,
-    }
-
-
-def finding_as_json(finding: Finding) -> dict[str, object]:
-    """Give a finding for machines."""
-    return {
-        "id": finding.id,
-        "check": finding.check,
-        "address": None if finding.address is None else str(finding.address),
-        "port": finding.port,
-        "transport": finding.transport,
-        "title": finding.title,
-        "exposure": finding.exposure.name,
-        "severity": finding.severity.value,
-        "proof": dict(finding.proof),
-        "not_tested": list(finding.not_tested),
-        "fixes": list(finding.fixes),
-        "controls": list(finding.controls),
-        "inferred": finding.inferred,
-    }
+survey_command.add_command(survey_import)

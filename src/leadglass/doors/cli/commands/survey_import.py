@@ -1,0 +1,68 @@
+"""``survey import``: look at what other engines found open."""
+
+import logging
+import os
+from pathlib import Path
+
+import click
+
+from leadglass.doors.cli.commands.survey_shared import SCOPE, finish, look_at
+from leadglass.doors.cli.options import examples, json_option
+from leadglass.doors.cli.terminal import Terminal, counted
+from leadglass.errors import BadInput
+from leadglass.survey import scope
+from leadglass.survey.findings import Severity
+from leadglass.survey.state import State, folder_of
+from leadglass.survey.targets import Form, Import
+
+
+@click.command(
+    "import",
+    epilog=examples(
+        "leadglass survey import clinic.toml nmap.xml",
+        "leadglass survey import clinic.toml found.csv --from zmap --port 104",
+    ),
+)
+@SCOPE
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--from",
+    "form",
+    type=click.Choice([each.value for each in Form]),
+    help="The form of the file; found out when it is not said.",
+)
+@click.option("--port", type=click.IntRange(1, 65_535), help="The port that was looked at, where the file has none.")
+@click.option(
+    "--fail-on",
+    type=click.Choice([each.value for each in Severity if each is not Severity.INFO]),
+    help="End with exit code 1 when something this bad was found.",
+)
+@json_option
+def survey_import(
+    scope_file: Path, file: Path, *, form: str | None, port: int | None, fail_on: str | None, as_json: bool
+) -> int:
+    """Look at the endpoints that another engine found, instead of sweeping the scope.
+
+    Reads nmap's XML, masscan's JSON and list, zmap's CSV, Shodan's and nuclei's
+    JSONL, Censys' JSON, and a CSV of assets with a column address. What lies
+    outside of the scope is left out. Stopped, it goes on with: survey run --resume
+    """
+    terminal = Terminal()
+    logging.getLogger("leadglass").setLevel(logging.WARNING)
+    allowed = scope.load(scope_file)
+    allowed.require_in_force(scope.today())
+    os.umask(0o077)
+    read = Import(file, allowed, Form(form) if form else None, port)
+    with State(folder_of(scope_file), writes=True) as state:
+        # read once before a run is begun: a broken file begins none
+        if not sum(1 for _ in read.targets()):
+            raise BadInput(f"There is no endpoint of the scope in {file.name}: nothing is looked at.")
+        told = read.counted
+        run = state.begin(allowed, "targets", 0)
+        state.give(run.id, Import(file, allowed, read.form, port).targets())
+        terminal.tell(
+            f"{counted(told.taken, 'endpoint')} to look at; left out: {told.outside:,} outside of the scope, "
+            f"{told.twice:,} named twice, {told.unusable:,} without an address or port."
+        )
+        is_whole = look_at(terminal, allowed, state, state.run(run.id))
+        return finish(terminal, scope_file, state, run.id, is_whole=is_whole, fail_on=fail_on, as_json=as_json)
