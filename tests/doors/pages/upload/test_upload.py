@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from leadglass.doors.pages.upload.intake import MOST_ZIPS_OF_ONE
 from tests.corpus import CORPUS, read_manifest
 from tests.doors.pages.browser import records
 from tests.doors.pages.upload.sending import JSON, Sender, file_of, results, zipped
@@ -184,6 +185,16 @@ def test_nothing_of_a_zip_stays_on_the_disk(sender: Sender, web: Web) -> None:
     )
     after = {each for each in folder.rglob("*") if each.is_file()}
     assert not {each for each in after - before if "objects" in each.parts and each.stat().st_size}
+
+
+def test_so_many_zips_lie_open_and_the_rest_is_to_be_sent_again(sender: Sender) -> None:
+    """Each holds a file open until all were received: some thousand in one request would leave none for anybody."""
+    some = zipped(("viewer.exe", bytes(70 << 10)), compression=zipfile.ZIP_STORED)
+    became = sender.send(*((f"{number}.zip", some) for number in range(MOST_ZIPS_OF_ONE + 4)))
+    assert [each["became"] for each in became] == ["unpacked"] * MOST_ZIPS_OF_ONE + ["refused"] * 4
+    assert all("Too many ZIPs" in each["reason"] and each["again"] for each in became[MOST_ZIPS_OF_ONE:])
+    [after] = sender.send(("after.zip", zipped(("1", file_of()))))
+    assert after["counts"] == {"stored": 1}
 
 
 # --- what need not be sent again --------------------------------------------------------

@@ -8,6 +8,7 @@ other. Rule 4. A name is only ever shown, to whoever sent it.
 
 import asyncio
 import io
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -28,7 +29,7 @@ from leadglass.doors.threads import Threads
 from leadglass.doors.web.begun import FORM, blocks_of, field_name, file_name, reader_of
 from leadglass.doors.web.forms import media_type
 from leadglass.doors.web.problem import HttpFault
-from leadglass.errors import BadInput, LeadglassError
+from leadglass.errors import BadInput, Busy, LeadglassError
 from leadglass.policy.caller import Caller
 
 _SIGNATURE: Final = 4
@@ -38,9 +39,33 @@ _READERS: Final = 2
 """Threads that read members of one ZIP."""
 _UNPACKING: Final = 2
 """ZIPs unpacked at one time."""
+MOST_ZIPS: Final = 256
+"""ZIPs that lie somewhere at one time, of all who send: each holds a file open, and a process has so many."""
+MOST_ZIPS_OF_ONE: Final = 96
+"""Of them, those of one caller: three requests of the page's script, with nothing but ZIPs."""
 _DICOM: Final = "application/dicom"
 BODIES: Final = (_DICOM, "application/octet-stream", "application/zip")
 """What a body of one file may be called; all are treated alike."""
+
+
+class Spools:
+    """How many ZIPs lie somewhere until they are unpacked. Lives on the event loop."""
+
+    def __init__(self, most: int = MOST_ZIPS, most_of_one: int = MOST_ZIPS_OF_ONE) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._held: Counter[str] = Counter()
+
+    def take(self, caller: str) -> None:
+        """Count one more; raises ``Busy`` when there are too many."""
+        if self._held.total() >= self._most or self._held[caller] >= self._most_of_one:
+            raise Busy("Too many ZIPs wait to be unpacked at this time. Send it again when others are done.")
+        self._held[caller] += 1
+
+    def release(self, caller: str) -> None:
+        """Count one less."""
+        self._held[caller] -= 1
+        self._held += Counter()  # drops who has none
 
 
 @dataclass(slots=True)
@@ -52,6 +77,7 @@ class _Zip:
     waiting: list[bytes] = field(default_factory=list[bytes])
     size: int = 0
     failure: LeadglassError | None = None
+    is_counted: bool = False
 
 
 class Upload:
@@ -69,6 +95,8 @@ class Upload:
         What may be held in memory.
     unpacking : Semaphore
         Taken by who unpacks.
+    spools : Spools
+        Where ZIPs are counted.
     goes_on : callable, optional
         Told of each member of a ZIP how many bytes it has; says whether more of them are taken.
     """
@@ -80,6 +108,7 @@ class Upload:
         threads: Threads,
         share: Share,
         unpacking: asyncio.Semaphore,
+        spools: Spools,
         goes_on: Callable[[int], bool] | None = None,
     ) -> None:
         self._goes_on = goes_on
@@ -87,6 +116,7 @@ class Upload:
         self._caller = caller
         self._threads = threads
         self._unpacking = unpacking
+        self._spools = spools
         self._files = Files(Courier(archive, caller, ""), threads, share, _DICOM)
         self._order: list[str | _Zip] = []
         """Of each file its name, or the ZIP that it is."""
@@ -162,6 +192,11 @@ class Upload:
         if is_zip(beginning):
             self._zip = _Zip(name, await self._threads.run(self._archive.draft, self._caller))
             self._order.append(self._zip)
+            try:
+                self._spools.take(str(self._caller))
+                self._zip.is_counted = True
+            except Busy as error:
+                self._zip.failure = error
         else:
             self._order.append(name)
             await self._files.begin({})
@@ -180,7 +215,16 @@ class Upload:
             await self._threads.run(spool.draft.write, *blocks)
         except LeadglassError as error:
             spool.failure = error
-            spool.draft.abort()
+            self._forget(spool)
+
+    def _forget(self, spool: _Zip) -> None:
+        spool.draft.abort()
+        self._let_go(spool)
+
+    def _let_go(self, spool: _Zip) -> None:
+        if spool.is_counted:
+            spool.is_counted = False
+            self._spools.release(str(self._caller))
 
     async def _end(self) -> None:
         if not self._has_begun:
@@ -201,11 +245,16 @@ class Upload:
 
     async def close(self) -> list[Outcome]:
         """Commit what is to be committed and unpack the ZIPs; gives what became of each file, in their order."""
-        became = iter(await self._files.close())
-        return [
-            await self._unpack(each) if isinstance(each, _Zip) else result_of(each, next(became))
-            for each in self._order
-        ]
+        try:
+            became = iter(await self._files.close())
+            return [
+                await self._unpack(each) if isinstance(each, _Zip) else result_of(each, next(became))
+                for each in self._order
+            ]
+        finally:
+            for each in self._order:
+                if isinstance(each, _Zip):
+                    self._forget(each)
 
     async def _unpack(self, spool: _Zip) -> Outcome:
         if spool.failure is not None:
@@ -215,6 +264,8 @@ class Upload:
                 tally = await self._threads.run(self._import, spool)
             except LeadglassError as error:
                 return refused(spool.name, error)
+            finally:
+                self._let_go(spool)
         return unpacked(spool.name, tally)
 
     def _import(self, spool: _Zip) -> Tally:
@@ -243,7 +294,7 @@ class Upload:
         await self._files.abandon()
         for each in self._order:
             if isinstance(each, _Zip):
-                each.draft.abort()
+                self._forget(each)
 
 
 async def progress(upload: Upload, became: "asyncio.Task[list[Outcome]]", every: float) -> AsyncGenerator[int]:

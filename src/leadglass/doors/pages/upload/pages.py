@@ -23,7 +23,7 @@ from leadglass.doors.dicomweb.stow_share import Share
 from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.page import page, shown
 from leadglass.doors.pages.sharing.taking import Taking
-from leadglass.doors.pages.upload.intake import Upload, progress, unpacking
+from leadglass.doors.pages.upload.intake import Spools, Upload, progress, unpacking
 from leadglass.doors.pages.upload.results import Outcome, as_json, summary_of
 from leadglass.doors.web.begun import blocks_of
 from leadglass.doors.web.cookie import csrf_token
@@ -81,6 +81,7 @@ class _Pages:
         self._desk = desk
         self._share = Share()
         self._unpacking = unpacking()
+        self._spools = Spools()
 
     async def show(self, asked: Asked) -> Response:
         """Show the page to who may use it."""
@@ -117,6 +118,7 @@ class _Pages:
                 self._desk.threads,
                 self._share,
                 self._unpacking,
+                self._spools,
                 None if taking is None else taking.member,
             )
             try:
