@@ -33,6 +33,7 @@ class Stock:
     ultrasound: phantoms.Study
     mammogram: phantoms.Study
     segmented: phantoms.Study
+    outlined: phantoms.Study
     hostile: phantoms.Study
     bare: phantoms.Study
     odd: phantoms.Study
@@ -48,6 +49,8 @@ def _stock(folder: Path) -> Stock:
     is_long = bool(os.environ.get("LEADGLASS_LONG"))
     segmented = phantoms.ct(folder, slices=6)
     phantoms.segmentation(folder, segmented)
+    outlined = phantoms.ct(folder, slices=6)
+    phantoms.structure_set(folder, outlined)
     odd = phantoms.ct(folder)
     phantoms.odd_report(folder, odd.uid)
     report = phantoms.generate_uid()
@@ -61,6 +64,7 @@ def _stock(folder: Path) -> Stock:
         ultrasound=phantoms.ultrasound(folder),
         mammogram=phantoms.mammography(folder),
         segmented=segmented,
+        outlined=outlined,
         hostile=phantoms.ct(folder, **dict.fromkeys((*texts, *more), HOSTILE)),
         bare=phantoms.ct(folder, Modality=None, PatientID="SAME"),
         odd=odd,
@@ -169,13 +173,18 @@ def test_a_segmentation_is_drawn_over_its_images(viewer: Viewer, stock: Stock) -
     viewer.page.locator('[data-cy="study-browser-thumbnail-no-image"]').first.dblclick()
     yes = viewer.page.get_by_text("Yes", exact=True)
     yes.or_(viewer.page.get_by_text("Square", exact=True)).first.wait_for()
-    # In color over white: not gray any more.
-    viewer.page.wait_for_function(
-        """() => { const canvas = document.querySelector('.cornerstone-canvas');
-          const seen = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
-          for (let at = 0; at < seen.length; at += 4) if (Math.abs(seen[at] - seen[at + 2]) > 40) return true;
-          return false; }"""
-    )
+    viewer.colored()
+
+
+def test_the_outlines_of_a_structure_set_are_drawn_over_its_images(viewer: Viewer, stock: Stock) -> None:
+    viewer.open(stock.outlined.uid)
+    viewer.page.locator('[data-cy="study-browser-thumbnail-no-image"]').first.dblclick()
+    yes = viewer.page.get_by_text("Yes", exact=True)
+    yes.or_(viewer.page.get_by_text("Square", exact=True)).first.wait_for()
+    if yes.is_visible():
+        yes.click()
+    viewer.text("Square")
+    viewer.outlined()
 
 
 def test_a_length_is_right_is_saved_as_a_report_and_found_again(viewer: Viewer, web: Web, stock: Stock) -> None:
@@ -214,7 +223,7 @@ def test_a_study_without_a_modality_opens(viewer: Viewer, stock: Stock) -> None:
 def test_an_odd_report_beside_images_leaves_the_images_in_sight(viewer: Viewer, stock: Stock) -> None:
     viewer.open(stock.odd.uid)
     viewer.pattern()
-    viewer.page.get_by_title("Leadglass").click()
+    viewer.page.get_by_role("link", name="To the study").click()
     viewer.page.wait_for_url(f"**/studies/{stock.odd.uid}")
 
 

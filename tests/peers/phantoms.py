@@ -281,6 +281,48 @@ def segmentation(folder: Path, study: Study) -> str:
     return str(made.SeriesInstanceUID)
 
 
+def structure_set(folder: Path, study: Study, size: int = 64) -> str:
+    """Write an RT Structure Set that outlines the large square of a CT, in red; gives its Series Instance UID."""
+    made = _common("1.2.840.10008.5.1.4.1.1.481.3", study.uid, generate_uid(), "RTSTRUCT", 0)
+    made.SeriesNumber, made.StructureSetLabel = 3, "Outlines"
+    made.StructureSetDate, made.StructureSetTime = "20260105", "101500"
+    series, referenced, frame = Dataset(), Dataset(), Dataset()
+    series.SeriesInstanceUID = study.series
+    series.ContourImageSequence = Sequence([_reference(each) for each in study.instances])
+    referenced.ReferencedSOPClassUID, referenced.ReferencedSOPInstanceUID = "1.2.840.10008.3.1.2.3.1", study.uid
+    referenced.RTReferencedSeriesSequence = Sequence([series])
+    frame.FrameOfReferenceUID = study.frame_of_reference
+    frame.RTReferencedStudySequence = Sequence([referenced])
+    made.ReferencedFrameOfReferenceSequence = Sequence([frame])
+    region = Dataset()
+    region.ROINumber, region.ROIName, region.ROIGenerationAlgorithm = 1, "Square", "MANUAL"
+    region.ReferencedFrameOfReferenceUID = study.frame_of_reference
+    made.StructureSetROISequence = Sequence([region])
+    near, far = size // 8 * 0.5, 9 * size // 16 * 0.5
+    contours: list[Dataset] = []
+    for at, instance in enumerate(study.instances):
+        contour = Dataset()
+        contour.ContourImageSequence = Sequence([_reference(instance)])
+        contour.ContourGeometricType, contour.NumberOfContourPoints = "CLOSED_PLANAR", 4
+        contour.ContourData = [near, near, at, far, near, at, far, far, at, near, far, at]
+        contours.append(contour)
+    drawn = Dataset()
+    drawn.ReferencedROINumber, drawn.ROIDisplayColor = 1, [255, 0, 0]
+    drawn.ContourSequence = Sequence(contours)
+    made.ROIContourSequence = Sequence([drawn])
+    seen = Dataset()
+    seen.ObservationNumber, seen.ReferencedROINumber, seen.RTROIInterpretedType = 1, 1, "ORGAN"
+    made.RTROIObservationsSequence = Sequence([seen])
+    _write(folder / f"{made.SOPInstanceUID}.dcm", made, EXPLICIT)
+    return str(made.SeriesInstanceUID)
+
+
+def _reference(instance: str) -> Dataset:
+    made = Dataset()
+    made.ReferencedSOPClassUID, made.ReferencedSOPInstanceUID = CT, instance
+    return made
+
+
 def odd_report(folder: Path, study: str) -> None:
     """Write a structured report that says so little that viewers have died of it: no concept name, items of nothing."""
     made = _common("1.2.840.10008.5.1.4.1.1.88.33", study, generate_uid(), "SR", 0)

@@ -110,3 +110,19 @@ class Viewer:
     def text(self, words: str) -> None:
         """Wait until words are in sight."""
         self.page.get_by_text(words).first.wait_for()
+
+    def colored(self) -> None:
+        """Wait until something in color is drawn into the first viewport: what is gray has three equal parts."""
+        self.page.wait_for_function(
+            """() => { const canvas = document.querySelector('.cornerstone-canvas');
+              const seen = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+              for (let at = 0; at < seen.length; at += 4) if (Math.abs(seen[at] - seen[at + 2]) > 40) return true;
+              return false; }"""
+        )
+
+    def outlined(self) -> None:
+        """Wait until a line in red lies over the first viewport: outlines are drawn as SVG, not into the canvas."""
+        self.page.wait_for_function(
+            """() => [...document.querySelectorAll('.svg-layer [stroke]')]
+                       .some(line => /^rgba?\\(255, *0, *0/.test(line.getAttribute('stroke')))"""
+        )
