@@ -156,7 +156,7 @@ def form_of(begin: bytes, path: Path) -> Form:
     """Find out the form of a file by how it begins; raises ``BadInput``."""
     text = begin.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     first = text.partition("\n")[0].strip().lower()
-    columns = {each.strip().strip('"') for each in first.split(",")}
+    columns = {each.strip().strip('"') for each in re.split("[,;]", first)}
     signs = (
         (Form.NMAP, text.startswith("<") and "<nmaprun" in text),
         (Form.MASSCAN_LIST, first.startswith(("#masscan", "open tcp ", "open udp "))),
