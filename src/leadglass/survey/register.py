@@ -301,13 +301,13 @@ class Register:
     def _said(self, which: str, by: str, note: str, today: date, change: Callable[[Entry], Entry]) -> list[Entry]:
         by, note = line(by, "A name") or "somebody", line(note, "A note")
         self.expire(today)
-        entries = self.of(which)
-        several = len(entries) > 1
-        moved = [(each, change(each)) for each in entries if not (several and each.standing in CLOSED)]
-        if not moved:
-            raise NotHere("All of that is closed already.")
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
+            entries = self.of(which)
+            several = len(entries) > 1
+            moved = [(each, change(each)) for each in entries if not (several and each.standing in CLOSED)]
+            if not moved:
+                raise NotHere("All of that is closed already.")
             for was, became in moved:
                 self._put(was, became, by, note)
         return [became for _, became in moved]
@@ -337,10 +337,10 @@ class Register:
         self.expire(today)
         seen = {finding.id: finding for finding in self._state.findings(run.id)}
         look = look_of(self._state, run)
-        known = {entry.finding: entry for entry in self.entries(run.vantage)}
         new = back = gone = still = 0
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
+            known = {entry.finding: entry for entry in self.entries(run.vantage)}
             for id_, finding in seen.items():
                 entry = known.get(id_)
                 if entry is None:

@@ -46,6 +46,8 @@ def test_these_commands_exist() -> None:
         "delete", "quarantine list", "quarantine accept", "quarantine discard", "fsck", "audit show", "audit verify",
         "audit export", "audit key", "audit collector", "exposure history", "exposure accept", "exposure withdraw",
         "policy explain", "token create", "token list", "token revoke", "survey init", "survey run", "survey status",
+        "survey report", "survey trend", "survey letter", "survey register", "survey told", "survey fixed", "survey accept",
+        "survey assign", "survey retest",
         "survey import",
         "share create", "share receive", "share list", "share revoke",
         "user add", "user list", "user lock", "user unlock", "user role", "user reset", "user remove", "user sessions",

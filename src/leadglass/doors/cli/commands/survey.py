@@ -7,6 +7,15 @@ from pathlib import Path
 import click
 
 from leadglass.doors.cli.commands.survey_import import survey_import
+from leadglass.doors.cli.commands.survey_register import (
+    survey_accept,
+    survey_assign,
+    survey_fixed,
+    survey_register,
+    survey_retest,
+    survey_told,
+)
+from leadglass.doors.cli.commands.survey_report import survey_letter, survey_report, survey_trend
 from leadglass.doors.cli.commands.survey_shared import SCOPE, finish, look_at, show
 from leadglass.doors.cli.options import examples, json_option
 from leadglass.doors.cli.terminal import Terminal
@@ -96,3 +105,12 @@ def survey_status(scope_file: Path, *, as_json: bool) -> None:
 
 
 survey_command.add_command(survey_import)
+survey_command.add_command(survey_report)
+survey_command.add_command(survey_trend)
+survey_command.add_command(survey_letter)
+survey_command.add_command(survey_register)
+survey_command.add_command(survey_told)
+survey_command.add_command(survey_fixed)
+survey_command.add_command(survey_accept)
+survey_command.add_command(survey_assign)
+survey_command.add_command(survey_retest)
