@@ -43,6 +43,7 @@ MOST_ZIPS: Final = 256
 """ZIPs that lie somewhere at one time, of all who send: each holds a file open, and a process has so many."""
 MOST_ZIPS_OF_ONE: Final = 96
 """Of them, those of one caller: three requests of the page's script, with nothing but ZIPs."""
+_NOT_UNPACKED: Final = "It was not unpacked: sending was broken off, or the link takes no more."
 _DICOM: Final = "application/dicom"
 BODIES: Final = (_DICOM, "application/octet-stream", "application/zip")
 """What a body of one file may be called; all are treated alike."""
@@ -125,6 +126,7 @@ class Upload:
         self._zip: _Zip | None = None
         self._has_begun = False
         self._stop = Event()
+        self._is_closing = False
         self.members_done = 0
         """Members of ZIPs that were dealt with."""
 
@@ -245,6 +247,7 @@ class Upload:
 
     async def close(self) -> list[Outcome]:
         """Commit what is to be committed and unpack the ZIPs; gives what became of each file, in their order."""
+        self._is_closing = True
         try:
             became = iter(await self._files.close())
             return [
@@ -260,6 +263,10 @@ class Upload:
         if spool.failure is not None:
             return refused(spool.name, spool.failure)
         async with self._unpacking:
+            if self._stop.is_set():
+                return refused(
+                    spool.name, BadInput("It was not unpacked: sending was broken off, or the link takes no more.")
+                )
             try:
                 tally = await self._threads.run(self._import, spool)
             except LeadglassError as error:
@@ -292,9 +299,12 @@ class Upload:
         """Forget what is not committed; what is being unpacked ends after the member that it is at."""
         self._stop.set()
         await self._files.abandon()
-        for each in self._order:
-            if isinstance(each, _Zip):
-                self._forget(each)
+        # Once closing has begun a thread may write to a ZIP's file: closing lets go of them, and nobody else, or the
+        # thread would write to what has the descriptor next.
+        if not self._is_closing:
+            for each in self._order:
+                if isinstance(each, _Zip):
+                    self._forget(each)
 
 
 async def progress(upload: Upload, became: "asyncio.Task[list[Outcome]]", every: float) -> AsyncGenerator[int]:
