@@ -59,7 +59,10 @@ async def _in_tls(visit: Visit) -> Answer | None:
         async with visit.connect(tls=lenient_context()) as line:
             visit.known.speaks_tls = True
             answer = await _ask(dicom.Speaker(line))
-            visit.known.wants_certificate = answer.nature is Nature.CERTIFICATE
+            # where it just closes, its alert may have been lost with what we said too early
+            visit.known.wants_certificate = (
+                None if answer.nature is Nature.CLOSED else answer.nature is Nature.CERTIFICATE
+            )
             return answer
     except Unreachable:
         return None

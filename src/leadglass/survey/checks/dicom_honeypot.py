@@ -10,7 +10,7 @@ def _signs(known: Dicom) -> tuple[str, ...]:
     return tuple(
         text
         for is_so, text in (
-            (known.grants_nonsense, "it grants a service that does not exist"),
+            (known.grants_nonsense, "it grants a service that does not exist, in a transfer syntax that does not"),
             (known.product in NO_ARCHIVES, "it is built on a toolkit that honeypots are built on"),
         )
         if is_so

@@ -6,6 +6,9 @@ from leadglass.survey.findings import Exposure
 from leadglass.survey.scope import Level
 from leadglass.survey.speech import dicom
 
+_NONSENSE = 127
+"""The presentation context of what does not exist."""
+
 _WORDS = {
     "StudyRootQueryRetrieveInformationModelFind": "queries",
     "PatientRootQueryRetrieveInformationModelFind": "queries",
@@ -20,14 +23,14 @@ _WORDS = {
 async def run(visit: Visit) -> None:
     """Propose every service, and one that does not exist, in one association."""
     known = visit.dicom
-    proposed = dicom.contexts(dicom.VERIFICATION, *dicom.SERVICES, dicom.random_uid())
+    proposed = (*dicom.contexts(dicom.VERIFICATION, *dicom.SERVICES), dicom.nonsense(_NONSENSE))
     async with asking(visit, known, proposed) as (speaker, answer):
         granted = speaker.granted()
     if answer.accept is None:
         return
     named = {context.id: dicom.SERVICES.get(context.abstract_syntax, "") for context in proposed}
     known.granted = tuple(name for number, name in named.items() if name and number in granted)
-    known.grants_nonsense = proposed[-1].id in granted
+    known.grants_nonsense = _NONSENSE in granted
     if not known.granted:
         return
     words = dict.fromkeys(_WORDS[name] for name in known.granted)

@@ -139,6 +139,11 @@ def contexts(*abstract_syntaxes: str) -> tuple[ProposedContext, ...]:
     )
 
 
+def nonsense(number: int) -> ProposedContext:
+    """Propose a service that does not exist, in a transfer syntax that does not: no archive takes it."""
+    return ProposedContext(number, random_uid(), (random_uid(),))
+
+
 class Speaker:
     """One association over one line.
 

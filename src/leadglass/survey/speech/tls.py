@@ -21,6 +21,13 @@ from leadglass.survey.gate import Closed, Line
 
 _MOST: Final = 1 << 16
 
+_FLIGHT: Final = 6 + 5 + 4 + 48 + 1 + 16
+"""Bytes of a client's last flight in TLS 1.3 at most: ChangeCipherSpec, and a Finished with SHA-384 (RFC 8446 4.4.4).
+
+Where it is longer there is an empty Certificate in it: the server asked for one, in a
+message that is encrypted and that Python's ``ssl`` does not tell of.
+"""
+
 _MODERN: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:@SECLEVEL=1"
 _WEAK: Final = "ALL:COMPLEMENTOFALL:!ECDHE+AESGCM:!DHE+AESGCM:!ECDHE+CHACHA20:!DHE+CHACHA20:!AESCCM:@SECLEVEL=0"
 
@@ -130,16 +137,19 @@ async def shake(line: Line, context: ssl.SSLContext, name: str = "", *, listen: 
         shown.is_tls = shown.is_agreed = True
         shown.version, shown.suite = secured.version() or "", agreed[0] if agreed else ""
         shown.certificate = secured.getpeercert(binary_form=True) or b""
-        await _flush(line, outgoing)
+        flight = await _flush(line, outgoing)
         if shown.version == "TLSv1.3":
+            shown.asks_certificate = flight > _FLIGHT
             await _listen(line, secured, incoming, seen, listen)
     except ssl.SSLError as error:
-        shown.needs_certificate = wants_certificate(error)
+        shown.needs_certificate = wants_certificate(error) or (shown.is_whole and shown.asks_certificate)
         reason = error.reason or ""
         is_other = not seen or "WRONG_VERSION_NUMBER" in reason or "HTTP" in reason
         shown.is_tls = shown.is_whole or not is_other
-    except Closed:
-        pass
+    except Closed as error:
+        # closed at once, where silence is what one waits for: its alert may have been lost on the way
+        is_silence = isinstance(error.__cause__, TimeoutError)
+        shown.needs_certificate = shown.is_whole and shown.asks_certificate and not is_silence
     if not shown.is_whole:
         _read(bytes(seen), shown)
     if not shown.is_whole and shown.asks_certificate:
@@ -147,10 +157,11 @@ async def shake(line: Line, context: ssl.SSLContext, name: str = "", *, listen: 
     return shown
 
 
-async def _flush(line: Line, outgoing: ssl.MemoryBIO) -> None:
+async def _flush(line: Line, outgoing: ssl.MemoryBIO) -> int:
     said = outgoing.read()
     if said:
         await line.send(said, "TLS handshake")
+    return len(said)
 
 
 def _feed(incoming: ssl.MemoryBIO, seen: bytearray, data: bytes) -> None:
