@@ -24,7 +24,7 @@ def write_private(path: Path, text: str) -> None:
     """Write a file for its owner alone, whole or not at all."""
     draft = path.with_name(f".{path.name}.{token_hex(4)}")
     try:
-        with open(
+        with os.fdopen(
             os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline=""
         ) as file:
             file.write(text)
