@@ -79,7 +79,7 @@ class Line:
         self._reader = reader
         self._writer = writer
         self._journal = journal
-        self._check = check
+        self.check = check
         self._taken = 0
         self.address = address
         self.port = port
@@ -92,7 +92,7 @@ class Line:
         ------
         Closed
         """
-        self._journal.write(act, self._check, self.address, self.port, len(data))
+        self._journal.write(act, self.check, self.address, self.port, len(data))
         try:
             self._writer.write(data)
             await asyncio.wait_for(self._writer.drain(), ANSWER)
@@ -245,6 +245,10 @@ class Gate:
         last = self._last.get(address)
         if last is not None:
             await self.pause(last + rate.seconds_between - self._clock())
+        await self._share()
+
+    async def _share(self) -> None:
+        """Wait for a place in the rate of all."""
         now = self._clock()
         mine = max(now, self._next)
         self._next = mine + 1 / rate.connections_per_second
@@ -282,27 +286,49 @@ class Gate:
         Unreachable
             When there is no connection; ``ssl.SSLError`` where TLS failed on it.
         """
-        async with self.turn(address, port, check, act if tls is None else f"{act} with TLS"):
-            try:
-                reader, writer = await asyncio.wait_for(
-                    asyncio.open_connection(
-                        str(address), port, ssl=tls, server_hostname=server_hostname if tls else None
-                    ),
-                    CONNECT if tls is None else CONNECT + ANSWER,
-                )
-            except ssl.SSLError:
-                raise
-            except ConnectionRefusedError:
-                self.is_heard = True
-                raise Unreachable("Nobody listens there.", is_refused=True) from None
-            except (OSError, TimeoutError) as error:
-                raise Unreachable("There is no way there, or no answer.") from error
-            line = Line(reader, writer, self._journal, check, address, port)
-            self._lines.add(line)
-            try:
-                if self.is_stopped:
-                    raise Stopped("The survey was stopped.")
-                yield line
-            finally:
-                self._lines.discard(line)
-                await line.close()
+        async with (
+            self.turn(address, port, check, act if tls is None else f"{act} with TLS"),
+            self._line(address, port, check, tls, server_hostname) as line,
+        ):
+            yield line
+
+    @asynccontextmanager
+    async def beside(self, line: Line, port: int, act: str = "connect for data") -> AsyncGenerator[Line]:
+        """Open a second connection to the host of an open line, as FTP needs one; spaced as any other is.
+
+        Raises
+        ------
+        Stopped, Unreachable
+        """
+        await self.pause(self.scope.rate.seconds_between)
+        await self._share()
+        self._journal.write(act, line.check, line.address, port)
+        self.connections += 1
+        async with self._line(line.address, port, line.check, None, None) as second:
+            yield second
+
+    @asynccontextmanager
+    async def _line(
+        self, address: Address, port: int, check: str, tls: ssl.SSLContext | None, server_hostname: str | None
+    ) -> AsyncGenerator[Line]:
+        try:
+            reader, writer = await asyncio.wait_for(
+                asyncio.open_connection(str(address), port, ssl=tls, server_hostname=server_hostname if tls else None),
+                CONNECT if tls is None else CONNECT + ANSWER,
+            )
+        except ssl.SSLError:
+            raise
+        except ConnectionRefusedError:
+            self.is_heard = True
+            raise Unreachable("Nobody listens there.", is_refused=True) from None
+        except (OSError, TimeoutError) as error:
+            raise Unreachable("There is no way there, or no answer.") from error
+        line = Line(reader, writer, self._journal, check, address, port)
+        self._lines.add(line)
+        try:
+            if self.is_stopped:
+                raise Stopped("The survey was stopped.")
+            yield line
+        finally:
+            self._lines.discard(line)
+            await line.close()
