@@ -251,7 +251,7 @@ class Gate:
         """Wait for a place in the rate of all."""
         now = self._clock()
         mine = max(now, self._next)
-        self._next = mine + 1 / rate.connections_per_second
+        self._next = mine + 1 / self.scope.rate.connections_per_second
         await self.pause(mine - now)
 
     @asynccontextmanager
