@@ -344,13 +344,13 @@ class Shares:
             )
         return replace(share, files=share.files + files, octets=share.octets + octets)
 
-    def count(self, id: str, files: int, octets: int) -> None:  # noqa: A002 - what it is
-        """Count what a link brought beyond what was announced: it is here already."""
-        if files or octets:
-            with self._store.writing() as connection:
-                connection.execute(
-                    "UPDATE share SET files = files + ?, octets = octets + ? WHERE id = ?", (files, octets, id)
-                )
+    def count(self, id: str, files: int, octets: int) -> Share | None:  # noqa: A002 - what it is
+        """Count what a link brought beyond what was announced: it is here already. Gives the link as it is then."""
+        with self._store.writing() as connection:
+            connection.execute(
+                "UPDATE share SET files = files + ?, octets = octets + ? WHERE id = ?", (files, octets, id)
+            )
+            return share_store.find(connection, id)
 
     def deleted(self, study_uid: str) -> None:
         """Take a study that was deleted out of every link: whatever gets its UID next is not lent by them.
