@@ -1,4 +1,4 @@
-"""Writes the pages of ``docs/`` that are made from code: configuration, command line, conformance tables.
+"""Writes what is made from code: pages of ``docs/`` (configuration, command line, tables) and the catalogue of texts.
 
 Rule: what the code knows is written down once, in the code. ``tests/test_docs.py``
 fails when a page is not what this script would write. ``--check`` only compares.
@@ -13,6 +13,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import click
+import texts
 
 from leadglass import config
 from leadglass.dicom import dictionary, sop_classes, uids
@@ -282,7 +283,9 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_line,
     "conformance.md": conformance,
     "exposure.md": exposure,
+    str(texts.CATALOGUE): texts.catalogue,
 }
+"""By path below docs/, or a whole path."""
 
 
 def stale() -> list[str]:

@@ -207,7 +207,8 @@ def search(house: House, visit: Visit, words: str) -> None:
 def share(house: House, visit: Visit, study: str) -> tuple[str, str]:
     """Make a link with a PIN from the study's page; gives both."""
     page = visit.page
-    page.goto(f"/studies/{study}")
+    go(page, "‹ To the study Not for diagnosis", "link")
+    page.wait_for_url(f"**/studies/{study}")
     house.look(visit, "study")
     go(page, "Share", "link")
     house.look(visit, "share")

@@ -265,16 +265,17 @@ def what_to_try(made: Made, doors: dict[str, str]) -> str:
     """Give the text that the demo prints."""
     lines = ["", f"{made.instances} instances in {len(made.studies)} studies, all of phantoms:"]
     lines += [f"  {sample.modality}  {sample.description:<26} {sample.patient}" for sample in made.studies]
-    if "https" in doors:
-        lines += ["", "Sign in with a browser, once (it has to trust demo/ca.pem, or be told to go on):"]
-        lines += [f"https://{doors['https']}{made.sign_in}"]
     lines += [
         "",
-        "Try, in another terminal (DCMTK, pynetdicom, curl, dicomweb-client):",
+        "To try in another terminal (DCMTK, pynetdicom, curl, dicomweb-client):",
         "",
         f"cd {shlex.quote(str(made.folder))}",
     ]
     for trial in trials(made, doors):
         lines += ["", f"# {trial.title}", trial.command]
+    if "https" in doors:  # at the end, where it is still in sight
+        lines += ["", "To look at the images, open this link in a browser of this machine. It signs you in, once."]
+        lines += ["The browser warns that it does not know the demo's certificate: go on there.", ""]
+        lines += [f"  https://{doors['https']}{made.sign_in}"]
     lines += ["", "Ctrl-C stops it and removes everything."]
     return "\n".join(lines)

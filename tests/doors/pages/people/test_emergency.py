@@ -17,7 +17,7 @@ def test_glass_is_broken_reviewed_by_somebody_else_and_on_record_at_once(web: We
         assert 'value="4711"' in doctor.page, "what was typed is kept"
         doctor.send("/break-glass", field="patient", value="4711", reason=WHY, minutes="30")
         assert doctor.status == 200
-        assert "patient 4711" in doctor.page
+        assert "Patient ID 4711" in doctor.page
         rights = doctor.client.get("/", headers={"Accept": "application/json"}).json()["rights"]
         assert any(right.startswith("break-glass 1 until") for right in rights)
         (alert,) = [each for each in records(web, "break-glass") if each.outcome == "alert"]

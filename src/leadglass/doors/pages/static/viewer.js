@@ -167,6 +167,13 @@
   window.addEventListener("error", (event) => undrawn(event.message, event.error));
   window.addEventListener("unhandledrejection", (event) => undrawn(event.reason));
 
+  // --- what was measured and is not saved -----------------------------------------------------------------------
+
+  addEventListener("beforeunload", (event) => {
+    const measured = isOver ? [] : (held.services?.measurementService?.getMeasurements() ?? []);
+    if (has("mayStore") && measured.some((each) => each.isDirty)) event.preventDefault(); // the browser asks
+  });
+
   // --- settings -------------------------------------------------------------------------------------------------
 
   window.PUBLIC_URL = told.dataset.base;
@@ -192,10 +199,10 @@
       createLogoComponentFn: (React) =>
         React.createElement(
           "a",
-          { className: "leadglass-brand", href: `/studies/${told.dataset.study}`, title: "Leadglass" },
+          { className: "leadglass-brand", href: told.dataset.home },
           React.createElement("img", { src: "/static/leadglass.svg", alt: "", width: 24, height: 24 }),
-          "Leadglass",
-          React.createElement("small", null, "Not for diagnosis"),
+          React.createElement("span", null, `‹ ${told.dataset.back}`),
+          React.createElement("small", null, told.dataset.note),
         ),
     },
     showErrorDetails: "never",
