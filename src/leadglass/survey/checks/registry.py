@@ -16,9 +16,12 @@ from leadglass.survey.checks import (
     dicom_version,
     dicomweb_null_match,
     directory_listing,
+    ftp_anonymous,
+    greeting,
     http_identify,
     orthanc_rest,
     portal_in_clear,
+    rsync_modules,
     volume,
     web_credentials,
 )
@@ -41,5 +44,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     directory_listing.CHECK,
     volume.CHECK,
     web_credentials.CHECK,
+    greeting.CHECK,  # those of shares go by what it hears
+    ftp_anonymous.CHECK,
+    rsync_modules.CHECK,
 )
 """A check that is not in it is not run. What one learns, those after it know."""

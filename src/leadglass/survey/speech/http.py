@@ -33,6 +33,8 @@ MOST: Final = 64 * 1024
 _WHOLE: Final = 30.0
 """Seconds for one answer, however slowly it trickles in."""
 
+_BEGIN: Final = b"HTTP/1."
+
 _LINE: Final = 512 * 1024
 """Bytes after which a new line is opened: the gate allows a line so much and no more."""
 
@@ -240,12 +242,15 @@ class Talk:
 
     async def _read(self, line: Line, machine: h11.Connection, most: int) -> tuple[h11.Response, bytes]:
         head: h11.Response | None = None
-        taken = bytearray()
+        taken, begin = bytearray(), b""
         while head is None or len(taken) < most or most == 0:
             event = machine.next_event()
             if event is h11.NEED_DATA:
                 data = await line.some()
                 self._taken += len(data)
+                begin += data[: len(_BEGIN) - len(begin)] if len(begin) < len(_BEGIN) else b""
+                if not _BEGIN.startswith(begin):
+                    raise NotHttp("What answers is not HTTP.")  # a greeting of something else: no use to wait for more
                 machine.receive_data(data)
             elif isinstance(event, h11.Response):
                 head = event

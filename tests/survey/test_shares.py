@@ -1,0 +1,119 @@
+"""Shares that anybody may read: FTP and rsync of other makers; names are counted and forgotten."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from leadglass.survey.checks import dicom_answers, ftp_anonymous, greeting, http_identify, rsync_modules
+from leadglass.survey.scope import Level
+from tests.peers.running import find_program, free_port, is_listening, running, wait_until
+from tests.survey.visiting import visit
+
+CANARY = "CANARYSHARE"
+CHECKS = (dicom_answers.CHECK, http_identify.CHECK, greeting.CHECK, ftp_anonymous.CHECK, rsync_modules.CHECK)
+
+_VSFTPD = """listen=YES
+listen_address=127.0.0.1
+listen_port={port}
+background=NO
+anonymous_enable={anonymous}
+local_enable=NO
+write_enable=NO
+anon_root={files}
+no_anon_password=YES
+secure_chroot_dir={empty}
+ftp_username=ftp
+seccomp_sandbox=NO
+ftpd_banner={canary} hospital
+"""
+
+
+@pytest.fixture
+def files() -> Generator[Path]:
+    """Give a folder of images whose names are canaries, where an FTP server's own user may read it."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name) / "files"
+        folder.mkdir()
+        folder.parent.chmod(0o755)
+        for number in range(7):
+            (folder / f"{CANARY} {number}.dcm").write_bytes(bytes(128) + b"DICM" + CANARY.encode() * 50_000)
+        (folder / f"{CANARY}.txt").write_text(CANARY)
+        yield folder
+
+
+@contextmanager
+def vsftpd(folder: Path, files: Path, *, anonymous: bool) -> Generator[int]:
+    """Run vsftpd; gives its port."""
+    program = find_program("vsftpd")
+    if program is None:
+        pytest.skip("vsftpd is not installed: apt-get install vsftpd")
+    if Path("/proc/self").stat().st_uid != 0:
+        pytest.skip("vsftpd is run by root only.")
+    port = free_port()
+    (folder / "empty").mkdir()
+    settings = _VSFTPD.format(
+        port=port, anonymous="YES" if anonymous else "NO", files=files, empty=folder / "empty", canary=CANARY
+    )
+    (folder / "vsftpd.conf").write_text(settings)
+    with running([program, folder / "vsftpd.conf"], log=folder / "vsftpd.log") as process:
+        wait_until(lambda: is_listening(port) or process.poll() is not None, "vsftpd listens")
+        assert process.poll() is None, (folder / "vsftpd.log").read_text()
+        yield port
+
+
+@contextmanager
+def rsyncd(folder: Path, files: Path, *, secret: bool) -> Generator[int]:
+    """Run rsync's daemon; gives its port."""
+    program = find_program("rsync")
+    if program is None:
+        pytest.skip("rsync is not installed: apt-get install rsync")
+    port = free_port()
+    (folder / "secrets").write_text("somebody:something\n")
+    (folder / "secrets").chmod(0o600)
+    (folder / "motd").write_text(f"Welcome to {CANARY}\n")
+    closed = f"auth users = somebody\nsecrets file = {folder}/secrets\n" if secret else ""
+    (folder / "rsyncd.conf").write_text(
+        f"address = 127.0.0.1\nport = {port}\nuse chroot = no\nmotd file = {folder}/motd\npid file = {folder}/pid\n"
+        f"[{CANARY}]\npath = {files}\ncomment = {CANARY} images\n{closed}"
+    )
+    with running([program, "--daemon", "--no-detach", "--config", folder / "rsyncd.conf"], log=folder / "log"):
+        wait_until(lambda: is_listening(port), "rsync listens")
+        yield port
+
+
+@pytest.mark.parametrize(("level", "rung"), [(Level.PROVE, "E4"), (Level.OPT_IN, "E5")])
+def test_an_ftp_server_for_anybody_is_found_and_its_images_are_counted(
+    level: Level, rung: str, files: Path, tmp_path: Path
+) -> None:
+    with vsftpd(tmp_path, files, anonymous=True) as port:
+        seen = visit(tmp_path, port, CHECKS, level)
+    assert seen.rungs == {"ftp-anonymous": rung}
+    proof = seen.finding("ftp-anonymous").proof
+    assert (proof["names"], proof["look like DICOM"]) == (8, 7)
+    assert proof.get("are DICOM") == (5 if level is Level.OPT_IN else None)
+    assert '"QUIT"' in seen.journal
+    assert CANARY not in seen.said
+
+
+def test_an_ftp_server_for_its_users_turns_strangers_away(files: Path, tmp_path: Path) -> None:
+    with vsftpd(tmp_path, files, anonymous=False) as port:
+        seen = visit(tmp_path, port, CHECKS, Level.OPT_IN)
+    assert seen.rungs == {}
+
+
+@pytest.mark.parametrize(("secret", "rung"), [(False, "E4"), (True, "E1")])
+def test_a_module_of_rsync_is_entered_and_no_file_is_named(
+    secret: bool,
+    rung: str,
+    files: Path,
+    tmp_path: Path,
+) -> None:
+    with rsyncd(tmp_path, files, secret=secret) as port:
+        seen = visit(tmp_path, port, CHECKS)
+    assert seen.rungs == {"rsync-modules": rung}
+    assert seen.finding("rsync-modules").proof["modules"] == 1
+    assert CANARY not in seen.said
