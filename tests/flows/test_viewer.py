@@ -20,6 +20,9 @@ from tests.peers.browser import Visit, chromium, sign_in, visiting
 from tests.peers.viewer import Viewer
 from tests.peers.web import Web, serving
 
+ASKS = "() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+"""Whether somebody who leaves the page is asked."""
+
 HOSTILE = "\"'><script>document.title='Ran'</script><img src=x onerror=document.title='Ran'>{{7*7}}"
 
 
@@ -193,10 +196,12 @@ def test_a_length_is_right_is_saved_as_a_report_and_found_again(viewer: Viewer, 
     viewer.page.get_by_text("Yes", exact=True).click()
     viewer.tool("trackedMeasurements-btn")
     viewer.text("16.0")
+    assert viewer.page.evaluate(ASKS), "what is not saved is not left without a question"
     viewer.page.get_by_text("Create SR").click()
     with viewer.page.expect_response(lambda answer: answer.request.method == "POST") as stored:
         viewer.page.get_by_role("dialog").get_by_text("Save", exact=True).click()
     assert stored.value.status == 200
+    viewer.page.wait_for_function(f"() => !({ASKS})()")
     with web.client(web.token("radiologist")) as client:
         found = client.get(f"/dicom-web/studies/{stock.ct.uid}/series?Modality=SR").json()
         assert len(found) == 1
