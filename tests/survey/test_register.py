@@ -151,6 +151,15 @@ def test_an_archive_that_now_turns_strangers_away_is_closed_though_it_answers(ke
     assert (kept.standings(), tally.back) == (["regressed"], 1)
 
 
+def test_an_archive_that_turns_strangers_away_is_still_to_be_closed_where_the_internet_reaches_it(
+    kept: Followed,
+) -> None:
+    kept.scope = replace(kept.scope, vantage=Vantage.INTERNET)
+    kept.run([found(check=STRANGERS, exposure=Exposure.E2, vantage=Vantage.INTERNET)])
+    _, tally = kept.run([found(check=STRANGERS, exposure=Exposure.E1, vantage=Vantage.INTERNET)])
+    assert (kept.standings(), tally.gone, tally.still) == (["open"], 0, 1)
+
+
 def test_what_turns_strangers_away_is_nothing_to_follow(kept: Followed) -> None:
     kept.run([found(exposure=Exposure.E1)])
     assert kept.standings() == []

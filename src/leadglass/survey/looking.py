@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from leadglass.survey.findings import Exposure, Finding, Severity
+from leadglass.survey.findings import Finding, Severity
 from leadglass.survey.state import Run, State
 
 
@@ -58,21 +58,13 @@ def look_of(state: State, run: Run) -> Look:
     )
 
 
-def is_open(finding: Finding, worst: Exposure) -> bool:
+def is_open(finding: Finding) -> bool:
     """Say whether a finding is something to be closed.
 
-    One that was E2 or more, and now says that strangers are turned away, is closed.
-
-    Parameters
-    ----------
-    finding : Finding
-        As it is.
-    worst : Exposure
-        The most that it ever was.
+    What turns strangers away is information from inside, and from the internet, where it
+    should not be reached at all, something to be closed still.
     """
-    if finding.exposure >= Exposure.E2:
-        return True
-    return worst < Exposure.E2 and finding.severity is not Severity.INFO
+    return finding.severity is not Severity.INFO
 
 
 # --- the baseline ----------------------------------------------------------------

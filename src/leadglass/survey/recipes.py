@@ -154,10 +154,10 @@ _ALL: Final = (
         ),
     ),
     Recipe(
-        "dicom-require-tls",
-        "Encrypt DICOM with TLS, and know devices by certificates",
-        "In the clear, names and images can be read and changed by whoever is on the way. TLS with certificates on "
-        "both sides (PS3.15 B.12) also proves who calls.",
+        "dicom-tls",
+        "Encrypt DICOM with TLS of today",
+        "In the clear, and with versions and suites of yesterday, names and images can be read and changed by whoever "
+        "is on the way. PS3.15 B.12 names what holds.",
         (
             Step(
                 "Orthanc",
@@ -191,7 +191,35 @@ _ALL: Final = (
         ),
     ),
     Recipe(
-        "dicom-close-plaintext",
+        "dicom-mutual-tls",
+        "Ask every device for its certificate",
+        "TLS that asks for none encrypts for strangers, too. With certificates on both sides the archive knows who "
+        "calls, whatever AE title they give.",
+        (
+            Step(
+                "Orthanc",
+                "In orthanc.json; the file holds the certificates of the devices, or of the authority that made them.",
+                '"DicomTlsRemoteCertificateRequired": true,\n"DicomTlsTrustedCertificates": "/etc/orthanc/devices.crt"',
+            ),
+            Step("dcm4chee", "In Network Connection dicom-tls.", "dcmTLSNeedClientAuth: TRUE"),
+            Step(
+                "DCMTK storescp",
+                "",
+                "storescp +tls server.key server.crt --require-peer-cert --add-cert-file devices.crt 11112",
+            ),
+            Step(
+                "Leadglass", "It asks always. Devices get theirs when they are enrolled.", "leadglass device enroll CT1"
+            ),
+            Step(
+                "stunnel before any product",
+                "In its configuration.",
+                "verifyPeer = yes\nCAfile = /etc/stunnel/devices.crt",
+            ),
+            _GUARD,
+        ),
+    ),
+    Recipe(
+        "dicom-tls-only",
         "Close the plaintext port beside the encrypted one",
         "A lock on one of two doors locks nothing: who finds the plain port takes that.",
         (
@@ -217,7 +245,7 @@ _ALL: Final = (
         ),
     ),
     Recipe(
-        "tls-certificate",
+        "renew-certificate",
         "Give the server a certificate that is in force, in its name, from an authority that clients check",
         "With a certificate that nobody can check, nobody notices who sits in between.",
         (
@@ -420,6 +448,20 @@ _ALL: Final = (
                 'ports:\n  - "127.0.0.1:8042:8042"',
             ),
             Step("any", "No passwords in files that are in a repository or readable by all."),
+        ),
+    ),
+    Recipe(
+        "know-your-assets",
+        "Find out whose this is",
+        "It looks like a decoy, or like something that only pretends to be an archive. If nobody in the house put it "
+        "there, somebody else did.",
+        (
+            Step(
+                "any",
+                "Ask whoever runs the network and its security; write the answer into the register.",
+                "leadglass survey assign SCOPE.toml 192.0.2.10 --unit Security --owner 'the security team'",
+            ),
+            Step("any", "A decoy of your own is excluded from the scope, so that it raises no alarm at each survey."),
         ),
     ),
     Recipe(

@@ -344,7 +344,7 @@ class Register:
             for id_, finding in seen.items():
                 entry = known.get(id_)
                 if entry is None:
-                    if is_open(finding, finding.exposure):
+                    if is_open(finding):
                         self._put(None, _entry_from(finding, run, today), f"run {run.number}", "")
                         new += 1
                 elif entry.run < run.number:
@@ -462,7 +462,7 @@ def _entry_from(finding: Finding, run: Run, today: date) -> Entry:
 
 def _after_sight(entry: Entry, finding: Finding, run: Run, today: date) -> Entry:
     """Give an entry after a run that made the finding again."""
-    is_there = is_open(finding, entry.worst)
+    is_there = is_open(finding)
     became = rules.seen(entry.standing) if is_there else rules.missed(entry.standing)
     if is_there and entry.standing is Standing.FIXED_UNVERIFIED and entry.said > run.started.isoformat():
         became = entry.standing  # it may have been looked at before it was fixed
