@@ -48,7 +48,7 @@ def test_these_commands_exist() -> None:
         "policy explain", "token create", "token list", "token revoke", "survey init", "survey run", "survey status",
         "survey report", "survey trend", "survey letter", "survey register", "survey told", "survey fixed", "survey accept",
         "survey assign", "survey retest",
-        "survey import",
+        "survey import", "survey config",
         "share create", "share receive", "share list", "share revoke",
         "user add", "user list", "user lock", "user unlock", "user role", "user reset", "user remove", "user sessions",
         "user sign-out", "breakglass list", "breakglass review", "label add", "label list", "label remove",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from leadglass.doors.cli.commands.survey_config import survey_config
 from leadglass.doors.cli.commands.survey_import import survey_import
 from leadglass.doors.cli.commands.survey_register import (
     survey_accept,
@@ -105,6 +106,7 @@ def survey_status(scope_file: Path, *, as_json: bool) -> None:
 
 
 survey_command.add_command(survey_import)
+survey_command.add_command(survey_config)
 survey_command.add_command(survey_report)
 survey_command.add_command(survey_trend)
 survey_command.add_command(survey_letter)
