@@ -186,9 +186,9 @@ def _echo(line: socket.socket) -> None:
 
 
 @contextmanager
-def listening(serve: Callable[[socket.socket], None]) -> Generator[int]:
+def listening(serve: Callable[[socket.socket], object], address: str = "127.0.0.1") -> Generator[int]:
     """Run a hostile peer: ``serve`` has each connection, in a thread of its own."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server((address, 0))
 
     def one(line: socket.socket) -> None:
         with line:

@@ -180,9 +180,11 @@ class Speaker:
             self._line.farewell = None
             return Answer(Nature.NOT_DICOM, may_be_tls=self._kind == _TLS_ALERT)
         except TimeoutError:
+            await self._give_up()  # it may make the association yet
             return Answer(Nature.SILENT)
         except Closed as error:
             if isinstance(error.__cause__, TimeoutError):
+                await self._give_up()
                 return Answer(Nature.SILENT)
             self._line.farewell = None
             return Answer(Nature.CERTIFICATE if wants_certificate(error.__cause__) else Nature.CLOSED)

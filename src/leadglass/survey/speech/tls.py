@@ -150,7 +150,7 @@ async def shake(line: Line, context: ssl.SSLContext, name: str = "", *, listen: 
         # closed at once, where silence is what one waits for: its alert may have been lost on the way
         is_silence = isinstance(error.__cause__, TimeoutError)
         shown.needs_certificate = shown.is_whole and shown.asks_certificate and not is_silence
-    if not shown.is_whole:
+    if shown.version != "TLSv1.3":
         _read(bytes(seen), shown)
     if not shown.is_whole and shown.asks_certificate:
         shown.needs_certificate = True
