@@ -115,6 +115,11 @@ def test_a_password_of_a_handbook_is_critical_wherever_from(user: str, secret: s
     assert found["config-orthanc-default"].proof == {"RegisteredUsers": 2, "blank or default": 1}
 
 
+def test_a_file_of_passwords_alone_is_read_for_passwords_alone(tmp_path: Path) -> None:
+    _, found = _audit(tmp_path, json.dumps({"RegisteredUsers": {"orthanc": "orthanc"}}))
+    assert _rungs(found) == {"config-orthanc-default": "E4"}
+
+
 def test_areas_of_dcmqrscp_for_any_are_counted(tmp_path: Path) -> None:
     kind, found = _audit(tmp_path, _DCMQRSCP)
     assert kind is Kind.DCMQRSCP

@@ -115,7 +115,7 @@ def _kind(text: str, path: Path) -> Kind:
         if shows:
             return kind
     raise BadInput(
-        f"{path.name} is none of: orthanc.json, dcmqrscp.cfg, a compose file, an LDIF of dcm4chee, Conquest's dicom.ini."
+        f"{path.name} is none of: orthanc.json, dcmqrscp.cfg, a compose file, dcm4chee's LDIF, Conquest's dicom.ini."
     )
 
 
@@ -151,6 +151,7 @@ def _orthanc(text: str, made: _Audit) -> None:
 
 def _orthanc_web(said: Mapping[str, object], users: Mapping[str, object], made: _Audit) -> None:
     in_clear = said.get("SslEnabled") is not True
+    _orthanc_users(said, users, made)
     if said.get("RemoteAccessAllowed") is not True or said.get("HttpServerEnabled") is False:
         return
     if said.get("AuthenticationEnabled") is False:
@@ -161,16 +162,6 @@ def _orthanc_web(said: Mapping[str, object], users: Mapping[str, object], made: 
             {"RemoteAccessAllowed": "true", "AuthenticationEnabled": "false"},
             fixes=("web-require-login", "config-secure"),
             in_clear=in_clear,
-        )
-    weak = sum(1 for user, secret in users.items() if not secret or (user, secret) in _DEFAULT_PAIRS)
-    if weak and said.get("AuthenticationEnabled") is not False:
-        made.report(
-            "config-orthanc-default",
-            Exposure.E4,
-            "Blank passwords, or some that handbooks print, would open Orthanc.",
-            {"RegisteredUsers": len(users), "blank or default": weak},
-            fixes=("default-passwords",),
-            is_default=True,
         )
     if in_clear:
         made.report(
@@ -189,9 +180,25 @@ def _orthanc_web(said: Mapping[str, object], users: Mapping[str, object], made: 
         )
 
 
-def _orthanc_dicom(said: Mapping[str, object], made: _Audit) -> None:
-    if said.get("DicomServerEnabled") is False:
+def _orthanc_users(said: Mapping[str, object], users: Mapping[str, object], made: _Audit) -> None:
+    """Count weak passwords; Debian keeps them in a file of their own, which says nothing else."""
+    if said.get("RemoteAccessAllowed") is False or said.get("AuthenticationEnabled") is False:
         return
+    weak = sum(1 for user, secret in users.items() if not secret or (user, secret) in _DEFAULT_PAIRS)
+    if weak:
+        made.report(
+            "config-orthanc-default",
+            Exposure.E4,
+            "Blank passwords, or some that handbooks print, would open Orthanc.",
+            {"RegisteredUsers": len(users), "blank or default": weak},
+            fixes=("default-passwords",),
+            is_default=True,
+        )
+
+
+def _orthanc_dicom(said: Mapping[str, object], made: _Audit) -> None:
+    if said.get("DicomServerEnabled") is False or not any(name.startswith("Dicom") for name in said):
+        return  # switched off, or one of several files, in which DICOM is not spoken of
     in_clear = said.get("DicomTlsEnabled") is not True
     allowed = {
         "DicomAlwaysAllowFind": Exposure.E3,
