@@ -32,6 +32,9 @@ seconds_between = 0
 
 Say = Callable[..., Ended]
 
+CANARY = "CANARY7731"
+"""What the archive says of itself, and nobody may keep."""
+
 
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Say:
@@ -54,6 +57,7 @@ def _archive(port: int) -> Generator[None]:
     from pynetdicom.sop_class import Verification  # pyright: ignore[reportMissingTypeStubs, reportAttributeAccessIssue, reportUnknownVariableType]
 
     entity = AE("OPEN")
+    entity.implementation_version_name = CANARY
     entity.add_supported_context(Verification)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
     server = entity.start_server(("127.0.0.1", port), block=False)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     try:
@@ -143,6 +147,8 @@ def test_a_finding_from_open_over_told_and_fixed_to_back(tmp_path: Path, say: Sa
     assert {each["baselineState"] for each in first["runs"][0]["results"]} == {"absent"}
     assert say("report", scope, "--run", "9", "--out", "-").code != 0
     assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+    for each in tmp_path.rglob("*"):
+        assert not each.is_file() or CANARY.encode() not in each.read_bytes(), each
 
 
 def test_nothing_is_made_where_nothing_was_surveyed(tmp_path: Path, say: Say) -> None:
