@@ -3,7 +3,8 @@
 import io
 import re
 import zipfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from time import sleep
 
 import httpx
 import pytest
@@ -128,6 +129,31 @@ def test_sending_ends_with_the_link_and_with_its_makers_right(web: Web, technolo
         )
         assert answer.status_code == 401
     assert kept(web, OUTSIDE + 7) == []
+
+
+def test_files_that_are_on_their_way_when_the_link_ends_are_not_taken(web: Web, technologist: Browser) -> None:
+    """Somebody who sends slowly would go on for hours."""
+    link = made(technologist)
+    with opened(web, link) as visitor:
+        first, second = (data for _, data in files_of(OUTSIDE + 9, 2))
+        begins = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        pieces = [begins + first + b"\r\n", begins + second[:200], second[200:] + b"\r\n--b--\r\n"]
+
+        def slowly() -> Iterator[bytes]:
+            yield pieces[0]
+            technologist.get(f"/shares/{link.id}")
+            technologist.send(f"/shares/{link.id}/revoke")
+            sleep(0.6)
+            yield pieces[1]
+            yield pieces[2]
+
+        headers = {
+            "Content-Type": "multipart/form-data; boundary=b", "Content-Length": str(sum(map(len, pieces))),
+            "X-Leadglass-CSRF": visitor.csrf, "Sec-Fetch-Site": "same-origin",
+        }  # fmt: skip
+        answer = visitor.client.post("/upload/files", content=slowly(), headers=headers)
+        assert answer.status_code == 404
+    assert kept(web, OUTSIDE + 9) == []
 
 
 def test_files_without_the_token_of_the_page_are_refused(web: Web, technologist: Browser) -> None:

@@ -62,6 +62,10 @@ class Taking:
                 self._count(self._seen)
             return all(seen < left for seen, left in zip(self._seen, self._left, strict=True))
 
+    def require(self) -> None:
+        """Raise ``NotHere`` when the link has ended meanwhile."""
+        self._shares.took(self._link, 0, 0)
+
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Count what came, beyond what was announced."""
         with self._lock:

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from threading import Event
+from time import monotonic
 from typing import BinaryIO, Final, cast
 
 from starlette.requests import Request
@@ -43,6 +44,8 @@ MOST_ZIPS: Final = 256
 """ZIPs that lie somewhere at one time, of all who send: each holds a file open, and a process has so many."""
 MOST_ZIPS_OF_ONE: Final = 96
 """Of them, those of one caller: three requests of the page's script, with nothing but ZIPs."""
+_LOOK_AGAIN: Final = 0.5
+"""Seconds after which it is looked up again whether somebody may still send."""
 _NOT_UNPACKED: Final = "It was not unpacked: sending was broken off, or the link takes no more."
 _DICOM: Final = "application/dicom"
 BODIES: Final = (_DICOM, "application/octet-stream", "application/zip")
@@ -100,6 +103,8 @@ class Upload:
         Where ZIPs are counted.
     goes_on : callable, optional
         Told of each member of a ZIP how many bytes it has; says whether more of them are taken.
+    look_again : callable, optional
+        Called now and then while files come, which may take hours; what it raises ends the request.
     """
 
     def __init__(
@@ -111,8 +116,11 @@ class Upload:
         unpacking: asyncio.Semaphore,
         spools: Spools,
         goes_on: Callable[[int], bool] | None = None,
+        look_again: Callable[[], object] | None = None,
     ) -> None:
         self._goes_on = goes_on
+        self._look_again = look_again
+        self._looked = monotonic()
         self._archive = archive
         self._caller = caller
         self._threads = threads
@@ -144,6 +152,7 @@ class Upload:
         if media_type(request) in BODIES:
             await self._begin("")
             async for block in blocks_of(request):
+                await self._look()
                 await self._take(block)
             await self._end()
             return
@@ -151,10 +160,17 @@ class Upload:
             raise HttpFault(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send files as {FORM}, or one file as {_DICOM}.")
         reader = reader_of(request)
         async for block in blocks_of(request):
+            await self._look()
             for event in reader.feed(block):
                 await self._part(event)
         for event in reader.finish():
             await self._part(event)
+
+    async def _look(self) -> None:
+        """Find out now and then whether the sender may still send."""
+        if self._look_again is not None and monotonic() - self._looked >= _LOOK_AGAIN:
+            self._looked = monotonic()
+            await self._threads.run(self._look_again)
 
     async def _part(self, event: PartEvent) -> None:
         match event:

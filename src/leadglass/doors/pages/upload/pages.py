@@ -120,6 +120,7 @@ class _Pages:
                 self._unpacking,
                 self._spools,
                 None if taking is None else taking.member,
+                None if taking is None else taking.require,
             )
             try:
                 await upload.receive(asked.request)
