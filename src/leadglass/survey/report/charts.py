@@ -12,7 +12,8 @@ from typing import Final
 from markupsafe import Markup, escape
 
 _ROW: Final = 26
-_LABEL: Final = 210
+_LABEL: Final = 222
+_BARS: Final = 460
 _WIDTH: Final = 640
 _MOST_POINTS: Final = 24
 """Runs in a trend; older ones are left out, and the page says so."""
@@ -40,7 +41,7 @@ class Bar:
 def bars(title: str, values: Sequence[Bar]) -> Markup:
     """Draw horizontal bars."""
     most = max((each.value for each in values), default=0) or 1
-    room = _WIDTH - _LABEL - 60
+    room = _BARS - _LABEL - 60
     rows: list[Markup] = []
     for number, each in enumerate(values):
         top = number * _ROW
@@ -64,7 +65,7 @@ def bars(title: str, values: Sequence[Bar]) -> Markup:
                 value=f"{each.value:,}",
             )
         )
-    return _svg(title, _WIDTH, len(values) * _ROW + 4, Markup().join(rows))
+    return _svg(title, _BARS, len(values) * _ROW + 4, Markup().join(rows))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from leadglass.survey.standing import Standing
 
 RUNGS: Final = {
     Exposure.E0: "cannot be reached",
-    Exposure.E1: "answers, turns strangers away",
+    Exposure.E1: "turns strangers away",
     Exposure.E2: "lets anybody in",
     Exposure.E3: "answers anybody's questions",
     Exposure.E4: "images or files can be read",
