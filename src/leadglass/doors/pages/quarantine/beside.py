@@ -20,8 +20,8 @@ from leadglass.errors import LeadglassError
 MOST: Final = 60
 """Differences that are shown."""
 _BLOCK: Final = 1 << 20
-_LONGEST: Final = 256 << 20
-"""Bytes of a long value that are compared."""
+_MOST_COMPARED: Final = 256 << 20
+"""Bytes of long values that are compared for one page: there may be thousands of them."""
 
 FACTS: Final = (
     ("Patient", "PatientName"),
@@ -99,9 +99,10 @@ def _differences(aside: Sight, stored: Sight) -> Iterator[Fact]:
         yield Fact("Transfer syntax", *names, differs=True)
     shown = {reading.key_of(keyword) for _, keyword in FACTS}
     mine, theirs = _rows(aside.attributes), _rows(stored.attributes)
+    left = _Left(_MOST_COMPARED)
     for tag in sorted(aside.attributes.keys() | stored.attributes.keys()):
         one, other = aside.attributes.get(tag), stored.attributes.get(tag)
-        if tag in shown or _is_same(aside, one, stored, other):
+        if tag in shown or _is_same(aside, one, stored, other, left):
             continue
         here, there = mine.get(tag), theirs.get(tag)
         row = here or there
@@ -120,7 +121,14 @@ def _said(row: Row | None) -> str:
     return f"{text} items" if row.vr == "SQ" else text
 
 
-def _is_same(aside: Sight, one: JsonElement | None, stored: Sight, other: JsonElement | None) -> bool:
+@dataclass(slots=True)
+class _Left:
+    """Bytes that may still be compared."""
+
+    octets: int
+
+
+def _is_same(aside: Sight, one: JsonElement | None, stored: Sight, other: JsonElement | None, left: _Left) -> bool:
     if one is None or other is None:
         return one is other
     if "BulkDataURI" not in one or "BulkDataURI" not in other:
@@ -129,8 +137,9 @@ def _is_same(aside: Sight, one: JsonElement | None, stored: Sight, other: JsonEl
     is_inflated = {aside.transfer_syntax_uid, stored.transfer_syntax_uid} & set(uids.DEFLATED)
     if here is None or there is None or here[1] != there[1]:
         return False
-    if is_inflated or here[1] > _LONGEST:
+    if is_inflated or here[1] > left.octets:
         return True  # nobody looked; what the pictures show is beside it
+    left.octets -= here[1]
     return _same_bytes(aside, here, stored, there)
 
 
