@@ -19,6 +19,8 @@ from leadglass.survey.checks import (
     ftp_anonymous,
     greeting,
     http_identify,
+    nfs_exports,
+    open_store,
     orthanc_rest,
     portal_in_clear,
     rsync_modules,
@@ -42,10 +44,13 @@ CHECKS: Final[tuple[Check, ...]] = (
     dicomweb_null_match.CHECK,
     orthanc_rest.CHECK,
     directory_listing.CHECK,
+    open_store.WEBDAV,
+    open_store.BUCKET,
     volume.CHECK,
     web_credentials.CHECK,
     greeting.CHECK,  # those of shares go by what it hears
     ftp_anonymous.CHECK,
     rsync_modules.CHECK,
+    nfs_exports.CHECK,
 )
 """A check that is not in it is not run. What one learns, those after it know."""

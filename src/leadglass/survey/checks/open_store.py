@@ -1,0 +1,97 @@
+"""Are files listed to anybody by WebDAV, or by a bucket of object storage."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import unquote
+
+from leadglass.survey.check import Check, Known, Visit
+from leadglass.survey.checks.directory_listing import beginnings
+from leadglass.survey.scope import Level
+from leadglass.survey.speech import names
+from leadglass.survey.speech.http import Response, Talk
+
+_HREF: Final = re.compile(r"<(?:[A-Za-z0-9]+:)?href\s*>\s*([^<]{1,2000}?)\s*</", re.IGNORECASE)
+_KEY: Final = re.compile(r"<Key>([^<]{1,2000})</Key>")
+_MOST: Final = 256 * 1024
+_ASKED: Final = b'<?xml version="1.0"?><propfind xmlns="DAV:"><prop><resourcetype/></prop></propfind>'
+_FOLDERS: Final = ("/", "/dicom/", "/webdav/", "/dav/")
+
+
+async def run_webdav(visit: Visit) -> None:
+    """Ask for the top of usual folders by PROPFIND (RFC 4918 9.1)."""
+    known = visit.known.http
+    if known is None:
+        return
+    async with Talk(visit, in_tls=known.in_tls) as talk:
+        for folder in _FOLDERS:
+            answer = await talk.ask(
+                "PROPFIND",
+                folder,
+                headers={"Depth": "1", "Content-Type": "application/xml"},
+                body=_ASKED,
+                most=_MOST,
+            )
+            if answer.status != 207 or not _is_xml(answer):
+                continue
+            found = [each for each in names.unique(_HREF.findall(answer.text)) if not each.endswith("/")]
+            await _report(visit, talk, folder, found, "WebDAV", in_tls=known.in_tls)
+            return
+
+
+async def run_bucket(visit: Visit) -> None:
+    """Ask for the top: a bucket that is open answers with a list of its keys."""
+    known = visit.known.http
+    if known is None:
+        return
+    async with Talk(visit, in_tls=known.in_tls) as talk:
+        for folder in ("/", "/dicom/", "/images/", "/pacs/"):
+            answer = await talk.ask("GET", folder, most=_MOST)
+            if answer.status == 200 and _is_xml(answer) and "<ListBucketResult" in answer.text[:2_000]:
+                found = names.unique(_KEY.findall(answer.text))
+                await _report(visit, talk, folder, found, "a bucket", in_tls=known.in_tls)
+                return
+
+
+async def _report(visit: Visit, talk: Talk, folder: str, found: list[str], what: str, *, in_tls: bool) -> None:
+    looking = [name for name in found if names.looks_like_dicom(unquote(name))]
+    read = confirmed = 0
+    if visit.gate.scope.level >= Level.OPT_IN:
+        read, confirmed = await beginnings(talk, folder, looking)
+    proof: Mapping[str, str | int] = {"by": what, "folder": folder} | dict(
+        names.proof(len(found), len(looking), confirmed, read)
+    )
+    visit.report(names.rung(len(looking), confirmed), proof, in_tls=in_tls, not_tested=names.not_tested(read))
+
+
+def _is_xml(answer: Response) -> bool:
+    return answer.media_type in {"text/xml", "application/xml"} or answer.body.lstrip().startswith(b"<?xml")
+
+
+def _applies(known: Known, _port: int) -> bool:
+    return known.http is not None
+
+
+_FIXES: Final = ("share-require-login", "firewall-shares")
+_CONTROLS: Final = ("HIPAA 164.312(a)(1)", "GDPR 32(1)(b)", "NIST CSF PR.DS-01", "IEC 80001-2-2 NAUT")
+
+WEBDAV: Final = Check(
+    id="webdav-open",
+    title="WebDAV lists its files to anybody.",
+    level=Level.PROVE,
+    sends="PROPFIND of four usual folders; at level 3 the first 132 bytes of at most five files.",
+    fixes=_FIXES,
+    controls=_CONTROLS,
+    applies=_applies,
+    run=run_webdav,
+)
+BUCKET: Final = Check(
+    id="bucket-open",
+    title="A bucket lists its files to anybody.",
+    level=Level.PROVE,
+    sends="GET of four usual buckets; at level 3 the first 132 bytes of at most five files.",
+    fixes=_FIXES,
+    controls=_CONTROLS,
+    applies=_applies,
+    run=run_bucket,
+)
