@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -232,7 +232,22 @@ def _exactly(line: socket.socket, count: int) -> bytes:
     return taken
 
 
-def test_an_interrupt_ends_a_run_at_once_and_says_goodbye(tmp_path: Path) -> None:
+def _interrupt(process: "subprocess.Popen[bytes]", _: Path) -> None:
+    process.send_signal(signal.SIGINT)
+
+
+def _terminate(process: "subprocess.Popen[bytes]", _: Path) -> None:
+    process.send_signal(signal.SIGTERM)
+
+
+def _touch(_: "subprocess.Popen[bytes]", folder: Path) -> None:
+    (folder / "loopback.survey" / "STOP").touch()
+
+
+@pytest.mark.parametrize("stop", [_interrupt, _terminate, _touch])
+def test_what_stops_a_run_stops_it_at_once_and_says_goodbye(
+    tmp_path: Path, stop: "Callable[[subprocess.Popen[bytes], Path], None]"
+) -> None:
     """It hangs in a query that is never answered; the peer sees the abort, and the run can go on later."""
     asked, parted = Event(), Event()
     last: list[int] = []
@@ -274,7 +289,7 @@ def test_an_interrupt_ends_a_run_at_once_and_says_goodbye(tmp_path: Path) -> Non
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             try:
                 assert asked.wait(60)
-                process.send_signal(signal.SIGINT)
+                stop(process, tmp_path)
                 # It would wait for ten seconds for the answer; a stop is a second, and a busy machine has some more.
                 out, err = process.communicate(timeout=8)
             finally:
