@@ -1,11 +1,23 @@
 """Recipes: every check's is there, and each says something that can be done."""
 
+import re
+
 from leadglass.survey.checks.registry import CHECKS
 from leadglass.survey.recipes import RECIPES
+from tests.corpus import ROOT
 
 
 def test_every_recipe_that_a_check_names_is_there() -> None:
     assert {(check.id, fix) for check in CHECKS for fix in check.fixes if fix not in RECIPES} == set()
+
+
+def test_every_recipe_that_is_named_anywhere_is_there() -> None:
+    named: set[str] = set()
+    for path in (ROOT / "src" / "leadglass" / "survey").rglob("*.py"):
+        for given in re.findall(r"fixes=(\([^)]*\))", path.read_text()):
+            named |= set(re.findall(r'"([a-z0-9-]+)"', given))
+    assert len(named) > 10
+    assert named - set(RECIPES) == set()
 
 
 def test_every_recipe_says_why_and_what_to_do() -> None:

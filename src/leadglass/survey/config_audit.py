@@ -231,7 +231,7 @@ def _orthanc_dicom(said: Mapping[str, object], made: _Audit) -> None:
             Exposure.E2,
             "Callers would be known by their AE titles alone, which anybody can give.",
             {"DicomCheckModalityHost": "false or not set", "DicomTlsEnabled": "no" if in_clear else "yes"},
-            fixes=("dicom-require-tls", "dicom-know-your-callers"),
+            fixes=("dicom-tls", "dicom-know-your-callers"),
             in_clear=in_clear,
         )
 
@@ -347,7 +347,7 @@ def _dcm4chee(text: str, made: _Audit) -> None:
             Exposure.E1,
             "DICOM would cross the network in the clear.",
             {"connections": connections, "without TLS": in_clear},
-            fixes=("dicom-require-tls",),
+            fixes=("dicom-tls",),
         )
 
 
