@@ -1,6 +1,6 @@
 """Comparing what waits with what is stored costs so much and no more, whatever both hold."""
 
-from typing import cast
+from typing import Self, cast
 
 from leadglass.archive.backroom import BackRoom, Kept, Reader
 from leadglass.archive.quarantine import Look, Sight
@@ -23,7 +23,7 @@ class _Zeros:
         self.taken += length
         return bytes(length)
 
-    def __enter__(self) -> "_Zeros":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,10 +3,12 @@
 import hashlib
 import struct
 import zipfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from time import sleep
 
 import pytest
+from pydicom.uid import generate_uid
 
 from leadglass.doors.pages.upload.intake import MOST_ZIPS_OF_ONE
 from tests.corpus import CORPUS, read_manifest
@@ -195,6 +197,29 @@ def test_so_many_zips_lie_open_and_the_rest_is_to_be_sent_again(sender: Sender) 
     assert all("Too many ZIPs" in each["reason"] and each["again"] for each in became[MOST_ZIPS_OF_ONE:])
     [after] = sender.send(("after.zip", zipped(("1", file_of()))))
     assert after["counts"] == {"stored": 1}
+
+
+def test_what_is_on_its_way_when_the_session_ends_is_not_taken(web: Web) -> None:
+    """Somebody who was locked out would go on for as long as one request lasts."""
+    sender = Sender(web, "sends.slowly")
+    uid = str(generate_uid())
+    data = file_of(SOPInstanceUID=uid)
+
+    def slowly() -> Iterator[bytes]:
+        yield data[:200]
+        web.leadglass.do("user", "lock", sender.name)
+        sleep(0.6)
+        yield data[200:300]
+        yield data[300:]
+
+    fields = {**JSON, "Content-Type": "application/dicom", "x-leadglass-csrf": sender.csrf}
+    headers = {**fields, "Content-Length": str(len(data))}
+    with sender.browser:
+        answer = sender.client.post("/upload/files", content=slowly(), headers=headers)
+    assert answer.status_code == 401
+    assert "Sign in again" in answer.text
+    with web.client(web.token("service", name="looks.for.it")) as client:
+        assert client.get("/dicom-web/instances", params={"SOPInstanceUID": uid}).json() == []
 
 
 # --- what need not be sent again --------------------------------------------------------

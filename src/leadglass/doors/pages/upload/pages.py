@@ -8,7 +8,7 @@ sending would.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from http import HTTPStatus
 from typing import Annotated, Final
 
@@ -25,8 +25,10 @@ from leadglass.doors.pages.page import page, shown
 from leadglass.doors.pages.sharing.taking import Taking
 from leadglass.doors.pages.upload.intake import Spools, Upload, progress, unpacking
 from leadglass.doors.pages.upload.results import Outcome, as_json, summary_of
+from leadglass.doors.web import cookie
 from leadglass.doors.web.begun import blocks_of
 from leadglass.doors.web.cookie import csrf_token
+from leadglass.doors.web.evidence import peer_of
 from leadglass.doors.web.forms import wants_json
 from leadglass.doors.web.problem import HttpFault, problem_of
 from leadglass.doors.web.routes import Asked, Route, Services
@@ -120,7 +122,7 @@ class _Pages:
                 self._unpacking,
                 self._spools,
                 None if taking is None else taking.member,
-                None if taking is None else taking.require,
+                self._looking_again(asked) if taking is None else taking.require,
             )
             try:
                 await upload.receive(asked.request)
@@ -142,6 +144,23 @@ class _Pages:
             error = "Choose one or more files first."
             return page(asked.request, "upload/upload.html", caller=asked.caller, status=400, error=error)
         return page(asked.request, "upload/done.html", caller=asked.caller, summary=summary_of(outcomes))
+
+    def _looking_again(self, asked: Asked) -> Callable[[], object] | None:
+        """Give what finds out whether a session goes on; None for who has none. Sending is a use of it."""
+        secret = cookie.secret_of(asked.request) if asked.caller.kind is CallerKind.PERSON else None
+        if secret is None:
+            return None
+        sessions, peer = self._desk.sharing.sessions, peer_of(asked.request)
+
+        def look() -> None:
+            try:
+                sessions.caller(secret, peer)
+            except Denied:
+                raise HttpFault(
+                    HTTPStatus.UNAUTHORIZED, "Your session has ended. Sign in again, then send the rest."
+                ) from None
+
+        return look
 
     async def _taking(self, asked: Asked) -> Taking | None:
         """Begin to count what comes by a link; None for everybody else."""
