@@ -147,6 +147,13 @@ def test_each_service_that_is_granted_is_named(around: Surroundings, surveyed: S
     assert "dicom-services" not in surveyed.of(around.ports["leadglass-plain"])
 
 
+def test_who_refuses_a_query_by_an_abort_is_still_asked_the_rest(around: Surroundings, surveyed: Surveyed) -> None:
+    """Orthanc as Debian ships it grants everybody queries, and aborts when one comes from whom it does not know."""
+    found = surveyed.of(around.ports["orthanc-authentication"])
+    assert "dicom-query" not in found
+    assert "dicom-identity" in found
+
+
 def test_a_trap_is_known_by_its_signs_and_an_archive_has_none(around: Surroundings, surveyed: Surveyed) -> None:
     trapped = {name for name, port in around.ports.items() if "dicom-honeypot" in surveyed.of(port)}
     assert trapped == {"honeypot"}

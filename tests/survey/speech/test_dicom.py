@@ -175,6 +175,12 @@ def test_records_that_come_all_the_same_are_dropped_unread_and_the_association_a
     assert canary.text not in repr(found)
 
 
+def test_a_query_that_is_answered_by_an_abort_is_refused_and_nothing_more_is_said() -> None:
+    found, pipe = said(ACCEPT + encode(Abort(0, 0)), ask)
+    assert found == Queried(None, was_aborted=True)
+    assert pipe.kinds() == [PDUType.ASSOCIATE_RQ, PDUType.P_DATA_TF, PDUType.P_DATA_TF]
+
+
 def test_endless_fragments_end() -> None:
     command = encode(PData((PDV(1, True, False, bytes(8_000)),)))
     records = encode(PData((PDV(1, False, False, bytes(8_000)),)))

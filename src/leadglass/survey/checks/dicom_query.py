@@ -40,7 +40,7 @@ async def run(visit: Visit) -> None:
                 "Whether it hides from strangers what it has: a real question would have to be asked for that.",
             ),
         )
-    elif queried.status is None:
+    elif queried.status is None and not queried.was_aborted:
         visit.known.is_odd = True
 
 

@@ -114,6 +114,8 @@ class Queried:
 
     status: int | None
     gave_records: bool = False
+    was_aborted: bool = False
+    """Whether it was answered by an A-ABORT: a refusal in proper form (Orthanc's)."""
 
 
 def random_title() -> str:
@@ -142,6 +144,10 @@ def contexts(*abstract_syntaxes: str) -> tuple[ProposedContext, ...]:
 def nonsense(number: int) -> ProposedContext:
     """Propose a service that does not exist, in a transfer syntax that does not: no archive takes it."""
     return ProposedContext(number, random_uid(), (random_uid(),))
+
+
+class _Aborted(Closed):
+    """The peer aborted the association."""
 
 
 class Speaker:
@@ -243,6 +249,8 @@ class Speaker:
                     "C-FIND-RQ that nothing matches",
                 )
                 response, has_data_set = await self._command()
+        except _Aborted:
+            return Queried(None, was_aborted=True)
         except (Closed, ProtocolViolation, TimeoutError):
             await self._give_up()
             return Queried(None)
@@ -294,6 +302,10 @@ class Speaker:
         taken = b""
         while True:
             pdu = await self._pdu()
+            if isinstance(pdu, Abort):
+                self._line.farewell = None
+                self._accept = None
+                raise _Aborted("The association was aborted.")
             if not isinstance(pdu, PData):
                 raise Closed("The association ended.")
             for pdv in pdu.pdvs:
