@@ -23,7 +23,9 @@ async def run(visit: Visit) -> None:
 
 
 def _applies(known: Known, _port: int) -> bool:
-    return known.is_open is not False and known.dicom is None and known.http is None and not known.service
+    if known.dicom is not None or known.http is not None or known.speaks_tls:
+        return False  # it has said what it is; who speaks TLS waits for us
+    return known.is_open is not False and not known.service
 
 
 CHECK = Check(
