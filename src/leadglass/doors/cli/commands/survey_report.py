@@ -22,6 +22,7 @@ from leadglass.survey.register import Register
 from leadglass.survey.report import model
 from leadglass.survey.report.document import document
 from leadglass.survey.report.page import page
+from leadglass.survey.report.places import Places
 from leadglass.survey.report.sarif import sarif
 from leadglass.survey.report.table import table as as_table
 from leadglass.survey.state import Run, State
@@ -56,15 +57,30 @@ def _run_of(state: State, number: int | None) -> Run:
     help="Where to; - is standard output.",
 )
 @click.option("--run", "number", type=click.IntRange(1), help="Of which run; the newest by default.")
-def survey_report(scope_file: Path, *, form: str, out: Path, number: int | None) -> None:
+@click.option(
+    "--geo",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    multiple=True,
+    metavar="FILE",
+    help="Countries and organisations by a file of yours in the MaxMind DB format; may be repeated.",
+)
+def survey_report(scope_file: Path, *, form: str, out: Path, number: int | None, geo: tuple[Path, ...]) -> None:
     """Write what a run found: for management and engineers (html), for programs (json, sarif), for a spreadsheet (csv).
 
     The page needs no network and no script, and prints well. Each finding stands
     against what was known before: new, unchanged, updated or absent.
     """
-    with surveyed(scope_file) as state:
+    with surveyed(scope_file) as state, Places(geo) as places:
         run = _run_of(state, number)
-        made = model.build(state, Register(state), run, CHECKS, made=datetime.now(UTC), version=version("leadglass"))
+        made = model.build(
+            state,
+            Register(state),
+            run,
+            CHECKS,
+            made=datetime.now(UTC),
+            version=version("leadglass"),
+            places=places,
+        )
     text = _WRITERS[form](made)
     if str(out) == "-":
         click.echo(text, nl=False)
