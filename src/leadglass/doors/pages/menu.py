@@ -37,7 +37,7 @@ class Entry:
 ENTRIES: Final = (
     Entry("/studies", "Studies", frozenset({Action.FIND})),
     Entry("/upload", "Upload", frozenset({Action.STORE})),
-    Entry("/shares", "Sharing", frozenset({Action.EXPORT, Action.MANAGE}), people_only=True),
+    Entry("/shares", "Sharing", frozenset({Action.EXPORT, Action.RESOLVE, Action.MANAGE}), people_only=True),
     Entry("/quarantine", "Quarantine", frozenset({Action.RESOLVE})),
     Entry("/devices", "Devices", frozenset({Action.MANAGE})),
     Entry("/people", "People", frozenset({Action.MANAGE})),

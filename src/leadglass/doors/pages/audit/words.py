@@ -82,6 +82,18 @@ _CHANGES: Final = MappingProxyType(
 )
 """What an administrator changed; … is of whom."""
 
+_SEEN: Final = MappingProxyType(
+    {
+        "accounts": "the list of people",
+        "account": "an account",
+        "form": "a form to add a person",
+        "tokens of people": "tokens of people",
+        "break-glass": "the emergencies that wait for a review",
+        "share": "everybody's links",
+    }
+)
+"""What an administrator looked at."""
+
 _SHARES: Final = MappingProxyType({"create": "made the link", "revoke": "ended the link"})
 
 _KINDS: Final = MappingProxyType(
@@ -135,7 +147,8 @@ def _permitted(event: Event, does: str) -> str:
     if event.action == "manage" and event.detail.get("change"):
         return _changed(event)
     if event.action == "manage" and (event.detail.get("list") or event.detail.get("show")):
-        return f"looked at: {escape(str(event.detail.get('list') or event.detail.get('show')))}"
+        seen = str(event.detail.get("list") or event.detail.get("show"))
+        return f"looked at {_SEEN[seen]}" if seen in _SEEN else f"looked at: {escape(seen)}"
     if event.action == "signin" and event.detail.get("evidence"):
         return f"signed in with {escape(str(event.detail['evidence']))}"
     if event.action == "share" and event.detail.get("change") in _SHARES:
