@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -83,6 +84,18 @@ def test_suites_without_forward_secrecy_are_seen(credentials: Credentials, tmp_p
         visited = visit(tmp_path, served.port, (dicom_answers.CHECK, dicom_tls.CHECK, dicom_certificate.CHECK))
     proof = visited.finding("dicom-tls").proof
     assert (proof["weak_suites"], proof["newest"]) == ("yes", "none of TLS 1.2 and 1.3")
+
+
+def test_an_old_version_is_seen_and_what_is_behind_it_too(credentials: Credentials, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        old = server(credentials, least=ssl.TLSVersion.TLSv1, most=ssl.TLSVersion.TLSv1_1, suites="ALL:@SECLEVEL=0")
+    with serving(Recorder(), tls=old) as served:
+        visited = visit(tmp_path, served.port, (dicom_answers.CHECK, dicom_tls.CHECK))
+    assert visited.rungs == {"dicom-answers": "E2", "dicom-tls": "E2"}
+    proof = visited.finding("dicom-tls").proof
+    assert (proof["old_versions"], proof["newest"]) == ("yes", "none of TLS 1.2 and 1.3")
+    assert visited.finding("dicom-answers").transport == "tls"
 
 
 def test_a_server_as_the_profile_wants_it_has_nothing_to_be_said_against(
