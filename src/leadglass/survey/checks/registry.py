@@ -24,6 +24,7 @@ from leadglass.survey.checks import (
     orthanc_rest,
     portal_in_clear,
     rsync_modules,
+    smb_guest,
     volume,
     web_credentials,
 )
@@ -52,5 +53,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     ftp_anonymous.CHECK,
     rsync_modules.CHECK,
     nfs_exports.CHECK,
+    smb_guest.CHECK,
 )
 """A check that is not in it is not run. What one learns, those after it know."""
