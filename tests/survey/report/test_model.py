@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from leadglass.survey.findings import Exposure, Severity
-from leadglass.survey.report.model import UNASSIGNED, Grade, Press, Report
+from leadglass.survey.report import model
+from leadglass.survey.report.model import UNASSIGNED, Grade, Place, Press, Report
+from leadglass.survey.report.page import page
 from leadglass.survey.standing import Standing
 from tests.survey.followed import followed, found
 from tests.survey.report.reported import HOSTILE, second_run
@@ -59,4 +61,17 @@ def test_a_unit_where_strangers_are_turned_away_is_good(tmp_path: Path) -> None:
     kept = followed(tmp_path)
     run, _ = kept.run([found(exposure=Exposure.E1)])
     assert [each.grade for each in kept.report(run).units] == [Grade.GOOD]
+    kept.state.close()
+
+
+def test_countries_and_organisations_stand_like_units_where_they_are_known(tmp_path: Path) -> None:
+    kept = followed(tmp_path)
+    run, _ = kept.run([found(), found("192.0.2.11", exposure=Exposure.E1), found("192.0.2.12")])
+    known = {"192.0.2.10": Place("Germany", "A"), "192.0.2.11": Place("Germany", "B")}
+    report = model.build(
+        kept.state, kept.register, run, (), made=run.started, version="0", places=lambda at: known.get(str(at), Place())
+    )
+    assert [(each.name, each.hosts, each.grade) for each in report.countries] == [("Germany", 2, Grade.BAD)]
+    assert [(each.name, each.grade) for each in report.organisations] == [("A", Grade.BAD), ("B", Grade.GOOD)]
+    assert "Germany" in page(report)
     kept.state.close()
