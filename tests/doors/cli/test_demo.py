@@ -80,7 +80,7 @@ def _trials(printed: str) -> tuple[Path, list[tuple[str, str]]]:
     trials: list[tuple[str, str]] = []
     for block in ("\n" + rest).split("\n\n# ")[1:]:
         title, _, command = block.partition("\n")
-        trials.append((title, command.partition("\n\nCtrl-C")[0]))
+        trials.append((title, command.partition("\n\nTo look at the images")[0]))
     return Path(folder), trials
 
 
