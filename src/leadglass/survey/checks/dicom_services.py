@@ -56,7 +56,7 @@ CHECK = Check(
     level=Level.PROVE,
     sends="One A-ASSOCIATE-RQ that proposes query, retrieve, worklist, storage, commitment and a service that does not "
     "exist; a release. No message.",
-    fixes=("dicom-know-your-callers", "firewall-dicom"),
+    fixes=("dicom-limit-services", "dicom-know-your-callers", "firewall-dicom"),
     controls=("PS3.15 B.12", "HIPAA 164.312(a)(1)", "GDPR 32(1)(b)", "NIST CSF PR.AA-05", "IEC 80001-2-2 AUTH"),
     applies=_applies,
     run=run,
