@@ -1,6 +1,5 @@
 """``survey``: see what of one's own network is open."""
 
-import logging
 import os
 from pathlib import Path
 
@@ -76,7 +75,6 @@ def survey_run(scope_file: Path, *, resume: bool, fail_on: str | None, as_json: 
     Exit code 3 when it was stopped; --resume goes on from there.
     """
     terminal = Terminal()
-    logging.getLogger("leadglass").setLevel(logging.WARNING)
     allowed = scope.load(scope_file)
     allowed.require_in_force(scope.today())
     os.umask(0o077)

@@ -1,6 +1,5 @@
 """``survey import``: look at what other engines found open."""
 
-import logging
 import os
 from pathlib import Path
 
@@ -48,7 +47,6 @@ def survey_import(
     outside of the scope is left out. Stopped, it goes on with: survey run --resume
     """
     terminal = Terminal()
-    logging.getLogger("leadglass").setLevel(logging.WARNING)
     allowed = scope.load(scope_file)
     allowed.require_in_force(scope.today())
     os.umask(0o077)

@@ -4,7 +4,6 @@ Rule: people say what they did, a run says whether it is so.
 """
 
 import getpass
-import logging
 import os
 from collections.abc import Callable
 from datetime import date
@@ -221,7 +220,6 @@ def survey_retest(scope_file: Path, *, due: bool, as_json: bool) -> int:
     Exit code 1 while something is still there, 3 when it was stopped.
     """
     terminal = Terminal()
-    logging.getLogger("leadglass").setLevel(logging.WARNING)
     allowed = scope.load(scope_file)
     allowed.require_in_force(scope.today())
     os.umask(0o077)
