@@ -6,14 +6,14 @@ Rule: a test that cannot run here says why it is skipped; it never passes by doi
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.corpus import CORPUS, CorpusFile, read_manifest
 
 pytest_plugins = ["tests.strangers"]
 
 # How long an example takes says nothing of whether it is right, and a busy machine is no fault of the code.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, suppress_health_check=(HealthCheck.too_slow,))
 settings.load_profile("untimed")
 
 
