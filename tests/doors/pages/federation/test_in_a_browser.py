@@ -29,7 +29,7 @@ def sign_out(page: Page, site: Site) -> None:
 def test_the_button_leads_to_the_provider_and_back_into_the_archive(site: Site, page: Page) -> None:
     page.go(f"{site.address}/sign-in")
     page.run("[...document.links].find((each) => each.innerText === 'Sign in with Example Hospital').click()")
-    page.wait_for("location.pathname === '/' && document.querySelector('header nav')")
+    page.wait_for("location.pathname === '/studies' && document.querySelector('header nav')")
     assert "alice.arzte@example.org" in page.text()
     assert page.run("document.cookie") == ""  # no script sees a cookie of ours
     sign_out(page, site)
@@ -41,7 +41,7 @@ def test_a_passkey_is_registered_and_then_signs_in_alone(site: Site, page: Page)
     page.go(f"{site.address}/sign-in")
     page.fill(name="bob", password=PASSWORD)
     page.run("document.querySelector('form[action=\"/sign-in\"] button').click()")
-    page.wait_for("location.pathname === '/' && document.querySelector('header nav')")
+    page.wait_for("location.pathname === '/studies' && document.querySelector('header nav')")
 
     page.go(f"{site.address}/account/passkeys")
     page.fill(label="Laptop in room 3")
@@ -61,7 +61,7 @@ def test_a_passkey_is_registered_and_then_signs_in_alone(site: Site, page: Page)
         page.go(f"{site.address}/sign-in")
         page.wait_for("!document.getElementById('passkey').hidden")
         page.run("document.getElementById('passkey').click()")
-        page.wait_for("location.pathname === '/' && document.querySelector('header nav')")
+        page.wait_for("location.pathname === '/studies' && document.querySelector('header nav')")
         assert "bob" in page.text()
         sign_out(page, site)
 
