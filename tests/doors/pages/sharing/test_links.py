@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import time
 from collections.abc import Generator
 from contextlib import suppress
 
@@ -397,6 +398,7 @@ def test_revoking_ends_a_download_that_is_running(web: Web, sharer: Browser) -> 
             assert tail.startswith(b"HTTP/1.1 200")
             sharer.get(f"/shares/{link.id}")
             sharer.send(f"/shares/{link.id}/revoke")
+            time.sleep(1.0)  # longer than an answer goes on before it is asked again whether the link counts
             taken = len(tail)
             with suppress(OSError):  # it is broken off, which is a reset or an end that nobody announced
                 while block := secured.recv(65_536):
