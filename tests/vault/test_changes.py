@@ -232,7 +232,8 @@ def _downgrade(path: Path, key: bytes) -> None:
     connection = open_sealed(path, key)
     for statement in (
         "DROP TABLE change", "DROP TABLE secret", "DROP TABLE study_word", "DROP TABLE study_referrer",
-        "DROP INDEX study_by_newest", "DROP INDEX series_counted",
+        "DROP INDEX study_by_name", "DROP INDEX series_by_modality", "DROP TABLE study_term",
+        "ALTER TABLE study DROP COLUMN name", "DROP INDEX study_by_newest", "DROP INDEX series_counted",
         "ALTER TABLE study DROP COLUMN newest", "ALTER TABLE series DROP COLUMN series_number",
         "DROP INDEX quarantine_counted", "ALTER TABLE quarantine DROP COLUMN submitted",
         "PRAGMA user_version = 1",

@@ -118,7 +118,9 @@ class FrameTable:
             if next(numbers) != 1:
                 raise Corrupt("A frame table is of an unknown version; re-index the instance.")
             layout = Layout(next(numbers))
-            is_inflated, count, start, frame_bits = (next(numbers) for _ in range(4))
+            is_inflated, count, start, frame_bits = [
+                next(numbers) for _ in range(4)
+            ]  # no generator: it would hide the end
             spans: list[tuple[int, int]] = []
             place = 0
             for _ in range(_checked(next(numbers), data)):

@@ -169,7 +169,11 @@ class Renderer:
             When it took longer than the deadline.
         """
         job, blocks = self.job(image, frame_indices, wish, lines)
-        head, data = self._pool.run(msgspec.msgpack.encode(job), blocks, who)
+        try:
+            order = msgspec.msgpack.encode(job)
+        except OverflowError:
+            raise BadInput("An attribute of the image is a number larger than any can be: it is damaged.") from None
+        head, data = self._pool.run(order, blocks, who)
         answer = _answer(head)
         if answer.fault:
             kinds = {WISH: WishFault, Unsupported.kind.value: Unsupported}
