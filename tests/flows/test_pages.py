@@ -207,7 +207,7 @@ def search(house: House, visit: Visit, words: str) -> None:
 def share(house: House, visit: Visit, study: str) -> tuple[str, str]:
     """Make a link with a PIN from the study's page; gives both."""
     page = visit.page
-    go(page, "‹ To the study Not for diagnosis", "link")
+    go(page, "‹ To the study Not for diagnosis", "link")  # noqa: RUF001 - what the page says
     page.wait_for_url(f"**/studies/{study}")
     house.look(visit, "study")
     go(page, "Share", "link")
