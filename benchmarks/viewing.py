@@ -117,6 +117,11 @@ def _beside(folder: Path, web: Web, study: str, behind: int, certificate: Path) 
                 location {site.base} {{ alias {lies}/; gzip_static always;
                                         add_header Cache-Control "private, max-age=31536000, immutable"; }}
                 location /static/ {{ alias {static}/; }}
+                # Orthanc's plugin answers 400 to an Accept that names several transfer syntaxes.
+                location ~ ^/dicom-web/.*/frames/ {{ proxy_pass http://behind; proxy_http_version 1.1;
+                    proxy_set_header Connection ""; proxy_buffering off;
+                    proxy_set_header Accept
+                        'multipart/related; type="application/octet-stream"; transfer-syntax=*'; }}
                 location /dicom-web/ {{ proxy_pass http://behind; proxy_http_version 1.1;
                                         proxy_set_header Connection ""; proxy_buffering off; gzip on;
                                         gzip_types application/dicom+json; }}
