@@ -9,7 +9,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
@@ -18,7 +18,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request, sync_playwright
 
 from tests.peers.running import find_program
 
@@ -74,6 +74,32 @@ class Visit:
         self.page.screenshot(path=path, full_page=True)
 
 
+class _Driver:
+    """Playwright's own process: a thread can have one, however many browsers are open in it."""
+
+    def __init__(self) -> None:
+        self._open = 0
+        self._stack = ExitStack()
+        self._playwright: Playwright | None = None
+
+    @contextmanager
+    def running(self) -> Generator[Playwright]:
+        """Keep it running inside the block; the last who leaves ends it."""
+        if self._playwright is None:
+            self._playwright = self._stack.enter_context(sync_playwright())
+        self._open += 1
+        try:
+            yield self._playwright
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._playwright = None
+                self._stack.close()
+
+
+_DRIVER: Final = _Driver()
+
+
 @contextmanager
 def chromium(*certificates: Path) -> Generator[Browser]:
     """Keep a browser running inside the block; skips when Chromium is not installed.
@@ -86,7 +112,7 @@ def chromium(*certificates: Path) -> Generator[Browser]:
     program = find_program("chromium") or find_program("chromium-browser") or find_program("google-chrome")
     if program is None:
         pytest.skip("Chromium is not installed: apt-get install chromium")
-    with sync_playwright() as playwright:
+    with _DRIVER.running() as playwright:
         browser = playwright.chromium.launch(
             executable_path=str(program),
             args=[
