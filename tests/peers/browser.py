@@ -178,6 +178,8 @@ def visiting(
     try:
         yield visit
     finally:
+        with suppress(Exception):  # a context that is closed in the middle of a navigation may hang for good
+            page.goto("about:blank")
         context.close()
 
 

@@ -4,10 +4,11 @@ import asyncio
 import http.server
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -215,11 +216,14 @@ def test_a_device_that_does_not_know_our_authority_is_told_to_install_it(house: 
 
     def serve(listening: socket.socket) -> None:
         connection, _ = listening.accept()
-        try:
-            with context.wrap_socket(connection, server_side=True) as secured:
+        # A second handle keeps the connection up until we hang up: closed with our A-ASSOCIATE-RQ unread, TCP would
+        # send a reset that may overtake the alert.
+        with connection.dup() as kept:
+            with suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
                 secured.recv(1)
-        except OSError:
-            connection.close()
+            with suppress(OSError):
+                while kept.recv(4096):
+                    pass
 
     with socket.create_server(("127.0.0.1", port)) as listening:
         thread = threading.Thread(target=serve, args=(listening,))
@@ -227,6 +231,27 @@ def test_a_device_that_does_not_know_our_authority_is_told_to_install_it(house: 
         steps = probe(house, "CT1")
         thread.join()
     assert last(steps) == (Stage.TLS, Result.FAILED)
+    assert "ca.pem" in steps[-1].advice
+
+
+def test_a_device_that_hangs_up_right_after_the_handshake_may_not_trust_us(house: House, tmp_path: Path) -> None:
+    """In TLS 1.3 a refused client learns of it after the handshake, and a reset may overtake the alert."""
+    port = free_port()
+    files = with_certificate(house, "CT1", port)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files.certificate, files.key)
+
+    def serve(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with context.wrap_socket(connection, server_side=True) as secured:
+            secured.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        steps = probe(house, "CT1")
+        thread.join()
+    assert steps[-1].result is Result.FAILED
     assert "ca.pem" in steps[-1].advice
 
 

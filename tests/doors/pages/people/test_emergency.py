@@ -1,10 +1,18 @@
+from pathlib import Path
+
 from tests.doors.pages.browser import Browser, add_person, records
-from tests.peers.web import Web
+from tests.peers.web import Web, serving
 
 WHY = "Trauma, <b>no</b> history at hand"
 
 
-def test_glass_is_broken_reviewed_by_somebody_else_and_on_record_at_once(web: Web) -> None:
+def test_glass_is_broken_reviewed_by_somebody_else_and_on_record_at_once(tmp_path: Path) -> None:
+    with serving(tmp_path) as web:  # of its own: the page says how many wait for a review
+        break_and_review(web)
+
+
+def break_and_review(web: Web) -> None:
+    """Break glass as a referrer and review it as an auditor."""
     add_person(web, "dr.roe", "referrer", "patient=1")
     add_person(web, "audrey", "auditor")
     with Browser(web) as doctor, Browser(web) as auditor:
