@@ -1,6 +1,8 @@
 """``survey import`` end to end: over what a file lists, inside the scope only, and again after a stop."""
 
 import json
+import os
+import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from leadglass.survey import scope
 from leadglass.survey.engine import Target
 from leadglass.survey.scope import address_of
 from leadglass.survey.state import State, folder_of
+from tests.peers.running import free_port
 from tests.survey.nginx import nginx
 
 CANARY = "CANARYIMPORT"
@@ -56,6 +59,21 @@ def test_what_a_file_lists_is_looked_at_and_nothing_else(
     assert CANARY.encode() not in written
     assert b"192.0.2.1" not in written
     assert CANARY not in said.out + said.err
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder_of(scope_file).iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize("command", [["run"], ["import"], ["retest"]])
+def test_what_others_in_this_process_make_is_theirs_to_share(command: list[str], scope_file: Path) -> None:
+    """A survey's files are its owner's alone; the mask for that goes with it, however it ends."""
+    narrow = scope_file.read_text().replace('"127.0.0.0/24"]', f'"127.0.0.1/32"]\nports = [{free_port()}]')
+    scope_file.write_text(narrow)
+    before = os.umask(0o022)
+    try:
+        run(["survey", *command, str(scope_file), *(["nowhere"] if command == ["import"] else [])], App)
+        (scope_file.parent / "after").touch()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((scope_file.parent / "after").stat().st_mode) == 0o644
 
 
 def test_an_import_that_was_stopped_goes_on_with_its_own_targets(

@@ -1,5 +1,6 @@
 """Shares that anybody may read: FTP and rsync of other makers; names are counted and forgotten."""
 
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,15 +34,16 @@ ftpd_banner={canary} hospital
 @pytest.fixture
 def files() -> Generator[Path]:
     """Give a folder of images whose names are canaries, where an FTP server's own user may read it."""
-    import tempfile
-
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         folder = Path(name) / "files"
         folder.mkdir()
-        folder.parent.chmod(0o755)
         for number in range(7):
             (folder / f"{CANARY} {number}.dcm").write_bytes(bytes(128) + b"DICM" + CANARY.encode() * 50_000)
         (folder / f"{CANARY}.txt").write_text(CANARY)
+        for each in (folder.parent, folder):  # whatever mask this process has
+            each.chmod(0o755)
+        for each in folder.iterdir():
+            each.chmod(0o644)
         yield folder
 
 

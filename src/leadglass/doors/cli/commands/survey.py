@@ -1,6 +1,5 @@
 """``survey``: see what of one's own network is open."""
 
-import os
 from pathlib import Path
 
 import click
@@ -16,7 +15,7 @@ from leadglass.doors.cli.commands.survey_register import (
     survey_told,
 )
 from leadglass.doors.cli.commands.survey_report import survey_letter, survey_report, survey_trend
-from leadglass.doors.cli.commands.survey_shared import SCOPE, finish, look_at, show
+from leadglass.doors.cli.commands.survey_shared import SCOPE, finish, for_its_owner, look_at, show
 from leadglass.doors.cli.options import examples, json_option
 from leadglass.doors.cli.terminal import Terminal
 from leadglass.errors import Misconfigured
@@ -69,6 +68,7 @@ def survey_init(scope_file: Path) -> None:
     help="End with exit code 1 when something this bad was found.",
 )
 @json_option
+@for_its_owner()
 def survey_run(scope_file: Path, *, resume: bool, fail_on: str | None, as_json: bool) -> int:
     """Look at everything in the scope. Ctrl-C, SIGTERM or a file STOP in its folder end it within a second.
 
@@ -77,7 +77,6 @@ def survey_run(scope_file: Path, *, resume: bool, fail_on: str | None, as_json: 
     terminal = Terminal()
     allowed = scope.load(scope_file)
     allowed.require_in_force(scope.today())
-    os.umask(0o077)
     with State(folder_of(scope_file), writes=True) as state:
         run = state.unfinished() if resume else None
         if run is None:

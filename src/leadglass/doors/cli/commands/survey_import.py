@@ -1,11 +1,10 @@
 """``survey import``: look at what other engines found open."""
 
-import os
 from pathlib import Path
 
 import click
 
-from leadglass.doors.cli.commands.survey_shared import SCOPE, finish, look_at
+from leadglass.doors.cli.commands.survey_shared import SCOPE, finish, for_its_owner, look_at
 from leadglass.doors.cli.options import examples, json_option
 from leadglass.doors.cli.terminal import Terminal, counted
 from leadglass.errors import BadInput
@@ -37,6 +36,7 @@ from leadglass.survey.targets import Form, Import
     help="End with exit code 1 when something this bad was found.",
 )
 @json_option
+@for_its_owner()
 def survey_import(
     scope_file: Path, file: Path, *, form: str | None, port: int | None, fail_on: str | None, as_json: bool
 ) -> int:
@@ -49,7 +49,6 @@ def survey_import(
     terminal = Terminal()
     allowed = scope.load(scope_file)
     allowed.require_in_force(scope.today())
-    os.umask(0o077)
     read = Import(file, allowed, Form(form) if form else None, port)
     with State(folder_of(scope_file), writes=True) as state:
         # read once before a run is begun: a broken file begins none

@@ -4,7 +4,6 @@ Rule: people say what they did, a run says whether it is so.
 """
 
 import getpass
-import os
 from collections.abc import Callable
 from datetime import date
 from ipaddress import ip_address, ip_network
@@ -13,7 +12,7 @@ from pathlib import Path
 import click
 
 from leadglass.doors.cli.commands.survey_kept import surveyed
-from leadglass.doors.cli.commands.survey_shared import SCOPE, look_at
+from leadglass.doors.cli.commands.survey_shared import SCOPE, for_its_owner, look_at
 from leadglass.doors.cli.options import day, examples, json_option
 from leadglass.doors.cli.terminal import Terminal, cell, counted, table
 from leadglass.errors import NotHere
@@ -214,6 +213,7 @@ def survey_assign(scope_file: Path, network: str, *, port: int, unit: str, owner
 @SCOPE
 @click.option("--due", is_flag=True, help="Only where a re-test is due by today.")
 @json_option
+@for_its_owner()
 def survey_retest(scope_file: Path, *, due: bool, as_json: bool) -> int:
     """Look again where something is open, told, said to be fixed, or back; and nowhere else.
 
@@ -222,7 +222,6 @@ def survey_retest(scope_file: Path, *, due: bool, as_json: bool) -> int:
     terminal = Terminal()
     allowed = scope.load(scope_file)
     allowed.require_in_force(scope.today())
-    os.umask(0o077)
     if not folder_of(scope_file).is_dir():
         raise NotHere(f"No survey was made yet. Make one: leadglass survey run {scope_file}")
     names = {address: name for name, found in allowed.hosts.items() for address in found}

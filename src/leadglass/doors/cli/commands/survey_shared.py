@@ -1,5 +1,8 @@
 """What the commands of ``survey`` share: a run with its display, and what it came to for people and programs."""
 
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -12,6 +15,16 @@ from leadglass.survey.findings import Finding, Severity
 from leadglass.survey.state import Run, State, Status
 
 SCOPE = click.argument("scope_file", metavar="SCOPE.toml", type=click.Path(path_type=Path, dir_okay=False))
+
+
+@contextmanager
+def for_its_owner() -> Generator[None]:
+    """Make files that are their owner's alone inside; whoever else lives in this process makes theirs as before."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def look_at(terminal: Terminal, allowed: scope.SurveyScope, state: State, run: Run) -> bool:
