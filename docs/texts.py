@@ -1,4 +1,4 @@
-"""Gathers the texts of the pages into a catalogue for translators: ``locale/leadglass.pot``.
+"""Gathers the texts of pages, reports and letters into a catalogue for translators: ``locale/leadglass.pot``.
 
 Rule: a text is in the catalogue when a template marks it (``_("…")``, ``{% trans %}``)
 or a table that templates name by (roles, the menu, modalities …) holds it.
@@ -23,10 +23,10 @@ from leadglass.exposure.finding import Severity
 from leadglass.policy.roles import Role
 
 PAGES: Final = Path(__file__).resolve().parent.parent / "src" / "leadglass" / "doors" / "pages"
-CATALOGUE: Final = PAGES / "locale" / "leadglass.pot"
+CATALOGUE: Final = PAGES.parent.parent / "locale" / "leadglass.pot"
 
 _HEADER: Final = """\
-# Texts of Leadglass's pages. Written by docs/texts.py; `make docs` writes it anew.
+# Texts of Leadglass's pages, reports and letters. Written by docs/texts.py; `make docs` writes it anew.
 # How a language is added: CONTRIBUTING.md.
 """
 _OPTIONS: Final = {"extensions": "jinja2.ext.i18n", "trimmed": "false", "silent": "false"}

@@ -8,7 +8,7 @@ import pytest
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from leadglass.doors.pages import languages
+from leadglass import languages
 from tests.corpus import ROOT
 
 PAGES = ROOT / "src" / "leadglass" / "doors" / "pages"
@@ -39,7 +39,7 @@ def test_every_word_of_a_template_is_marked_for_translation(template: Path) -> N
 def test_a_catalogue_made_from_the_gathered_texts_is_what_pages_speak(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with (PAGES / "locale" / "leadglass.pot").open("rb") as file:
+    with (ROOT / "src" / "leadglass" / "locale" / "leadglass.pot").open("rb") as file:
         catalogue = read_po(file, locale="de")
     catalogue["Studies"].string = "Untersuchungen"
     kept = tmp_path / "locale" / "de" / "LC_MESSAGES" / "leadglass.mo"

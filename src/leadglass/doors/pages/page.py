@@ -12,11 +12,10 @@ from http import HTTPStatus
 from typing import Final, Protocol, TypeVar, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import escape
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from leadglass.doors.pages import languages
+from leadglass import languages
 from leadglass.doors.pages.menu import Menu
 from leadglass.doors.web.cookie import csrf_token
 from leadglass.doors.web.forms import wants_page
@@ -62,27 +61,9 @@ def environment(language: str) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    texts = languages.texts(language)
-
-    # Texts are taken for safe once they are translated, also where a template has a value translated: so all are
-    # escaped here, and none has mark-up inside.
-    def one(text: str) -> str:
-        return str(escape(texts.gettext(text)))
-
-    def one_or_many(text: str, many: str, number: int) -> str:
-        return str(escape(texts.ngettext(text, many, number)))
-
-    cast("_International", made).install_gettext_callables(one, one_or_many, newstyle=True)
+    languages.speak(made, language)
     made.filters["octets"] = octets
     return made
-
-
-class _International(Protocol):
-    """What the extension for translations adds to an environment."""
-
-    def install_gettext_callables(
-        self, gettext: Callable[[str], str], ngettext: Callable[[str, str, int], str], *, newstyle: bool
-    ) -> None: ...
 
 
 def octets(size: int) -> str:
