@@ -9,8 +9,9 @@ from pathlib import Path
 from leadglass.survey import scope
 from leadglass.survey.checks.registry import CHECKS
 from leadglass.survey.engine import Outcome, Target
+from leadglass.survey.entries import Tally
 from leadglass.survey.findings import Exposure, Finding, severity_of
-from leadglass.survey.register import Register, Tally
+from leadglass.survey.register import Register
 from leadglass.survey.report import model
 from leadglass.survey.scope import SurveyScope, Vantage
 from leadglass.survey.state import Run, State

@@ -10,8 +10,8 @@ import pytest
 
 from leadglass.errors import NotHere
 from leadglass.survey import letters
+from leadglass.survey.entries import Asset
 from leadglass.survey.recipes import RECIPES
-from leadglass.survey.register import Asset
 from tests.survey.followed import Followed, followed, found
 
 DAY = date(2026, 3, 1)

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from leadglass.errors import BadInput, Conflict, NotHere
+from leadglass.survey.entries import Asset, owner_of
 from leadglass.survey.findings import Exposure
-from leadglass.survey.register import Asset, owner_of
 from leadglass.survey.scope import Vantage
 from tests.survey.followed import QUERIES, STRANGERS, Followed, followed, found
 

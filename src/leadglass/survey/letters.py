@@ -11,8 +11,9 @@ from datetime import date
 from typing import Final
 
 from leadglass.errors import NotHere
+from leadglass.survey.entries import Entry, owner_of
 from leadglass.survey.recipes import RECIPES, Recipe
-from leadglass.survey.register import Entry, Register, owner_of
+from leadglass.survey.register import Register
 from leadglass.survey.scope import SurveyScope
 from leadglass.survey.standing import TO_RETEST
 

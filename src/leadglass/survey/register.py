@@ -6,18 +6,18 @@ Rule 3. What people write is one printable line.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from ipaddress import ip_address, ip_network
 from typing import Final, cast
 
 from leadglass.errors import BadInput, NotHere
 from leadglass.survey import standing as rules
+from leadglass.survey.entries import Asset, Entry, Notice, Step, Tally, line
 from leadglass.survey.findings import Exposure, Finding, Severity
 from leadglass.survey.looking import is_open, look_of
-from leadglass.survey.scope import Address, Network
-from leadglass.survey.standing import CLOSED, TO_RETEST, Schedule, Standing
+from leadglass.survey.standing import CLOSED, TO_RETEST, Standing
 from leadglass.survey.state import Run, State
 
 _SCHEMA: Final = """
@@ -57,6 +57,9 @@ CREATE TABLE IF NOT EXISTS asset (
     network TEXT NOT NULL, port INTEGER NOT NULL, unit TEXT NOT NULL, owner TEXT NOT NULL, contact TEXT NOT NULL,
     PRIMARY KEY (network, port)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notice (
+    finding TEXT NOT NULL, vantage TEXT NOT NULL, day TEXT NOT NULL, PRIMARY KEY (finding, vantage, day)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tally (
     run TEXT NOT NULL PRIMARY KEY, new INTEGER NOT NULL, back INTEGER NOT NULL, gone INTEGER NOT NULL,
     still INTEGER NOT NULL
@@ -68,122 +71,7 @@ _COLUMNS: Final = (
     " first_seen, last_seen, accepted_until, reason, said, run"
 )
 
-_LONGEST_TEXT: Final = 200
 _LEAST_OF_AN_ID: Final = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """Whose an endpoint is.
-
-    Parameters
-    ----------
-    network : network
-        An address or a network; the narrowest holds.
-    port : int
-        0 for every port.
-    unit, owner, contact : str
-        Which part of the house, who answers for it, and how to reach them.
-    """
-
-    network: Network
-    port: int
-    unit: str = ""
-    owner: str = ""
-    contact: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One finding as it is followed.
-
-    Parameters
-    ----------
-    finding, vantage : str
-        Which, and seen from where.
-    check, address, port, transport, title : str and int
-        Of the finding as last made.
-    exposure, worst : Exposure
-        As last seen, and the most it ever was.
-    severity : Severity
-        As last seen.
-    standing : Standing
-        Where it stands.
-    since, looked : date
-        From when re-tests are counted; when a run last looked.
-    first_seen, last_seen : date
-        When it was found first and last.
-    accepted_until : date or None
-        The last day of an acceptance.
-    reason : str
-        Of the acceptance.
-    said : str
-        When somebody last said it to be fixed (ISO 8601), else empty.
-    run : int
-        Number of the run that was last concluded on it.
-    """
-
-    finding: str
-    vantage: str
-    check: str
-    address: str
-    port: int
-    transport: str
-    title: str
-    exposure: Exposure
-    worst: Exposure
-    severity: Severity
-    standing: Standing
-    since: date
-    looked: date
-    first_seen: date
-    last_seen: date
-    accepted_until: date | None = None
-    reason: str = ""
-    said: str = ""
-    run: int = 0
-
-    @property
-    def due(self) -> date | None:
-        """When it is looked at again."""
-        return Schedule(self.since, self.looked).due(self.standing)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a finding.
-
-    Parameters
-    ----------
-    at : datetime
-        When.
-    was, became : str
-        From where to where.
-    by, note : str
-        Who, and what they said.
-    """
-
-    at: datetime
-    was: str
-    became: str
-    by: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What a run changed; *new* and *gone* are never subtracted from one another.
-
-    Parameters
-    ----------
-    new, back, gone, still : int
-        Found for the first time; closed before and back; found no more; found again.
-    """
-
-    new: int = 0
-    back: int = 0
-    gone: int = 0
-    still: int = 0
 
 
 class Register:
@@ -253,6 +141,28 @@ class Register:
         ]
         return list(dict.fromkeys((each.address, each.port) for each in found))
 
+    def changed_by(self, run: Run) -> list[tuple[str, str, str]]:
+        """Give what a run moved: id of the finding, where it stood (empty: nowhere), and where it stands since."""
+        return list(
+            self._connection.execute(
+                "SELECT finding, was, became FROM step WHERE by = ? AND vantage = ? ORDER BY number",
+                (f"run {run.number}", run.vantage),
+            )
+        )
+
+    def notices(self) -> Mapping[tuple[str, str], Notice]:
+        """Give what owners were told of and is not closed since, by id and vantage."""
+        days: dict[tuple[str, str], list[date]] = {}
+        rows = self._connection.execute(
+            "SELECT finding, vantage, day FROM notice UNION SELECT finding, vantage, since FROM entry AS e"
+            " WHERE standing = ? AND NOT EXISTS"  # told of before notices were kept
+            " (SELECT 1 FROM notice AS n WHERE n.finding = e.finding AND n.vantage = e.vantage) ORDER BY 3",
+            (Standing.TOLD,),
+        )
+        for finding, vantage, day in rows:
+            days.setdefault((finding, vantage), []).append(date.fromisoformat(day))
+        return {which: Notice(told[0], told[-1], len(told)) for which, told in days.items()}
+
     # --- assets --------------------------------------------------------------------
 
     def assign(self, asset: Asset) -> None:
@@ -276,16 +186,27 @@ class Register:
     # --- people --------------------------------------------------------------------
 
     def told(self, which: str, by: str, note: str, today: date) -> list[Entry]:
-        """Say that the owner of a finding was told; raises ``NotHere``, ``Conflict``."""
-        return self._said(
-            which, by, note, today, lambda e: replace(e, standing=rules.told(e.standing), since=today, reason="")
-        )
+        """Say that the owner of a finding was told; raises ``NotHere``, ``Conflict``.
+
+        Who is told again is reminded: re-tests are counted from the first time on.
+        """
+
+        def moved(entry: Entry) -> Entry:
+            became = rules.told(entry.standing)
+            if became is entry.standing:
+                return entry
+            return replace(entry, standing=became, since=today, reason="", accepted_until=None)
+
+        return self._said(which, by, note, today, moved, is_notice=True)
 
     def fixed(self, which: str, by: str, note: str, today: date) -> list[Entry]:
         """Say that a finding was fixed; a run has to prove it. Raises ``NotHere``, ``Conflict``."""
-        return self._said(
-            which, by, note, today, lambda e: replace(e, standing=rules.fixed(e.standing), since=today, said=_now())
-        )
+
+        def moved(entry: Entry) -> Entry:
+            became = rules.fixed(entry.standing)
+            return replace(entry, standing=became, since=today, said=_now(), reason="", accepted_until=None)
+
+        return self._said(which, by, note, today, moved)
 
     def accept(self, which: str, by: str, reason: str, until: date, today: date) -> list[Entry]:
         """Accept a finding until a day, with a reason; raises ``NotHere``, ``Conflict``, ``BadInput``."""
@@ -298,7 +219,16 @@ class Register:
 
         return self._said(which, by, f"until {until}: {reason}", today, accepted)
 
-    def _said(self, which: str, by: str, note: str, today: date, change: Callable[[Entry], Entry]) -> list[Entry]:
+    def _said(
+        self,
+        which: str,
+        by: str,
+        note: str,
+        today: date,
+        change: Callable[[Entry], Entry],
+        *,
+        is_notice: bool = False,
+    ) -> list[Entry]:
         by, note = line(by, "A name") or "somebody", line(note, "A note")
         self.expire(today)
         with self._connection:
@@ -309,7 +239,12 @@ class Register:
             if not moved:
                 raise NotHere("All of that is closed already.")
             for was, became in moved:
-                self._put(was, became, by, note)
+                self._put(was, became, by, note, is_said=True)
+                if is_notice:
+                    self._connection.execute(
+                        "INSERT OR IGNORE INTO notice VALUES (?, ?, ?)",
+                        (became.finding, became.vantage, today.isoformat()),
+                    )
         return [became for _, became in moved]
 
     # --- runs ----------------------------------------------------------------------
@@ -366,7 +301,7 @@ class Register:
             )
         return self.tallies()[run.id]
 
-    def _put(self, was: Entry | None, entry: Entry, by: str, note: str) -> None:
+    def _put(self, was: Entry | None, entry: Entry, by: str, note: str, *, is_said: bool = False) -> None:
         self._connection.execute(
             f"INSERT OR REPLACE INTO entry ({_COLUMNS}) VALUES ({', '.join('?' * 19)})",  # noqa: S608 - our own names
             (
@@ -391,40 +326,15 @@ class Register:
                 entry.run,
             ),
         )
-        if was is None or was.standing is not entry.standing or note:
+        if entry.standing in CLOSED:  # what is found again later is told of anew
+            self._connection.execute(
+                "DELETE FROM notice WHERE finding = ? AND vantage = ?", (entry.finding, entry.vantage)
+            )
+        if was is None or was.standing is not entry.standing or is_said:
             self._connection.execute(
                 "INSERT INTO step (finding, vantage, at, was, became, by, note) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (entry.finding, entry.vantage, _now(), "" if was is None else was.standing, entry.standing, by, note),
             )
-
-
-def owner_of(assets: Iterable[Asset], address: str, port: int) -> Asset | None:
-    """Give whose an endpoint is, of assets with the narrowest first."""
-    if not address:
-        return None
-    at: Address = ip_address(address)
-    merged: Asset | None = None
-    for each in assets:
-        if at.version == each.network.version and at in each.network and each.port in {0, port}:
-            merged = (
-                each
-                if merged is None
-                else replace(
-                    merged,
-                    unit=merged.unit or each.unit,
-                    owner=merged.owner or each.owner,
-                    contact=merged.contact or each.contact,
-                )
-            )
-    return merged
-
-
-def line(text: str, what: str) -> str:
-    """Take what a person wrote; raises ``BadInput`` where it is no printable line."""
-    text = text.strip()
-    if len(text) > _LONGEST_TEXT or not text.isprintable():
-        raise BadInput(f"{what} is one line of at most {_LONGEST_TEXT} printable characters.")
-    return text
 
 
 def _where(which: str) -> tuple[str, int] | None:

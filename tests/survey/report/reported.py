@@ -7,8 +7,8 @@ from datetime import date, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
+from leadglass.survey.entries import Asset
 from leadglass.survey.findings import Exposure
-from leadglass.survey.register import Asset
 from leadglass.survey.report.model import Report
 from leadglass.survey.scope import Vantage
 from tests.survey.followed import STRANGERS, Followed, followed, found

@@ -13,10 +13,11 @@ from enum import StrEnum
 from typing import Final
 
 from leadglass.survey.check import Check
+from leadglass.survey.entries import Asset, Entry, Tally, owner_of
 from leadglass.survey.findings import Exposure, Finding, Severity
 from leadglass.survey.looking import Change, compared, known_before, look_of
 from leadglass.survey.recipes import RECIPES, Recipe
-from leadglass.survey.register import Asset, Entry, Register, Tally, owner_of
+from leadglass.survey.register import Register
 from leadglass.survey.scope import Address
 from leadglass.survey.standing import Standing
 from leadglass.survey.state import Run, State

@@ -18,7 +18,8 @@ from leadglass.doors.cli.terminal import Terminal, cell, counted, table
 from leadglass.errors import NotHere
 from leadglass.survey import letters, scope
 from leadglass.survey.engine import Target
-from leadglass.survey.register import Asset, Entry, Register, Tally, owner_of
+from leadglass.survey.entries import Asset, Entry, Tally, owner_of
+from leadglass.survey.register import Register
 from leadglass.survey.report.model import endpoint, is_due
 from leadglass.survey.standing import CLOSED
 from leadglass.survey.state import Run, State, folder_of
