@@ -1,12 +1,15 @@
 """The gate: nothing outside the scope, one at a time and some time apart, and a stop that says goodbye."""
 
 import asyncio
+import ssl
+import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_address, ip_network
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +20,11 @@ from leadglass.errors import Denied
 from leadglass.survey.gate import Closed, Gate, Line, Stopped, Unreachable
 from leadglass.survey.journal import Journal
 from leadglass.survey.scope import Address, Hours, Rate
+from leadglass.survey.speech.tls import lenient_context
 from tests.peers.running import free_port, wait_until
 from tests.survey.surroundings import listening
 from tests.survey.visiting import scope
+from tests.wire.harness import Authority
 
 HERE = ip_address("127.0.0.1")
 
@@ -244,3 +249,65 @@ def test_a_goodbye_that_hangs_does_not_hold_a_stop_up(monkeypatch: pytest.Monkey
 
     with listening(lambda line: line.recv(1)) as port:
         asyncio.run(scene(port))
+
+
+def test_a_machine_that_sleeps_does_not_begin_more_in_a_second_than_said() -> None:
+    """All who were due meanwhile wake at once: those who are too many wait on."""
+    gate, _ = hurried(Rate(10, 0, 64))
+    begun: list[float] = []
+
+    async def ask(host: int) -> None:
+        async with gate.turn(ip_address(f"127.0.0.{host}"), 104, "a check"):
+            begun.append(gate.now)
+
+    async def scene() -> None:
+        asking = [asyncio.create_task(ask(host)) for host in range(1, 41)]
+        for _ in range(4):
+            await asyncio.sleep(0)
+        gate.now += 2  # nobody was woken for two seconds
+        await asyncio.gather(*asking)
+
+    asyncio.run(scene())
+    for first, eleventh in zip(begun, begun[10:], strict=False):
+        assert eleventh - first >= 1 - 1e-6
+
+
+def test_who_does_not_answer_the_goodbye_of_tls_does_not_hold_the_connection(tmp_path: Path) -> None:
+    """One connection at a time to a host: the second one begins when the first has really ended."""
+    authority = Authority(tmp_path, "authority")
+    credentials = authority.issue("mute")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(credentials.certificate, credentials.key)
+    ended = threading.Event()
+
+    def serve(line: Any) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        secured = context.wrap_bio(incoming, outgoing, server_side=True)
+        while True:  # by hand: what comes after the handshake is never answered
+            try:
+                secured.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                line.sendall(outgoing.read())
+                incoming.write(line.recv(65_536))
+        line.sendall(outgoing.read())
+        with suppress(OSError):
+            while line.recv(65_536):
+                pass
+        ended.set()
+
+    async def scene(port: int) -> None:
+        async with Gate(scope(), Unwritten()).connect(HERE, port, "a check", tls=lenient_context()):
+            pass
+        # the end is on its way when the block is left: nothing but the way itself is waited for
+        await asyncio.to_thread(ended.wait, 20)
+        assert ended.is_set()
+
+    with listening(serve) as port:
+        asyncio.run(scene(port))
+
+
+def test_an_address_of_a_group_or_of_nobody_is_outside_of_every_scope() -> None:
+    everything = replace(scope(), networks=tuple(ip_network(each) for each in ("224.0.0.0/16", "0.0.0.0/16")))
+    for address in ("224.0.0.1", "0.0.0.0", "::", "ff02::1", "::ffff:224.0.0.1"):
+        assert not everything.covers(ip_address(address))

@@ -83,6 +83,21 @@ def test_a_name_is_looked_up_once_and_what_it_points_at_later_changes_nothing() 
     assert asked == ["pacs.example.org"]
 
 
+def _public(_: str) -> Iterable[Address]:
+    return (ip_address("10.0.0.7"), ip_address("11.22.33.44"))
+
+
+def test_a_name_that_leads_to_the_internet_is_refused_from_inside() -> None:
+    """Whole, with what else it leads to: whoever changes the name's addresses widens no scope in silence."""
+    where = '[scope]\nhosts = ["pacs.example"]\n'
+    with pytest.raises(Misconfigured, match=r"pacs\.example, which leads to 11\.22\.33\.44"):
+        parse(f"{HEAD}{where}", look_up=_public)
+    outside = parse(f'{HEAD}vantage = "internet"\n{where}', look_up=_public)
+    assert outside.covers(ip_address("11.22.33.44"))
+    excluded = parse(f'{HEAD}{where}exclude = ["11.0.0.0/8"]\n', look_up=_public)
+    assert [str(each) for each in excluded.addresses()] == ["10.0.0.7"]
+
+
 @pytest.mark.parametrize("missing", ["owner", "contact", "authorised_by", "valid_from", "valid_until"])
 def test_a_scope_that_does_not_say_who_allowed_it_and_until_when_is_none(missing: str) -> None:
     head = "\n".join(line for line in HEAD.splitlines() if not line.startswith(missing))

@@ -2,14 +2,16 @@
 
 Rule 1. Nothing is opened to an address that the scope does not cover, looked at
 again for each connection; names are not looked up here. Rule 2. One connection at a
-time to a host, some time apart, and so many a second in all. Rule 3. When the run is
-stopped, nothing more is opened, and every open line says goodbye within a second.
-Rule 4. Every act is in the journal before it happens.
+time to a host, some time apart, and in no second more than so many in all; only FTP
+has a second one beside its first. Rule 3. When the run is stopped, nothing more is
+opened, and every open line says goodbye within a second. Rule 4. Every act is in the
+journal before it happens.
 """
 
 import asyncio
+import socket
 import ssl
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -18,7 +20,7 @@ from typing import Final
 
 from leadglass.errors import Busy, Denied
 from leadglass.survey.journal import Journal
-from leadglass.survey.scope import Address, SurveyScope
+from leadglass.survey.scope import Address, SurveyScope, plain
 
 CONNECT: Final = 5.0
 """Seconds for a connection. What takes longer on a network of one's own is not there, or filtered."""
@@ -26,8 +28,8 @@ CONNECT: Final = 5.0
 ANSWER: Final = 10.0
 """Seconds for an answer."""
 
-FAREWELL: Final = 0.5
-"""Seconds in which an open line says goodbye when the run is stopped."""
+FAREWELL: Final = 0.35
+"""Seconds for a goodbye, and as many for the close after it: both, and a look for the file STOP, are within a second."""
 
 _REMEMBERED: Final = 65_536
 """Hosts of which it is known when they were spoken to last."""
@@ -84,6 +86,7 @@ class Line:
         self.address = address
         self.port = port
         self.farewell: Callable[[], Awaitable[None]] | None = None
+        self._is_closed = False
 
     async def send(self, data: bytes, act: str) -> None:
         """Send bytes; ``act`` says what they are, in words of ours.
@@ -128,10 +131,17 @@ class Line:
         return found if isinstance(found, ssl.SSLObject) else None
 
     async def close(self) -> None:
-        """Close it."""
+        """Close it: in good order where the peer plays along, at once where it does not."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._writer.close()
-        with suppress(OSError, TimeoutError, ssl.SSLError):
-            await asyncio.wait_for(self._writer.wait_closed(), FAREWELL)
+        try:
+            with suppress(OSError, TimeoutError, ssl.SSLError):
+                await asyncio.wait_for(self._writer.wait_closed(), FAREWELL)
+        finally:
+            # who does not answer the goodbye of TLS, or reads nothing, would hold the connection for half a minute
+            self._writer.transport.abort()
 
 
 class Gate:
@@ -170,6 +180,10 @@ class Gate:
         self._hosts: OrderedDict[Address, asyncio.Lock] = OrderedDict()
         self._last: OrderedDict[Address, float] = OrderedDict()
         self._next = 0.0
+        most = max(1, int(scope.rate.connections_per_second))
+        self._window = most / scope.rate.connections_per_second
+        self._begun: deque[float] = deque(maxlen=most)
+        """When the newest connections began: as many as may begin in a window."""
 
     @property
     def is_stopped(self) -> bool:
@@ -212,14 +226,14 @@ class Gate:
             When the address is outside of the scope.
         Stopped
         """
+        address = plain(address)
         if not self.scope.covers(address):
             raise Denied("This address is outside of the scope: nothing is sent to it.")
         lock = self._hosts.setdefault(address, asyncio.Lock())
         self._hosts.move_to_end(address)
         async with lock:
             await self._wait(address)
-            self._journal.write(act, check, address, port)
-            self.connections += 1
+            self._begins(act, check, address, port)
             try:
                 yield
             finally:
@@ -253,6 +267,15 @@ class Gate:
         mine = max(now, self._next)
         self._next = mine + 1 / self.scope.rate.connections_per_second
         await self.pause(mine - now)
+        # Who was kept from waking by a busy machine wakes together with others: there are no more of them all the same.
+        while len(self._begun) == self._begun.maxlen and (left := self._begun[0] + self._window - self._clock()) > 0:
+            await self.pause(left)
+
+    def _begins(self, act: str, check: str, address: Address, port: int) -> None:
+        """Put down that a connection begins now."""
+        self._journal.write(act, check, address, port)
+        self.connections += 1
+        self._begun.append(self._clock())
 
     @asynccontextmanager
     async def connect(
@@ -298,12 +321,13 @@ class Gate:
 
         Raises
         ------
-        Stopped, Unreachable
+        Denied, Stopped, Unreachable
         """
         await self.pause(self.scope.rate.seconds_between)
         await self._share()
-        self._journal.write(act, line.check, line.address, port)
-        self.connections += 1
+        if not self.scope.covers(line.address):
+            raise Denied("This address is outside of the scope: nothing is sent to it.")
+        self._begins(act, line.check, line.address, port)
         async with self._line(line.address, port, line.check, None, None) as second:
             yield second
 
@@ -312,10 +336,7 @@ class Gate:
         self, address: Address, port: int, check: str, tls: ssl.SSLContext | None, server_hostname: str | None
     ) -> AsyncGenerator[Line]:
         try:
-            reader, writer = await asyncio.wait_for(
-                asyncio.open_connection(str(address), port, ssl=tls, server_hostname=server_hostname if tls else None),
-                CONNECT if tls is None else CONNECT + ANSWER,
-            )
+            reader, writer = await self._open(plain(address), port, tls, server_hostname)
         except ssl.SSLError:
             raise
         except ConnectionRefusedError:
@@ -330,5 +351,32 @@ class Gate:
                 raise Stopped("The survey was stopped.")
             yield line
         finally:
-            self._lines.discard(line)
             await line.close()
+            self._lines.discard(line)
+
+    async def _open(
+        self, address: Address, port: int, tls: ssl.SSLContext | None, server_hostname: str | None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to an address, to which nothing is awaited before its first packet is sent."""
+        where = (str(address), port)
+        made = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
+        try:
+            made.settimeout(0)
+            try:
+                made.connect(where)
+                is_made = True
+            except BlockingIOError:
+                is_made = False
+            finally:
+                if self._begun:
+                    self._begun[-1] = self._clock()  # a machine may have slept between leave and packet
+            if not is_made:
+                await asyncio.wait_for(asyncio.get_running_loop().sock_connect(made, where), CONNECT)
+            if tls is None:
+                return await asyncio.open_connection(sock=made)
+            return await asyncio.wait_for(
+                asyncio.open_connection(sock=made, ssl=tls, server_hostname=server_hostname or str(address)), ANSWER
+            )
+        except BaseException:
+            made.close()
+            raise

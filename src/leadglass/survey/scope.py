@@ -155,8 +155,14 @@ class SurveyScope:
     rate: Rate = field(default_factory=Rate)
 
     def covers(self, address: Address) -> bool:
-        """Say whether something may be sent to an address."""
-        address = _plain(address)
+        """Say whether something may be sent to an address.
+
+        Addresses of groups are never covered, nor is 0.0.0.0, by which this machine
+        would look at itself.
+        """
+        address = plain(address)
+        if address.is_multicast or address.is_unspecified:
+            return False
         if any(address.version == each.version and address in each for each in self.exclude):
             return False
         if any(address.version == each.version and address in each for each in self.networks):
@@ -175,7 +181,7 @@ class SurveyScope:
     def addresses(self) -> Iterator[Address]:
         """Give every address in it, each once, those of names first."""
         named = sorted(
-            {_plain(each) for found in self.hosts.values() for each in found if self.covers(each)}, key=_order
+            {plain(each) for found in self.hosts.values() for each in found if self.covers(each)}, key=_order
         )
         yield from named
         seen: list[Network] = []
@@ -193,8 +199,8 @@ def _order(address: Address) -> tuple[int, int]:
     return (address.version, int(address))
 
 
-def _plain(address: Address) -> Address:
-    """Give an IPv4 address that is written as an IPv6 one as what it is."""
+def plain(address: Address) -> Address:
+    """Give an IPv4 address that is written as an IPv6 one as what it is (RFC 4291 2.5.5.2)."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return address if mapped is None else mapped
 
@@ -268,7 +274,7 @@ def parse(text: str, *, look_up: Resolve = resolve) -> SurveyScope:
         valid_from=first,
         valid_until=last,
         networks=networks,
-        hosts={name: tuple(_plain(each) for each in _found(name, look_up)) for name in names},
+        hosts={name: tuple(plain(each) for each in _found(name, look_up)) for name in names},
         exclude=tuple(_network(each, "exclude", bounded=False) for each in _texts(where, "exclude")),
         ports=_ports(where),
         level=_level(said),
@@ -281,6 +287,14 @@ def parse(text: str, *, look_up: Resolve = resolve) -> SurveyScope:
             raise Misconfigured(
                 f"[scope] networks holds {network}, which is of the internet, and vantage says internal. Write "
                 'vantage = "internet" if that is where you look from.'
+            )
+    for name, found in made.hosts.items():
+        public = next((each for each in found if each.is_global and made.covers(each)), None)
+        if made.vantage is Vantage.INTERNAL and public is not None:
+            raise Misconfigured(
+                f"[scope] hosts holds {name}, which leads to {public}, an address of the internet, and vantage says "
+                'internal. Write vantage = "internet" if that is where you look from, or put that address under '
+                "exclude."
             )
     return made
 
@@ -418,7 +432,7 @@ def _rate(table: Mapping[str, object]) -> Rate:
 def address_of(text: str) -> Address:
     """Read one address of a list of targets; raises ``BadInput``."""
     try:
-        return _plain(ip_address(text.strip()))
+        return plain(ip_address(text.strip()))
     except ValueError:
         raise BadInput("A target is an IPv4 or IPv6 address.") from None
 
