@@ -104,13 +104,16 @@ def some(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
         yield vault
 
 
-@pytest.fixture(params=["few", "walked", "gathered"])
+@pytest.fixture(params=["few", "near", "walked", "gathered"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Have forty studies be found each of the ways in which a million are."""
-    if request.param != "few":
+    if request.param == "near":
+        monkeypatch.setattr(browsing, "SORTED", 2)
+        monkeypatch.setattr(browsing, "FURTHER", 1)
+    elif request.param != "few":
         monkeypatch.setattr(browsing, "FEW", 3)
         monkeypatch.setattr(browsing, "GATHERED", 6)
-    monkeypatch.setattr(browsing, "STRETCH", {"few": 5_000, "walked": 30, "gathered": 2}[request.param])
+    monkeypatch.setattr(browsing, "STRETCH", {"walked": 30, "gathered": 2}.get(request.param, 5_000))
     return str(request.param)
 
 
@@ -208,6 +211,10 @@ def test_what_follows_is_counted_exactly_where_few_match_and_bounded_where_many(
     assert (sheet.remaining, sheet.is_counted) == (whole - 3, True)
     _, sheet = page(some, asking(), Page(3, counted=5))
     assert (sheet.remaining, sheet.is_counted) == (5, False)
+    with monkeypatch.context() as near:
+        near.setattr(browsing, "SORTED", 2)
+        _, sheet = page(some, asking(anything("doe")), Page(3, counted=5))
+        assert (sheet.remaining, sheet.is_counted) == (whole - 3, True), "all are known, and few of them were read"
     monkeypatch.setattr(browsing, "FEW", 9)
     monkeypatch.setattr(browsing, "GATHERED", 9)
     _, sheet = page(some, asking(anything("doe")), Page(3, counted=5))

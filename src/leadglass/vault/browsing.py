@@ -3,7 +3,8 @@
 Rule 1. What SQL says is exact, and the scope is in every statement. Rule 2. What is
 looked for by an index that leaves few is gathered and sorted; what leaves many is
 met by walking in the order that is wanted, until the page is full. Which of the two
-is found out by counting, as far as that is worth. Rule 3. A walk that fills no page
+is found out by counting, as far as that is worth; what is gathered and is not rare
+is met by walking too, as long as it is met soon. Rule 3. A walk that fills no page
 within its stretch begins again with all that is looked for gathered first: then it
 passes rows without reading them. Rule 4. A page begins behind a position, not at a
 number, so the last costs what the first does.
@@ -39,7 +40,13 @@ from leadglass.vault.index.sql import Sql, all_of, ask, one_of
 from leadglass.vault.reading import Reading
 
 FEW: Final = 4_000
-"""Studies that are gathered and sorted; to read and sort them takes some 50 ms."""
+"""Studies that are gathered, and sorted where walking does not meet them sooner."""
+
+SORTED: Final = 1_000
+"""Studies that are sorted at once: each is a page of the index to read, so more are looked for by walking first."""
+
+FURTHER: Final = 3
+"""How many times further than they are expected studies are looked for by walking."""
 
 GATHERED: Final = 100_000
 """Studies that something may leave to be gathered; what leaves more is looked at row by row."""
@@ -176,7 +183,7 @@ class _Search:
         if selective:
             ids = self._gather(selective)
             if len(ids) <= FEW:
-                return self._sorted(ids)
+                return self._sorted(ids, [each for each in asked if each not in selective])
         others = [each for each in asked if each not in selective]
         if not asked:
             return self._counted(self._walk((), (), self._most))
@@ -198,7 +205,7 @@ class _Search:
         """Find a page with all that is looked for gathered."""
         ids = self._gather(self._sought.looked_up)
         if len(ids) <= FEW:
-            return self._sorted(ids)
+            return self._sorted(ids, ())
         return self._counted(self._walk(self._sought.looked_up, (), self._least), self._least)
 
     def _counted(self, rows: list[_Row], most: int = 0) -> _Found:
@@ -234,15 +241,43 @@ class _Search:
             text = "SELECT DISTINCT * FROM (" + selective[0].rows.text + ")"
         return [row for (row,) in ask(self._connection, text + " LIMIT ?", (*values, FEW + 1))]
 
-    def _sorted(self, ids: Sequence[int]) -> _Found:
+    def _sorted(self, ids: Sequence[int], others: Sequence[Sought]) -> _Found:
+        """Sort what was gathered; what it was gathered by is not looked at again."""
+        if len(ids) > SORTED and not others and self._is_unscoped and (near := self._near(ids)) is not None:
+            return near
         these = Sql("study.id IN (SELECT value FROM json_each(?))", (msgspec.json.encode(sorted(ids)).decode(),))
-        conditions = [these, *(each.holds for each in self._sought.looked_up), *self._sought.columns, self._scope]
+        conditions = [these, *(each.holds for each in others), *self._sought.columns, self._scope]
         if self._after:
             conditions.append(behind(self._order, self._after))
         condition = all_of(conditions)
         plus: LiteralString = ", ".join(["+" + each for each in self._order.terms])
         rows = self._select("study", condition, plus, self._most)
         return _Found(rows, is_whole=len(rows) < self._most)
+
+    def _near(self, ids: Sequence[int]) -> _Found | None:
+        """Walk as far as a page of what was gathered is expected to reach; None where it is not full by then.
+
+        A subquery gives its rows in its order, so the walk ends with the last row of the page.
+        """
+        these = msgspec.json.encode(ids).decode()
+        (studies,) = ask(self._connection, "SELECT max(id) FROM study", ()).fetchone()
+        columns: LiteralString = ", ".join(self._order.columns)
+        terms: LiteralString = ", ".join(self._order.terms)
+        rows: list[_Row] = []
+        for step in steps_behind(self._order, self._after):
+            condition = all_of([*step, *self._sought.columns])
+            found = ask(
+                self._connection,
+                "SELECT * FROM (SELECT study.id, " + columns + " FROM study" + self._order.index + ""
+                " WHERE " + condition.text + " ORDER BY " + terms + " LIMIT ?)"
+                " WHERE id IN (SELECT value FROM json_each(?)) LIMIT ?",
+                (*condition.values, FURTHER * self._least * studies // len(ids), these, self._least - len(rows)),
+            )
+            rows += [(row[0], tuple(row[1:])) for row in found]
+            if len(rows) >= self._least:
+                is_all = not self._sought.columns and not self._after
+                return _Found(rows, is_whole=is_all, more=len(ids) if is_all else 0)
+        return None
 
     # --- many -----------------------------------------------------------------
 
