@@ -3,26 +3,32 @@
 Rule 1. An endpoint is looked at by one worker, from its first check to its last; what
 one check learns the next one knows. Rule 2. Where something ends as nothing should, no
 more is sent to it. Rule 3. An endpoint counts as done when all of its checks are: after
-a crash it is looked at again from the beginning.
+a crash it is looked at again from the beginning. Rule 4. A host has one worker at a
+time, and who waits for its turn keeps nobody from the others; so many targets are held
+at once, and no more, however many there are.
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 from leadglass.errors import LeadglassError
 from leadglass.survey.check import Check, Known, Visit
 from leadglass.survey.findings import Finding
-from leadglass.survey.gate import Closed, Gate, Stopped, Unreachable
-from leadglass.survey.scope import Address
+from leadglass.survey.gate import ANSWER, CONNECT, Closed, Gate, Stopped, Unreachable
+from leadglass.survey.scope import Address, Rate
 
 LOG: Final = logging.getLogger(__name__)
 
-PATIENCE: Final = 90.0
-"""Seconds for one check at one endpoint, waiting for its turn aside."""
+HELD: Final = 16_384
+"""Targets that are held at once: so many ports of one host may stand in a row before others wait for it."""
+
+_MOST_WORKERS: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +97,12 @@ class Engine:
     gate: Gate
     checks: Sequence[Check]
     done: Callable[[Outcome], Awaitable[None]]
-    _left: "asyncio.Queue[Target | None]" = field(default_factory=lambda: asyncio.Queue[Target | None](64))
 
     async def run(self, targets: Iterable[Target] | AsyncIterable[Target]) -> None:
-        """Look at every target, so many hosts at once; ends early, without an error, where the run is stopped."""
+        """Look at every target, many hosts at once; ends early, without an error, where the run is stopped."""
         level = self.gate.scope.level
         checks = [check for check in self.checks if check.level <= level]
-        workers = [
-            asyncio.create_task(self._work(checks), name=f"survey-{number}")
-            for number in range(self.gate.scope.rate.hosts_at_once)
-        ]
-        feeding = asyncio.create_task(self._feed(targets, len(workers)))
-        working = asyncio.gather(feeding, *workers)
+        working = asyncio.create_task(self._all(targets, checks), name="survey")
         stopped = asyncio.create_task(self.gate.stopped())
         try:
             # Whoever waits for a connection that does not come, or for a library, is not waited for.
@@ -113,23 +113,43 @@ class Engine:
                 with suppress(Stopped):
                     await working
         finally:
-            for task in (stopped, working, feeding, *workers):
+            for task in (stopped, working):
                 task.cancel()
-            await asyncio.gather(stopped, working, feeding, *workers, return_exceptions=True)
+            await asyncio.gather(stopped, working, return_exceptions=True)
 
-    async def _feed(self, targets: Iterable[Target] | AsyncIterable[Target], workers: int) -> None:
-        if isinstance(targets, AsyncIterable):
-            async for target in targets:
-                await self._left.put(target)
-        else:
-            for target in targets:
-                await self._left.put(target)
-        for _ in range(workers):
-            await self._left.put(None)
+    async def _all(self, targets: Iterable[Target] | AsyncIterable[Target], checks: Sequence[Check]) -> None:
+        """Hand targets to workers, of which there are no more than there is something to do for."""
+        hosts = _Hosts()
+        most = workers_for(self.gate.scope.rate)
+        workers: list[asyncio.Task[None]] = []
 
-    async def _work(self, checks: Sequence[Check]) -> None:
-        while (target := await self._left.get()) is not None:
-            await self.done(await self.look(target, checks))
+        async def take(target: Target) -> None:
+            await hosts.put(target)
+            if hosts.wants_worker and len(workers) < most:
+                workers.append(asyncio.create_task(self._work(hosts, checks), name=f"survey-{len(workers)}"))
+
+        try:
+            if isinstance(targets, AsyncIterable):
+                async for target in targets:
+                    await take(target)
+            else:
+                for target in targets:
+                    await take(target)
+            hosts.end()
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _work(self, hosts: "_Hosts", checks: Sequence[Check]) -> None:
+        try:
+            while (target := await hosts.take()) is not None:
+                await self.done(await self.look(target, checks))
+                hosts.let_go(target.address)
+        except BaseException as error:
+            hosts.fail(error)
+            raise
 
     async def look(self, target: Target, checks: Sequence[Check]) -> Outcome:
         """Make the checks at one endpoint.
@@ -170,4 +190,112 @@ class Engine:
                 untested.append(check.id)
                 known.is_odd = True
             findings += visit.found
-        return Outcome(target, bool(known.is_open), tuple(findings), tuple(untested), tuple(unproven))
+        return Outcome(
+            target,
+            bool(known.is_open),
+            tuple(findings),
+            tuple(untested),
+            tuple(unproven),
+            is_looked_at=known.is_open is not None or not untested,
+        )
+
+
+def workers_for(rate: Rate) -> int:
+    """Say how many workers it takes to keep a rate where each of them mostly waits.
+
+    They wait for answers that do not come, and until a host may be asked again. How
+    many connections there are at once is not theirs to say but the gate's.
+    """
+    longest = rate.seconds_between + CONNECT + ANSWER
+    return max(rate.hosts_at_once, min(_MOST_WORKERS, ceil(rate.connections_per_second * longest)))
+
+
+class _Hosts:
+    """Targets by host: each host is with one worker at a time, the longest waiting first."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Address, deque[Target]] = {}
+        """Of each host that is here: what is left to look at, but for what a worker has."""
+        self._ready: deque[Address] = deque()
+        """Hosts that no worker has."""
+        self._held = 0
+        self._has_ended = False
+        self._error: BaseException | None = None
+        self._takers: deque[asyncio.Future[None]] = deque()
+        self._coming = 0
+        """Workers that were woken and do not run yet."""
+        self._room: asyncio.Future[None] | None = None
+
+    @property
+    def wants_worker(self) -> bool:
+        """Whether there are more hosts to look at than workers come for."""
+        return len(self._ready) > self._coming
+
+    async def put(self, target: Target) -> None:
+        """Hold a target; waits while there are too many, and raises what a worker failed with."""
+        while self._held >= HELD and self._error is None:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+        if self._error is not None:
+            raise self._error
+        self._held += 1
+        if self._held % 64 == 0:
+            await asyncio.sleep(0)  # the first of them need not wait for the last
+        host = self._waiting.get(target.address)
+        if host is not None:
+            host.append(target)
+            return
+        self._waiting[target.address] = deque((target,))
+        self._is_ready(target.address)
+
+    async def take(self) -> Target | None:
+        """Give a target of a host that no other worker has; None when there is nothing left to do."""
+        while not self._ready:
+            if self._error is not None or (self._has_ended and not self._waiting):
+                return None
+            taker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._takers.append(taker)
+            await taker
+            self._coming -= 1
+        return self._waiting[self._ready.popleft()].popleft()
+
+    def let_go(self, address: Address) -> None:
+        """Say that a worker is done with a target of a host."""
+        self._held -= 1
+        if self._room is not None and not self._room.done() and self._held < HELD:
+            self._room.set_result(None)
+        if self._waiting[address]:
+            self._is_ready(address)
+            return
+        del self._waiting[address]
+        if self._has_ended and not self._waiting:
+            self._wake_all()
+
+    def end(self) -> None:
+        """Say that there are no more targets."""
+        self._has_ended = True
+        if not self._waiting:
+            self._wake_all()
+
+    def fail(self, error: BaseException) -> None:
+        """Say that a worker failed: nobody goes on."""
+        self._error = self._error or error
+        self._ready.clear()
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        self._wake_all()
+
+    def _is_ready(self, address: Address) -> None:
+        self._ready.append(address)
+        self._wake(1)
+
+    def _wake(self, number: int) -> None:
+        while self._takers and number:
+            taker = self._takers.popleft()
+            if not taker.done():
+                taker.set_result(None)
+                self._coming += 1
+                number -= 1
+
+    def _wake_all(self) -> None:
+        self._wake(len(self._takers))

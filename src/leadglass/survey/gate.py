@@ -2,13 +2,14 @@
 
 Rule 1. Nothing is opened to an address that the scope does not cover, looked at
 again for each connection; names are not looked up here. Rule 2. One connection at a
-time to a host, some time apart, and in no second more than so many in all; only FTP
-has a second one beside its first. Rule 3. When the run is stopped, nothing more is
-opened, and every open line says goodbye within a second. Rule 4. Every act is in the
-journal before it happens.
+time to a host, some time apart, to so many hosts at once, and in no second more than
+so many in all; only FTP has a second one beside its first. Rule 3. When the run is
+stopped, nothing more is opened, and every open line says goodbye within a second.
+Rule 4. Every act is in the journal before it happens.
 """
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections import OrderedDict, deque
@@ -29,10 +30,13 @@ ANSWER: Final = 10.0
 """Seconds for an answer."""
 
 FAREWELL: Final = 0.35
-"""Seconds for a goodbye, and as many for the close after it: both, and a look for the file STOP, are within a second."""
+"""Seconds for a goodbye, and as many for the close after it: with a look for the file STOP that is within a second."""
 
-_REMEMBERED: Final = 65_536
-"""Hosts of which it is known when they were spoken to last."""
+PATIENCE: Final = 90.0
+"""Seconds for which one connection is held, however slowly it drips: nobody keeps a survey."""
+
+_OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+"""What a connection fails by where this machine has no more to give: that says nothing of the peer."""
 
 _MOST: Final = 1 << 20
 """Bytes that are read of one connection at most: what we ask for is small."""
@@ -60,6 +64,18 @@ class Unreachable(Busy):
 
 class Closed(Busy):
     """The peer closed the connection, or was silent for too long."""
+
+
+class Hindered(Busy):
+    """Our own machine could not open a connection: nobody knows whether somebody listens there."""
+
+
+class _Host:
+    """A host that somebody is at, or waits for."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.users = 0
 
 
 class Line:
@@ -177,8 +193,11 @@ class Gate:
         self._stop = asyncio.Event()
         self._parted = asyncio.Event()
         self._lines: set[Line] = set()
-        self._hosts: OrderedDict[Address, asyncio.Lock] = OrderedDict()
+        self._pausing: set[asyncio.Future[None]] = set()
+        self._slots = asyncio.Semaphore(scope.rate.hosts_at_once)
+        self._hosts: dict[Address, _Host] = {}
         self._last: OrderedDict[Address, float] = OrderedDict()
+        """When hosts were spoken to last, as long as that matters."""
         self._next = 0.0
         most = max(1, int(scope.rate.connections_per_second))
         self._window = most / scope.rate.connections_per_second
@@ -193,6 +212,9 @@ class Gate:
     async def stop(self) -> None:
         """Open nothing more, and have every open line say goodbye."""
         self._stop.set()
+        for pausing in self._pausing:
+            if not pausing.done():
+                pausing.set_result(None)
         await asyncio.gather(*(self._part(line) for line in tuple(self._lines)))
         self._parted.set()
 
@@ -208,8 +230,18 @@ class Gate:
 
     async def pause(self, seconds: float) -> None:
         """Wait, or until the run is stopped; raises ``Stopped``."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), max(0.0, seconds))
+        if seconds <= 0:
+            await asyncio.sleep(0)
+        elif not self._stop.is_set():
+            loop = asyncio.get_running_loop()
+            over = loop.create_future()
+            self._pausing.add(over)
+            timer = loop.call_later(seconds, _end, over)
+            try:
+                await over
+            finally:
+                timer.cancel()
+                self._pausing.discard(over)
         if self._stop.is_set():
             raise Stopped("The survey was stopped.")
 
@@ -224,42 +256,52 @@ class Gate:
         ------
         Denied
             When the address is outside of the scope.
+        Closed
+            When the block takes longer than ``PATIENCE``.
         Stopped
         """
         address = plain(address)
         if not self.scope.covers(address):
             raise Denied("This address is outside of the scope: nothing is sent to it.")
-        lock = self._hosts.setdefault(address, asyncio.Lock())
-        self._hosts.move_to_end(address)
-        async with lock:
-            await self._wait(address)
-            self._begins(act, check, address, port)
-            try:
-                yield
-            finally:
-                self._last[address] = self._clock()
-                self._last.move_to_end(address)
-                self._forget()
+        host = self._hosts.setdefault(address, _Host())
+        host.users += 1
+        try:
+            async with host.lock:
+                await self._wait(address)
+                async with self._slots:
+                    await self._share()
+                    self._begins(act, check, address, port)
+                    held = asyncio.timeout(PATIENCE)
+                    try:
+                        async with held:
+                            yield
+                    except TimeoutError as error:
+                        if held.expired():
+                            raise Closed("The peer was too slow.") from error
+                        raise
+                    finally:
+                        self._spoke(address)
+        finally:
+            host.users -= 1
+            if not host.users:
+                del self._hosts[address]
 
-    def _forget(self) -> None:
-        while len(self._last) > _REMEMBERED:
-            self._last.popitem(last=False)
-        while len(self._hosts) > _REMEMBERED:
-            address, lock = next(iter(self._hosts.items()))
-            if lock.locked():
-                self._hosts.move_to_end(address)
-                return
-            del self._hosts[address]
+    def _spoke(self, address: Address) -> None:
+        """Remember when a host was spoken to last, and forget for whom that matters no more."""
+        now = self._clock()
+        self._last[address] = now
+        self._last.move_to_end(address)
+        while (oldest := next(iter(self._last.items())))[1] < now - self.scope.rate.seconds_between:
+            del self._last[oldest[0]]
 
     async def _wait(self, address: Address) -> None:
-        """Wait until it is time: for the hours, for the host, and for the rate of all."""
+        """Wait until it is time: for the hours, and for the host."""
         while not self.scope.hours.contain(self._wall()):
             await self.pause(1.0)
         rate = self.scope.rate
         last = self._last.get(address)
         if last is not None:
             await self.pause(last + rate.seconds_between - self._clock())
-        await self._share()
 
     async def _share(self) -> None:
         """Wait for a place in the rate of all."""
@@ -305,7 +347,7 @@ class Gate:
 
         Raises
         ------
-        Denied, Stopped
+        Denied, Stopped, Hindered, Closed
         Unreachable
             When there is no connection; ``ssl.SSLError`` where TLS failed on it.
         """
@@ -343,6 +385,8 @@ class Gate:
             self.is_heard = True
             raise Unreachable("Nobody listens there.", is_refused=True) from None
         except (OSError, TimeoutError) as error:
+            if error.errno in _OURS:
+                raise Hindered("This machine has no more connections to give. Survey fewer hosts at once.") from error
             raise Unreachable("There is no way there, or no answer.") from error
         line = Line(reader, writer, self._journal, check, address, port)
         self._lines.add(line)
@@ -371,7 +415,8 @@ class Gate:
                 if self._begun:
                     self._begun[-1] = self._clock()  # a machine may have slept between leave and packet
             if not is_made:
-                await asyncio.wait_for(asyncio.get_running_loop().sock_connect(made, where), CONNECT)
+                async with asyncio.timeout(CONNECT):
+                    await asyncio.get_running_loop().sock_connect(made, where)
             if tls is None:
                 return await asyncio.open_connection(sock=made)
             return await asyncio.wait_for(
@@ -380,3 +425,8 @@ class Gate:
         except BaseException:
             made.close()
             raise
+
+
+def _end(pausing: asyncio.Future[None]) -> None:
+    if not pausing.done():
+        pausing.set_result(None)

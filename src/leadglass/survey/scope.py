@@ -100,12 +100,13 @@ class Rate:
     seconds_between : float
         Between the ends and beginnings of two connections to one host. Old devices are fragile.
     hosts_at_once : int
-        How many hosts are spoken to at one time.
+        How many hosts are spoken to at one time. Where nobody answers a connection takes five seconds: it takes
+        five times the connections a second to keep that rate.
     """
 
     connections_per_second: float = 20.0
     seconds_between: float = 1.0
-    hosts_at_once: int = 16
+    hosts_at_once: int = 128
 
 
 @dataclass(frozen=True, slots=True)

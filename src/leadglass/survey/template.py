@@ -32,7 +32,7 @@ ports = {ports}
 [rate]
 connections_per_second = 20.0   # of all hosts together
 seconds_between = 1.0           # between two connections to one host; old devices are fragile
-hosts_at_once = 16
+hosts_at_once = 128             # connections at one time; who does not answer takes five seconds of one
 """
 
 
