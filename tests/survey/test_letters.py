@@ -1,8 +1,8 @@
 """Letters: to one owner, about what is theirs, under a subject that gives nothing away."""
 
+import re
 from collections.abc import Generator
-from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -28,10 +28,10 @@ def kept(tmp_path: Path) -> Generator[Followed]:
     made.state.close()
 
 
-def _letter(kept: Followed, owner: str, language: str = "en") -> letters.Letter:
+def _letter(kept: Followed, owner: str, language: str = "en", day: date = DAY) -> letters.Letter:
     entries = letters.owed_to(kept.register, owner, "internal")
-    fixes = {found().id: found().fixes}
-    return letters.letter(kept.scope, entries, fixes, owner, DAY, language=language)
+    known, notices = kept.register.found(entries), kept.register.notices()
+    return letters.letter(kept.scope, entries, known, notices, owner, day, language=language)
 
 
 def test_a_letter_names_what_is_the_owners_and_nothing_of_others(kept: Followed) -> None:
@@ -46,7 +46,10 @@ def test_a_letter_names_what_is_the_owners_and_nothing_of_others(kept: Followed)
 
 
 def test_a_subject_gives_nothing_away(kept: Followed) -> None:
-    subject = _letter(kept, "Radiology IT").subject
+    _gives_nothing_away(_letter(kept, "Radiology IT").subject)
+
+
+def _gives_nothing_away(subject: str) -> None:
     assert "\n" not in subject
     for telling in ("192", "104", "DICOM", "PACS", "archive", "open", "Radiology", "Clinic", "patient", "port"):
         assert telling.lower() not in subject.lower()
@@ -66,10 +69,83 @@ def test_what_is_closed_is_not_written_about(kept: Followed) -> None:
         _letter(kept, "Nobody")
 
 
-def test_what_a_language_lacks_is_english_and_every_text_is_used(kept: Followed) -> None:
+def test_who_was_told_before_is_reminded_of_when_and_of_what_is_still_there(kept: Followed) -> None:
+    kept.register.told("192.0.2.10", "me", "", DAY)
+    assert not _letter(kept, "Radiology IT").is_reminder  # the letter of the same day is that notice
+    assert "192.0.2.10:104" in _letter(kept, "Radiology IT").body
+    kept.run([found(), found("192.0.2.11", 11112)], day=DAY + timedelta(days=7))
+    reminder = _letter(kept, "Radiology IT", day=DAY + timedelta(days=7))
+    assert reminder.is_reminder
+    assert "told you on 2026-03-01 (7 days ago)" in reminder.body
+    still, since = reminder.body.index("192.0.2.10:104"), reminder.body.index("192.0.2.11:11112")
+    assert reminder.body.index("What is still there:") < still < reminder.body.index("since then:") < since
+    assert "You were told on 2026-03-01; seen again on 2026-03-08." in reminder.body
+    assert reminder.subject != _letter(kept, "Vendor {due} %s <b>").subject
+    _gives_nothing_away(reminder.subject)
+
+
+def test_what_is_said_to_be_closed_is_not_asked_for_again(kept: Followed) -> None:
+    kept.register.told("192.0.2.10", "me", "", DAY)
+    kept.register.fixed("192.0.2.10", "them", "", DAY)
+    letter = _letter(kept, "Radiology IT", day=DAY + timedelta(days=7))
+    assert not letter.is_reminder
+    assert (
+        letter.body.index("192.0.2.11:11112")
+        < letter.body.index("said to be closed")
+        < letter.body.index("192.0.2.10:104")
+    )
+
+
+def test_what_was_closed_and_came_back_is_told_of_anew(kept: Followed) -> None:
+    kept.register.told("192.0.2.10", "me", "", DAY)
+    kept.run([], looked=[("192.0.2.10", 104)], day=DAY + timedelta(days=7))
+    kept.run([found()], day=DAY + timedelta(days=30))
+    letter = _letter(kept, "Radiology IT", day=DAY + timedelta(days=31))
+    assert not letter.is_reminder
+    assert "What was closed before, and is back:" in letter.body
+
+
+def test_reminders_are_due_after_7_30_and_60_days_and_half_yearly_and_telling_again_does_not_begin_anew(
+    kept: Followed,
+) -> None:
+    def owed() -> letters.Owed:
+        return next(each for each in letters.owing(kept.register, "internal") if each.owner == "Radiology IT")
+
+    assert (owed().untold, owed().still, owed().remind, owed().is_due(DAY)) == (2, 0, None, True)
+    kept.register.told("192.0.2.10", "me", "", DAY)
+    kept.register.told("192.0.2.11", "me", "", DAY)
+    days = [7, 30, 60, 60 + 182]
+    for day in days:
+        until = DAY + timedelta(days=day)
+        assert owed().remind == until
+        assert not owed().is_due(until - timedelta(days=1))
+        assert owed().is_due(until)
+        for address in ("192.0.2.10", "192.0.2.11"):
+            kept.register.told(address, "me", "", until)
+    assert kept.register.entries()[0].since == DAY
+    assert owed().contacts == ("4711",)
+    notice = owed().notice
+    assert notice is not None
+    assert (notice.first, notice.count) == (DAY, 5)
+    entry = kept.register.of("192.0.2.10")[0]
+    assert [step.became for step in kept.register.steps(entry)] == ["open", *["told"] * 5]
+
+
+def test_who_was_told_before_notices_were_kept_is_reminded_too(kept: Followed) -> None:
+    kept.register.told("192.0.2.10", "me", "", DAY)
+    kept.state.connection.execute("DELETE FROM notice")
+    assert _letter(kept, "Radiology IT", day=DAY + timedelta(days=30)).is_reminder
+
+
+def test_a_language_that_is_not_there_is_english_and_every_text_is_used(kept: Followed) -> None:
     assert _letter(kept, "Radiology IT", "xx") == _letter(kept, "Radiology IT")
-    scope = replace(kept.scope, owner="Sender", authorised_by="Authority")
-    entries = letters.owed_to(kept.register, "Radiology IT", "internal")
-    text = letters.letter(scope, entries, {found().id: found().fixes}, "Radiology IT", DAY).text
-    for name, template in letters.TEXTS["en"].items():
-        assert template.partition("{")[0].strip() in text, name
+    kept.run([found(), found("192.0.2.12")], looked=[("192.0.2.11", 11112)])
+    kept.run([found("192.0.2.11", 11112)], looked=())
+    kept.register.fixed("192.0.2.12", "them", "", DAY)
+    first = _letter(kept, "Radiology IT")
+    kept.register.told("192.0.2.10", "me", "", DAY)
+    kept.run([found("192.0.2.9")], looked=())
+    said = first.text + _letter(kept, "Radiology IT", day=DAY + timedelta(days=7)).text
+    for name, template in letters.TEXTS.items():
+        for part in re.split(r"\{\w+\}", template):
+            assert part in said or name == "file", name

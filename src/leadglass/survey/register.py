@@ -6,7 +6,7 @@ Rule 3. What people write is one printable line.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from ipaddress import ip_address, ip_network
@@ -162,6 +162,17 @@ class Register:
         for finding, vantage, day in rows:
             days.setdefault((finding, vantage), []).append(date.fromisoformat(day))
         return {which: Notice(told[0], told[-1], len(told)) for which, told in days.items()}
+
+    def found(self, entries: Sequence[Entry]) -> Mapping[tuple[str, str], Finding]:
+        """Give the findings of entries as they were made last, by id and vantage: proof, limits and fixes."""
+        wanted = {(each.finding, each.vantage) for each in entries}
+        places = dict.fromkeys((each.address, each.port, each.vantage) for each in entries)
+        return {
+            (id_, vantage): finding
+            for address, port, vantage in places
+            for id_, finding in self._state.last_found(address, port, vantage).items()
+            if (id_, vantage) in wanted
+        }
 
     # --- assets --------------------------------------------------------------------
 

@@ -347,6 +347,15 @@ class State:
         order = list(Severity)
         return sorted(found, key=lambda f: (-order.index(f.severity), -f.exposure, str(f.address), f.port, f.check))
 
+    def last_found(self, address: str, port: int, vantage: str) -> dict[str, Finding]:
+        """Give what was ever found at an endpoint from a vantage, as it was found last, by id."""
+        rows = self._connection.execute(
+            "SELECT check_id, seen.address, port, transport, title, exposure, seen.severity, said FROM seen"
+            " JOIN run ON run.id = seen.run WHERE seen.address = ? AND port = ? AND vantage = ? ORDER BY number",
+            (address, port, vantage),
+        )
+        return {finding.id: finding for finding in map(_finding_of, rows)}
+
     def answered(self, run: str) -> list[tuple[str, int]]:
         """Give every endpoint that answered: address and port."""
         return list(self._connection.execute("SELECT address, port FROM looked WHERE run = ? ORDER BY 1, 2", (run,)))

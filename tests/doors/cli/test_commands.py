@@ -46,7 +46,7 @@ def test_these_commands_exist() -> None:
         "delete", "quarantine list", "quarantine accept", "quarantine discard", "fsck", "audit show", "audit verify",
         "audit export", "audit key", "audit collector", "exposure history", "exposure accept", "exposure withdraw",
         "policy explain", "token create", "token list", "token revoke", "survey init", "survey run", "survey status",
-        "survey report", "survey trend", "survey letter", "survey register", "survey told", "survey fixed",
+        "survey report", "survey trend", "survey letter", "survey reminders", "survey register", "survey told", "survey fixed",
         "survey accept",
         "survey assign", "survey retest",
         "survey import", "survey config",

@@ -8,6 +8,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from leadglass import languages
 from leadglass.survey.findings import Exposure, Severity
 from leadglass.survey.report import charts
 from leadglass.survey.report.model import Report
@@ -26,8 +27,8 @@ RUNGS: Final = {
 VANTAGES: Final = {"internet": "from the internet", "partner": "from a partner's network", "internal": "from inside"}
 
 
-def page(report: Report) -> str:
-    """Write a report as one HTML file."""
+def page(report: Report, language: str = languages.ENGLISH) -> str:
+    """Write a report as one HTML file, in a known language."""
     # Made each time: a report is written once by a process, and nothing is kept in the module.
     environment = Environment(
         loader=PackageLoader("leadglass.survey.report", "templates"),
@@ -35,7 +36,9 @@ def page(report: Report) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    languages.speak(environment, language)
     return environment.get_template("report.html").render(
         report=report,
         run=report.run,

@@ -6,6 +6,7 @@ import click
 
 from leadglass.doors.cli.commands.survey_config import survey_config
 from leadglass.doors.cli.commands.survey_import import survey_import
+from leadglass.doors.cli.commands.survey_letters import survey_letter, survey_reminders
 from leadglass.doors.cli.commands.survey_register import (
     survey_accept,
     survey_assign,
@@ -14,7 +15,7 @@ from leadglass.doors.cli.commands.survey_register import (
     survey_retest,
     survey_told,
 )
-from leadglass.doors.cli.commands.survey_report import survey_letter, survey_report, survey_trend
+from leadglass.doors.cli.commands.survey_report import survey_report, survey_trend
 from leadglass.doors.cli.commands.survey_shared import SCOPE, finish, for_its_owner, look_at, show
 from leadglass.doors.cli.options import examples, json_option
 from leadglass.doors.cli.terminal import Terminal
@@ -107,6 +108,7 @@ survey_command.add_command(survey_config)
 survey_command.add_command(survey_report)
 survey_command.add_command(survey_trend)
 survey_command.add_command(survey_letter)
+survey_command.add_command(survey_reminders)
 survey_command.add_command(survey_register)
 survey_command.add_command(survey_told)
 survey_command.add_command(survey_fixed)

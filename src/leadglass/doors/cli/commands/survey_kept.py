@@ -6,8 +6,28 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
+import click
+
+from leadglass import languages
+from leadglass.doors.cli.terminal import Terminal
 from leadglass.errors import Misconfigured, NotHere
 from leadglass.survey.state import FILE, State, folder_of
+
+LANGUAGE = click.option(
+    "--language",
+    default=languages.ENGLISH,
+    show_default=True,
+    metavar="TAG",
+    help="In which language, such as de; what there are no texts of is English.",
+)
+
+
+def language_of(terminal: Terminal, tag: str) -> str:
+    """Give the language that is meant; says so where there are no texts in it."""
+    found = languages.chosen(tag)
+    if found == languages.ENGLISH and tag.lower().partition("-")[0] != languages.ENGLISH:
+        terminal.tell(f"There are no texts in {tag!r}: it is in English. Languages: {', '.join(languages.known())}.")
+    return found
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from leadglass.survey.engine import Target
 from leadglass.survey.entries import Asset, Entry, Tally, owner_of
 from leadglass.survey.register import Register
 from leadglass.survey.report.model import endpoint, is_due
-from leadglass.survey.standing import CLOSED
+from leadglass.survey.standing import CLOSED, Standing
 from leadglass.survey.state import Run, State, folder_of
 
 WHICH = click.argument("which", metavar="WHICH", nargs=-1)
@@ -85,7 +85,7 @@ def survey_register(scope_file: Path, *, due: bool, closed_too: bool, history: s
         asset = owner_of(assets, each.address, each.port)
         rows.add_row(
             each.finding[:10],
-            each.standing.value + (f" until {each.accepted_until}" if each.accepted_until else ""),
+            each.standing.value + (f" until {each.accepted_until}" if each.standing is Standing.ACCEPTED else ""),
             each.severity.value,
             cell(endpoint(each.address, each.port)),
             cell(" / ".join(filter(None, (asset.unit, asset.owner)))) if asset else "",

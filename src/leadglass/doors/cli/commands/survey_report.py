@@ -1,4 +1,4 @@
-"""``survey report``, ``trend`` and ``letter``: what a survey came to, for those who have to know.
+"""``survey report`` and ``trend``: what a survey came to, for those who have to know.
 
 Rule: what is written names open hosts, so it is its owner's alone to read.
 """
@@ -10,12 +10,11 @@ from typing import Final
 
 import click
 
-from leadglass.doors.cli.commands.survey_kept import surveyed, write_private
+from leadglass.doors.cli.commands.survey_kept import LANGUAGE, language_of, surveyed, write_private
 from leadglass.doors.cli.commands.survey_shared import SCOPE
 from leadglass.doors.cli.options import examples, json_option
 from leadglass.doors.cli.terminal import Terminal, cell, table
 from leadglass.errors import NotHere
-from leadglass.survey import letters, scope
 from leadglass.survey.checks.registry import CHECKS
 from leadglass.survey.findings import Severity
 from leadglass.survey.register import Register
@@ -64,7 +63,10 @@ def _run_of(state: State, number: int | None) -> Run:
     metavar="FILE",
     help="Countries and organisations by a file of yours in the MaxMind DB format; may be repeated.",
 )
-def survey_report(scope_file: Path, *, form: str, out: Path, number: int | None, geo: tuple[Path, ...]) -> None:
+@LANGUAGE
+def survey_report(
+    scope_file: Path, *, form: str, out: Path, number: int | None, geo: tuple[Path, ...], language: str
+) -> None:
     """Write what a run found: for management and engineers (html), for programs (json, sarif), for a spreadsheet (csv).
 
     The page needs no network and no script, and prints well. Each finding stands
@@ -81,7 +83,7 @@ def survey_report(scope_file: Path, *, form: str, out: Path, number: int | None,
             version=version("leadglass"),
             places=places,
         )
-    text = _WRITERS[form](made)
+    text = page(made, language_of(Terminal(), language)) if form == "html" else _WRITERS[form](made)
     if str(out) == "-":
         click.echo(text, nl=False)
         return
@@ -131,39 +133,3 @@ def survey_trend(scope_file: Path, *, as_json: bool) -> None:
             *(f"{number:,}" for number in (*numbers, *worst)),
         )
     terminal.show(rows)
-
-
-@click.command(
-    "letter",
-    epilog=examples(
-        "leadglass survey assign clinic.toml 192.0.2.0/28 --owner 'Radiology IT' --contact 'tel. 4711'",
-        "leadglass survey letter clinic.toml --owner 'Radiology IT' --out letter.txt",
-        "leadglass survey told clinic.toml --owner 'Radiology IT'",
-    ),
-)
-@SCOPE
-@click.option("--owner", required=True, help="To whom: an owner that assign knows.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-    required=True,
-    help="Where to; - is standard output.",
-)
-def survey_letter(scope_file: Path, *, owner: str, out: Path) -> None:
-    """Write the letter to an owner about what they have to close. It is sent by you; then say so with told.
-
-    Its subject says nothing of use to an attacker; the rest does, so send it encrypted.
-    """
-    allowed = scope.load(scope_file)
-    with surveyed(scope_file) as state:
-        register = Register(state)
-        register.expire(scope.today())
-        entries = letters.owed_to(register, owner, allowed.vantage)
-        runs = reversed(state.runs())  # what was found last says how it is closed
-        fixes = {finding.id: finding.fixes for run in runs for finding in state.findings(run.id)}
-    text = letters.letter(allowed, entries, fixes, owner, scope.today()).text
-    if str(out) == "-":
-        click.echo(text, nl=False)
-        return
-    write_private(out, text)
-    Terminal().tell(f"{out} is written. When it is sent: leadglass survey told {scope_file} --owner {owner!r}")
