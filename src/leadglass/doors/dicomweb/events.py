@@ -189,4 +189,5 @@ def _events(found: Changes) -> bytes:
 def routes(services: Services) -> list[Route]:
     """Give the route of the events."""
     events = Events(services)
-    return [Route(EVENTS, ("GET",), events.listen, summary="Studies that are new, changed or gone, as it happens")]
+    summary = "Studies that are new, changed or gone, as it happens"
+    return [Route(EVENTS, ("GET",), events.listen, summary=summary, proves_again=True)]

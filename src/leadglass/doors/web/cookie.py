@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from leadglass.doors.threads import Threads
 from leadglass.doors.web.begun import first_field
-from leadglass.doors.web.evidence import SESSION_COOKIE, SHARE_COOKIE, Unidentified, peer_of
+from leadglass.doors.web.evidence import BEING_SENT, SESSION_COOKIE, SHARE_COOKIE, Unidentified, peer_of
 from leadglass.doors.web.forms import fields_of, is_form
 from leadglass.doors.web.problem import HttpFault
 from leadglass.errors import LeadglassError
@@ -83,7 +83,8 @@ class SessionCookie:
         if secret is None:
             return None
         peer = peer_of(request)
-        is_use = _ASKED not in request.scope and BACKGROUND_HEADER not in request.headers
+        is_asking = _ASKED not in request.scope or BEING_SENT in request.scope
+        is_use = is_asking and BACKGROUND_HEADER not in request.headers
         request.scope[_ASKED] = True
         caller = self._sessions.known(secret, peer) or await self._threads.run(
             self._sessions.caller, secret, peer, is_use=is_use

@@ -2,7 +2,9 @@
 
 Rule 1. Who asks is found out before the path is looked at, except where a route is
 for anybody; so who is not identified hears the same of every path. Rule 2. A body
-is bounded before it is read, and while it is.
+is bounded before it is read, and while it is. Rule 3. An answer that takes long ends
+with what it was given for: a session or token that is revoked, an account that is
+locked, a link that is ended, a right that is taken away.
 """
 
 import logging
@@ -18,14 +20,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from leadglass.doors.threads import Threads
-from leadglass.doors.web.evidence import Evidence, peer_of
+from leadglass.doors.web.evidence import BEING_SENT, Evidence, peer_of
 from leadglass.doors.web.gate import Message, Receive, Scope, Send
 from leadglass.doors.web.problem import UNIDENTIFIED, HttpFault, plain, problem_of
 from leadglass.doors.web.routes import Access, AnonymousHandler, Asked, Handler, Route, pattern_of
 from leadglass.doors.web.sharecookie import reaches
 from leadglass.errors import Busy, Denied, LeadglassError, Misconfigured, NotHere
 from leadglass.identity.visitors import Visitors, Why
-from leadglass.policy.caller import Caller, CallerKind
+from leadglass.policy.caller import Caller
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ CHALLENGE: Final[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="leadgl
 """RFC 6750 3: how to say who one is. No ``Basic``: browsers would ask for passwords."""
 
 _LOOK_AGAIN: Final = 0.25
-"""Seconds after which it is looked up again whether a link counts whose answer is still being sent: from memory."""
+"""Seconds after which it is looked up again whether somebody still may whose answer is being sent: from memory."""
 
 _SHOW: Final = "Send a token that counts, as Authorization: Bearer TOKEN; or sign in with a browser."
 """The same whatever was shown: whether a token was wrong or over is for the audit log."""
@@ -135,12 +137,12 @@ class WebApp:
             caller = cast("Caller | None", scope.get("leadglass.asks"))
             page = None if self._fault is None else self._fault(request, error, caller)
             response = page or problem_of(error).response()
-        await response(scope, limited.receive, self._while_here(request, send))
+        await response(scope, limited.receive, self._while_here(request, route, send))
 
-    def _while_here(self, request: Request, send: Send) -> Send:
-        """Have an answer to who is here by a link end with the link, however long it is."""
+    def _while_here(self, request: Request, route: Route | None, send: Send) -> Send:
+        """Have an answer end with the rights that it was begun with, however long it is."""
         caller = cast("Caller | None", request.scope.get("leadglass.asks"))
-        if caller is None or caller.kind is not CallerKind.LINK or request.method not in ("GET", "HEAD"):
+        if caller is None or request.method not in ("GET", "HEAD") or (route is not None and route.proves_again):
             return send
         asked = monotonic()
 
@@ -148,18 +150,23 @@ class WebApp:
             nonlocal asked
             if message["type"] == "http.response.body" and monotonic() - asked >= _LOOK_AGAIN:
                 asked = monotonic()
-                if not await self._is_here(request):
+                request.scope[BEING_SENT] = True
+                if not await self._may_still(request, caller):
                     cast("_Connection", request.scope["leadglass.connection"]).cut()
                     return
             await send(message)
 
         return checked
 
-    async def _is_here(self, request: Request) -> bool:
+    async def _may_still(self, request: Request, before: Caller) -> bool:
+        """Say whether who asked is still proven, and has all rights that the answer was begun with."""
         try:
-            return await self._evidence.caller(request) is not None
+            now = await self._evidence.caller(request)
+        except Busy:
+            return True  # nobody said that they are gone; it is asked again at once
         except LeadglassError:
             return False
+        return now is not None and all(grant in now.grants for grant in before.grants)
 
     def _find(self, path: str, method: str, scope: Scope) -> tuple[Route | None, tuple[str, ...]]:
         """Find the route for a request, and the methods that there are at its path."""

@@ -24,6 +24,9 @@ SESSION_COOKIE: Final = "__Host-leadglass"
 SHARE_COOKIE: Final = "__Host-leadglass-share"
 """The same of who is here by a link."""
 
+BEING_SENT: Final = "leadglass.being_sent"
+"""Where a request's scope says that its answer is being taken, at this moment: that is use, as asking is."""
+
 _LONGEST_TOKEN: Final = 4_096
 """Characters of a bearer token at most; those of other issuers (JWT) have one or two thousand."""
 

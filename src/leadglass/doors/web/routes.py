@@ -84,6 +84,10 @@ class Route:
     body_bytes : int, optional
         Most bytes of a request's body; by default what the settings say. Only
         where the handler takes the body as a stream may it be large.
+    proves_again : bool
+        Whether the handler itself finds out again and again who asks
+        (``Asked.again``); otherwise an answer being sent is use, and is cut
+        when the caller has not all the rights any more that it was begun with.
     """
 
     path: str
@@ -93,6 +97,7 @@ class Route:
     why: str = ""
     summary: str = ""
     body_bytes: int | None = None
+    proves_again: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a route that does not say whom it is for, and why."""

@@ -1,10 +1,6 @@
 """Links: made by who may take studies out, opened by who has them, and worth nothing more the moment they are ended."""
 
-import socket
-import ssl
-import time
 from collections.abc import Generator
-from contextlib import suppress
 
 import pytest
 
@@ -373,39 +369,6 @@ def test_a_deleted_study_is_not_lent_when_another_gets_its_uid(web: Web, sharer:
         assert study(gone) not in other.get("/shared").text
         assert other.get(f"/look/{study(gone)}").status_code == 404
         assert other.get(f"/look/{study(FIRST)}").status_code == 200
-
-
-def test_revoking_ends_a_download_that_is_running(web: Web, sharer: Browser) -> None:
-    large = FIRST + 51
-    stored(web, large, instances=5, side=4096)
-    link = made(sharer, large, what="download")
-    with opened(web, link) as visitor:
-        cookie = f"{SHARE_COOKIE}={visitor.client.cookies[SHARE_COOKIE]}"
-    host, port = web.address
-    asks = (
-        f"GET /dicom-web/studies/{study(large)} HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\n"
-        "Accept: */*\r\nConnection: close\r\n\r\n"
-    )
-    trusted = ssl.create_default_context(cafile=str(web.authority))
-    with socket.socket() as line:
-        # A recipient whose line is slow: what the kernel keeps for it is little, from the beginning.
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-        line.settimeout(60)
-        line.connect((host, port))
-        with trusted.wrap_socket(line, server_hostname=host) as secured:
-            secured.sendall(asks.encode())
-            tail = secured.recv(65_536)
-            assert tail.startswith(b"HTTP/1.1 200")
-            sharer.get(f"/shares/{link.id}")
-            sharer.send(f"/shares/{link.id}/revoke")
-            time.sleep(1.0)  # longer than an answer goes on before it is asked again whether the link counts
-            taken = len(tail)
-            with suppress(OSError):  # it is broken off, which is a reset or an end that nobody announced
-                while block := secured.recv(65_536):
-                    taken += len(block)
-                    tail = (tail + block)[-16:]
-    assert taken < 5 * 4096 * 4096
-    assert not tail.endswith(b"0\r\n\r\n"), "nobody takes it for whole"
 
 
 def test_what_a_study_or_a_note_says_is_shown_and_never_run(web: Web, sharer: Browser) -> None:
