@@ -8,15 +8,21 @@ import os
 import re
 from collections.abc import Generator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from PIL import Image, ImageStat
 from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import expect
 
 from leadglass.doors.pages.viewer.site import read_site
+from tests.corpus import CorpusFile
 from tests.doors.pages.browser import GOOD, add_person
 from tests.peers import phantoms
-from tests.peers.browser import Visit, chromium, sign_in, visiting
+from tests.peers.browser import PATIENCE, Visit, chromium, sign_in, visiting
+from tests.peers.running import wait_until
 from tests.peers.viewer import Viewer
 from tests.peers.web import Web, serving
 
@@ -212,6 +218,39 @@ def test_a_length_is_right_is_saved_as_a_report_and_found_again(viewer: Viewer, 
     viewer.open(stock.ct.uid)
     viewer.page.locator('[data-cy="study-browser-thumbnail-no-image"]').first.dblclick()
     viewer.text("16.0")
+
+
+def test_an_electrocardiogram_is_drawn(viewer: Viewer, web: Web, manifest: tuple[CorpusFile, ...]) -> None:
+    viewer.open(_imported(web, manifest, "pydicom/waveform_ecg.dcm"))
+    viewer.colored()  # the grid is red, the leads' names are yellow
+
+
+def test_a_whole_slide_is_drawn_of_its_tiles(viewer: Viewer, web: Web, manifest: tuple[CorpusFile, ...]) -> None:
+    study = _imported(web, manifest, "highdicom/sm_image.dcm")
+    viewer.page.goto(f"/viewer/viewer?StudyInstanceUIDs={study}")
+    viewer.page.wait_for_url("**/viewer/microscopy?*")
+    expect(viewer.page.locator(".ol-layer").first).to_be_visible(timeout=PATIENCE)
+    middle = viewer.page.locator(".ol-layers").first.bounding_box()
+    assert middle is not None
+    within = {
+        "x": middle["x"] + middle["width"] / 2,
+        "y": middle["y"] + middle["height"] / 2,
+        "width": 60,
+        "height": 60,
+    }
+
+    def is_light() -> bool:
+        with Image.open(BytesIO(viewer.page.screenshot(clip=cast("Any", within)))) as seen:
+            return min(ImageStat.Stat(seen.convert("RGB")).mean) > 200  # a slide is seen against the light
+
+    wait_until(is_light, "the slide is drawn")
+
+
+def _imported(web: Web, manifest: tuple[CorpusFile, ...], name: str) -> str:
+    """Import a file of the corpus; gives its study."""
+    row = next(row for row in manifest if row.name == name)
+    web.leadglass.do("import", row.path)
+    return row.study_uid
 
 
 def test_a_study_with_markup_in_every_attribute_changes_nothing(viewer: Viewer, stock: Stock) -> None:
