@@ -78,11 +78,7 @@ async def _survey(
     state.makes(run.id, [check.id for check in checks if check.level <= scope.level])
     with Journal(state.folder / JOURNAL, run.id) as journal:
         gate = Gate(scope, journal)
-
-        async def done(outcome: Outcome) -> None:
-            state.done(run.id, outcome)
-            told(outcome)
-
+        keeping = _Keeping(state, run.id, gate, told)
         loop = asyncio.get_running_loop()
         stopping: set[asyncio.Task[None]] = set()
 
@@ -93,7 +89,7 @@ async def _survey(
             loop.add_signal_handler(number, stop)
         watching = asyncio.create_task(_watch(stop_file, gate.stop))
         try:
-            await Engine(gate, checks, done).run(state.left(run.id, targets))
+            await Engine(gate, checks, keeping.done).run(state.left(run.id, targets))
         finally:
             watching.cancel()
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
@@ -101,9 +97,45 @@ async def _survey(
             await asyncio.gather(*stopping, watching, return_exceptions=True)
             if gate.is_heard:
                 state.heard(run.id)
-            state.end(run.id, gate.connections, stopped=gate.is_stopped)
+            state.end(run.id, gate.connections - keeping.counted, stopped=gate.is_stopped)
             Register(state).conclude(state.run(run.id), today())
         return not gate.is_stopped
+
+
+class _Keeping:
+    """Keeps what becomes of targets, those that are done at the same time in one transaction."""
+
+    def __init__(self, state: State, run: str, gate: Gate, told: Callable[[Outcome], None]) -> None:
+        self._state = state
+        self._run = run
+        self._gate = gate
+        self._told = told
+        self._outcomes: list[Outcome] = []
+        self._kept: asyncio.Future[None] | None = None
+        self.counted = 0
+        """Connections that are in the state."""
+
+    async def done(self, outcome: Outcome) -> None:
+        """Keep an outcome; it is durable when this returns."""
+        if self._kept is None:
+            loop = asyncio.get_running_loop()
+            self._kept = loop.create_future()
+            loop.call_soon(self._keep, self._kept)
+        self._outcomes.append(outcome)
+        await asyncio.shield(self._kept)  # that one of them is cancelled is not the others' business
+
+    def _keep(self, kept: asyncio.Future[None]) -> None:
+        outcomes, self._outcomes, self._kept = self._outcomes, [], None
+        connections = self._gate.connections
+        try:
+            self._state.done(self._run, *outcomes, connections=connections - self.counted)
+            self.counted = connections
+            for outcome in outcomes:
+                self._told(outcome)
+        except Exception as error:  # noqa: BLE001 - whoever waits for it raises it
+            kept.set_exception(error)
+        else:
+            kept.set_result(None)
 
 
 async def _watch(file: Path, stop: Callable[[], Awaitable[None]]) -> None:

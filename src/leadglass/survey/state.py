@@ -239,8 +239,8 @@ class State:
         newest = self.latest()
         return None if newest is None or newest.status is Status.DONE else newest
 
-    def end(self, run: str, connections: int, *, stopped: bool) -> None:
-        """Say that a run ended, or was stopped."""
+    def end(self, run: str, connections: int = 0, *, stopped: bool) -> None:
+        """Say that a run ended, or was stopped, and how many connections it took that no target counted."""
         self._connection.execute(
             "UPDATE run SET ended = ?, status = ?, connections = connections + ? WHERE id = ?",
             (_now(), Status.STOPPED if stopped else Status.DONE, connections, run),
@@ -300,41 +300,55 @@ class State:
             if number >= first and number not in ahead:
                 yield Target(target.address, target.port, target.name, number)
 
-    def done(self, run: str, outcome: Outcome) -> None:
-        """Keep what was found at a target; then it is done."""
-        target = outcome.target
-        at = (run, str(target.address), target.port)
+    def done(self, run: str, *outcomes: Outcome, connections: int = 0) -> None:
+        """Keep what was found at some targets, and how many connections that took; then they are done."""
+        opened = sum(outcome.is_open for outcome in outcomes)
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
-            for finding in outcome.findings:
-                self._connection.execute(
-                    "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _row_of(run, finding)
-                )
-            if outcome.is_open:
-                self._connection.execute("INSERT OR IGNORE INTO looked VALUES (?, ?, ?)", at)
-                self._connection.execute("UPDATE run SET open = open + 1 WHERE id = ?", (run,))
-            elif outcome.is_looked_at:  # kept where something was found before: it may be gone
-                self._connection.execute(
-                    "INSERT OR IGNORE INTO shut SELECT ?1, ?2, ?3"
-                    " WHERE EXISTS (SELECT 1 FROM seen WHERE address = ?2 AND port = ?3)",
-                    at,
-                )
-            for check in outcome.not_tested:
-                self._connection.execute("INSERT OR IGNORE INTO untested VALUES (?, ?, ?, ?)", (*at, check))
-            for check in outcome.unproven:
-                self._connection.execute("INSERT OR IGNORE INTO unproven VALUES (?, ?, ?, ?)", (*at, check))
-            self._advance(run, target.number)
+            for outcome in outcomes:
+                if outcome.is_open or outcome.findings or outcome.not_tested or outcome.unproven:
+                    self._keep(run, outcome)
+            self._connection.executemany(  # kept where something was found before: it may be gone
+                "INSERT OR IGNORE INTO shut SELECT ?1, ?2, ?3"
+                " WHERE EXISTS (SELECT 1 FROM seen WHERE address = ?2 AND port = ?3)",
+                [
+                    (run, str(outcome.target.address), outcome.target.port)
+                    for outcome in outcomes
+                    if outcome.is_looked_at and not outcome.is_open
+                ],
+            )
+            place = self._advanced(run, {outcome.target.number for outcome in outcomes})
+            self._connection.execute(
+                "UPDATE run SET next = ?, open = open + ?, connections = connections + ? WHERE id = ?",
+                (place, opened, connections, run),
+            )
 
-    def _advance(self, run: str, number: int) -> None:
-        """Move the place up to which all is done; what is done beyond it is noted one by one."""
-        place = self._connection.execute("SELECT next FROM run WHERE id = ?", (run,)).fetchone()[0]
-        if number != place:
-            self._connection.execute("INSERT OR IGNORE INTO ahead VALUES (?, ?)", (run, number))
-            return
-        place += 1
-        while self._connection.execute("DELETE FROM ahead WHERE run = ? AND target = ?", (run, place)).rowcount:
+    def _keep(self, run: str, outcome: Outcome) -> None:
+        at = (run, str(outcome.target.address), outcome.target.port)
+        for finding in outcome.findings:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _row_of(run, finding)
+            )
+        if outcome.is_open:
+            self._connection.execute("INSERT OR IGNORE INTO looked VALUES (?, ?, ?)", at)
+        for check in outcome.not_tested:
+            self._connection.execute("INSERT OR IGNORE INTO untested VALUES (?, ?, ?, ?)", (*at, check))
+        for check in outcome.unproven:
+            self._connection.execute("INSERT OR IGNORE INTO unproven VALUES (?, ?, ?, ?)", (*at, check))
+
+    def _advanced(self, run: str, numbers: set[int]) -> int:
+        """Give the place up to which all is done; what is done beyond it is noted one by one."""
+        place: int = self._connection.execute("SELECT next FROM run WHERE id = ?", (run,)).fetchone()[0]
+        while True:
+            if place in numbers:
+                numbers.remove(place)
+            elif not self._connection.execute("DELETE FROM ahead WHERE run = ? AND target = ?", (run, place)).rowcount:
+                break
             place += 1
-        self._connection.execute("UPDATE run SET next = ? WHERE id = ?", (place, run))
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO ahead VALUES (?, ?)", [(run, number) for number in numbers if number > place]
+        )
+        return place
 
     # --- what was found ----------------------------------------------------------
 
