@@ -120,7 +120,7 @@ def _report(visit: Visit, known: Dicom, answer: Answer) -> None:
 
 
 def _applies(known: Known, _port: int) -> bool:
-    return known.is_open is not False and not known.is_odd and known.dicom is None
+    return known.is_open is not False and not known.is_odd and known.dicom is None and not known.service
 
 
 CHECK = Check(

@@ -64,7 +64,7 @@ _A = {Kind.ARCHIVE: "an archive", Kind.VIEWER: "a viewer", Kind.SHARE: "a networ
 
 
 def _applies(known: Known, _port: int) -> bool:
-    return known.is_open is not False and known.dicom is None and known.http is None
+    return known.is_open is not False and known.dicom is None and known.http is None and not known.service
 
 
 CHECK = Check(

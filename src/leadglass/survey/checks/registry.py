@@ -30,6 +30,8 @@ from leadglass.survey.checks import (
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
+    smb_guest.CHECK,  # where only these are at home: nothing else is said to whom they know
+    nfs_exports.CHECK,
     dicom_answers.CHECK,
     dicom_titles.CHECK,  # what it opens, those after it go through
     dicom_version.CHECK,
@@ -52,7 +54,5 @@ CHECKS: Final[tuple[Check, ...]] = (
     greeting.CHECK,  # those of shares go by what it hears
     ftp_anonymous.CHECK,
     rsync_modules.CHECK,
-    nfs_exports.CHECK,
-    smb_guest.CHECK,
 )
 """A check that is not in it is not run. What one learns, those after it know."""

@@ -1,0 +1,69 @@
+"""Samba with shares of the test's own, on one port of loopback; names and contents are canaries."""
+
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.peers.running import find_program, free_port, is_listening, running, wait_until
+
+CANARY = "CANARYSMB"
+
+OPEN = "guest ok = yes"
+CLOSED = "guest ok = no\nvalid users = root"
+
+_FOLDERS = ("private dir", "lock directory", "state directory", "cache directory", "pid directory", "ncalrpc dir")
+
+
+@contextmanager
+def images() -> Generator[Path]:
+    """Give a folder that everybody on this machine may read: seven images, a folder called like one, and a text."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        for number in range(7):
+            (folder / f"{CANARY} {number}.dcm").write_bytes(bytes(128) + b"DICM" + CANARY.encode() * 1_000)
+        (folder / f"{CANARY}.txt").write_text(CANARY)
+        (folder / "1.2.826.0.1.3680043.8.498.1").mkdir()
+        for each in (folder, *folder.iterdir()):  # whatever mask this process has
+            each.chmod(0o755)
+        yield folder
+
+
+@contextmanager
+def samba(folder: Path, settings: str, shares: dict[str, str], *, port: int | None = None) -> Generator[int]:
+    """Run Samba with these global settings and shares; gives its port."""
+    program = find_program("smbd")
+    if program is None:
+        pytest.skip("Samba is not installed: apt-get install samba")
+    port = port or free_port()
+    folder.mkdir(exist_ok=True)
+    said = [f"{name} = {folder / name.replace(' ', '-')}" for name in _FOLDERS]
+    for name in _FOLDERS:
+        (folder / name.replace(" ", "-")).mkdir()
+        (folder / name.replace(" ", "-")).chmod(0o755)
+    (folder / "smb.conf").write_text(
+        "\n".join(
+            [
+                "[global]",
+                "interfaces = 127.0.0.1",
+                "bind interfaces only = yes",
+                f"smb ports = {port}",
+                "server role = standalone",
+                "disable netbios = yes",
+                f"server string = {CANARY}",
+                "guest account = nobody",
+                "load printers = no",
+                *said,
+                settings,
+                *(f"[{name}]\n{lines}" for name, lines in shares.items()),
+            ]
+        )
+    )
+    command = [program, "--foreground", "--debug-stdout", f"--configfile={folder / 'smb.conf'}"]
+    with running(command, log=folder / "log") as process:
+        wait_until(lambda: is_listening(port) or process.poll() is not None, "Samba listens")
+        if process.poll() is not None:
+            pytest.skip("Samba does not run here: " + (folder / "log").read_text(errors="replace")[-300:])
+        yield port
