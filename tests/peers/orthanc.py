@@ -106,6 +106,7 @@ def orthanc(
     *,
     ae_title: str = "ORTHANC",
     dicom_port: int = 0,
+    http_port: int = 0,
     credentials: Credentials | None = None,
     dicomweb: Mapping[str, Json] | None = None,
     more: Mapping[str, Json] | None = None,
@@ -119,7 +120,7 @@ def orthanc(
     if program is None:
         pytest.skip("Orthanc is not installed (Debian: apt-get install orthanc).")
     folder.mkdir(parents=True, exist_ok=True)
-    peer = Orthanc(free_port(), dicom_port or free_port(), ae_title)
+    peer = Orthanc(http_port or free_port(), dicom_port or free_port(), ae_title)
     configuration: dict[str, Json] = {
         "Name": "stranger",
         "StorageDirectory": str(folder / "storage"),

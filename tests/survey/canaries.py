@@ -3,11 +3,20 @@
 from pathlib import Path
 from secrets import token_hex
 
+from pydicom.datadict import DicomDictionary, dictionary_VR  # pyright: ignore[reportPrivateImportUsage]
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
 ROOT = "1.2.826.0.1.3680043.8.498.424242."
 """What the UIDs of canaries begin with: they must not be seen either."""
+
+
+_TEXTS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+_LATER = 0x0006_0000
+"""The first tag that is neither of a command set, of the file's head nor of a DICOMDIR."""
+
+_NO_TEXT = frozenset({"SpecificCharacterSet", "Modality", "TimezoneOffsetFromUTC"})
+"""Attributes whose text means something to whoever reads the rest."""
 
 
 class Canary:
@@ -47,9 +56,19 @@ class Canary:
         made.SeriesNumber = made.InstanceNumber = 1
         return made
 
+    def whole(self) -> Dataset:
+        """Give it with every attribute of the dictionary that can hold text."""
+        made = self.data_set()
+        for tag, (_, _, _, retired, keyword) in DicomDictionary.items():
+            if tag < _LATER or retired or not keyword or keyword in _NO_TEXT or keyword in made:
+                continue
+            if dictionary_VR(tag) in _TEXTS:
+                setattr(made, keyword, self.text)
+        return made
+
     def write(self, folder: Path) -> Path:
-        """Write it as a file whose name is the canary's, too."""
-        data_set = self.data_set()
+        """Write it, whole, as a file whose name is the canary's, too."""
+        data_set = self.whole()
         meta = FileMetaDataset()
         meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
         meta.MediaStorageSOPInstanceUID = self.instance

@@ -1,4 +1,4 @@
-"""nginx with a configuration of the test's own, on one port of loopback."""
+"""nginx with a configuration of the test's own, on one port, of loopback where nothing else is said."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ http {{
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
     server {{
-        listen 127.0.0.1:{port};
+        listen {address}:{port};
         {lines}
     }}
 }}
@@ -31,15 +31,17 @@ http {{
 
 
 @contextmanager
-def nginx(folder: Path, lines: str) -> Generator[int]:
+def nginx(folder: Path, lines: str, *, address: str = "127.0.0.1", port: int = 0) -> Generator[int]:
     """Run it with these lines in its server; gives its port."""
     program = find_program("nginx")
     if program is None:
         pytest.skip("nginx is not installed: apt-get install nginx-light")
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     user = "user root;" if Path("/proc/self").stat().st_uid == 0 else ""
-    (folder / "nginx.conf").write_text(_AROUND.format(folder=folder, user=user, port=port, lines=lines))
+    (folder / "nginx.conf").write_text(
+        _AROUND.format(folder=folder, user=user, address=address, port=port, lines=lines)
+    )
     with running([program, "-c", folder / "nginx.conf"], log=folder / "nginx.log"):
-        wait_until(lambda: is_listening(port), "nginx listens")
+        wait_until(lambda: is_listening(port, address), "nginx listens")
         yield port

@@ -10,10 +10,10 @@ from urllib.parse import parse_qs
 
 CANARY = "CANARYPORTAL"
 
-_LOGIN = f"""<html><head><title>{CANARY} Hospital</title></head><body>
-<form action="/signin?at={CANARY}" method="POST"><input type="hidden" name="csrf" value="{{token}}">
-<input name="who{CANARY}"><input type="password" name="pw"><input type="submit"></form></body></html>"""
-_INSIDE = f"""<html><title>{CANARY}</title><a href="/patients?{CANARY}">Patients</a><a href="/logout">Bye</a></html>"""
+_LOGIN = """<html><head><title>{mark} Hospital</title></head><body>
+<form action="/signin?at={mark}" method="POST"><input type="hidden" name="csrf" value="{token}">
+<input name="who{mark}"><input type="password" name="pw"><input type="submit"></form></body></html>"""
+_INSIDE = """<html><title>{mark}</title><a href="/patients?{mark}">Patients</a><a href="/logout">Bye</a></html>"""
 
 
 @dataclass(slots=True)
@@ -40,7 +40,9 @@ class Portal:
 
 
 @contextmanager
-def portal(takes: Callable[[str, str], bool]) -> Generator[Portal]:  # noqa: C901 - a whole server
+def portal(  # noqa: C901 - a whole server
+    takes: Callable[[str, str], bool], *, address: str = "127.0.0.1", port: int = 0, mark: str = CANARY
+) -> Generator[Portal]:
     """Run one that lets in whom ``takes`` says."""
     seen = Portal()
 
@@ -62,7 +64,7 @@ def portal(takes: Callable[[str, str], bool]) -> Generator[Portal]:  # noqa: C90
             self.send_response(status)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.send_header("Content-Length", str(len(raw)))
-            self.send_header("X-House", CANARY)
+            self.send_header("X-House", mark)
             for name, value in headers.items():
                 self.send_header(name.replace("_", "-"), value)
             self.end_headers()
@@ -74,28 +76,30 @@ def portal(takes: Callable[[str, str], bool]) -> Generator[Portal]:  # noqa: C90
                 seen.sessions.discard(self._session())
                 self._say(302, Location="/login")
             elif self.path.startswith("/login"):
-                self._say(200, _LOGIN.format(token=token_hex(8)), Set_Cookie=f"before={token_hex(4)}; Path=/")
+                self._say(
+                    200, _LOGIN.format(mark=mark, token=token_hex(8)), Set_Cookie=f"before={token_hex(4)}; Path=/"
+                )
             elif self._session():
-                self._say(200, _INSIDE)
+                self._say(200, _INSIDE.format(mark=mark))
             else:
-                self._say(302, Location=f"/login?from={CANARY}")
+                self._say(302, Location=f"/login?from={mark}")
 
         def do_POST(self) -> None:
             said = parse_qs(
                 self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode(), keep_blank_values=True
             )
             assert said["csrf"][0]
-            pair = (said[f"who{CANARY}"][0], said["pw"][0])
+            pair = (said[f"who{mark}"][0], said["pw"][0])
             seen.tries.append(pair)
             if takes(*pair):
                 session = token_hex(8)
                 seen.sessions.add(session)
                 seen.opened += 1
-                self._say(303, Location=f"/home?{CANARY}", Set_Cookie=f"session={session}; HttpOnly")
+                self._say(303, Location=f"/home?{mark}", Set_Cookie=f"session={session}; HttpOnly")
             else:
-                self._say(200, _LOGIN.format(token=token_hex(8)))
+                self._say(200, _LOGIN.format(mark=mark, token=token_hex(8)))
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((address, port), Handler)
     seen.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

@@ -74,10 +74,10 @@ def surroundings(folder: Path, dcmtk: Dcmtk) -> Generator[Surroundings]:
         "orthanc-authentication": lambda: _orthanc(
             folder / "o3", None, AuthenticationEnabled=True, RegisteredUsers={"alice": "of-the-test"}
         ),
-        "dcmqrscp-open": lambda: _dcmqrscp(dcmtk, folder / "q1", "ANY", file),
-        "dcmqrscp-restricted": lambda: _dcmqrscp(dcmtk, folder / "q2", "known", None),
-        "pynetdicom": lambda: _pynetdicom(made.canary, heeds_key=True),
-        "pynetdicom-careless": lambda: _pynetdicom(made.canary, heeds_key=False),
+        "dcmqrscp-open": lambda: dcmqrscp(dcmtk, folder / "q1", "ANY", file),
+        "dcmqrscp-restricted": lambda: dcmqrscp(dcmtk, folder / "q2", "known", None),
+        "pynetdicom": lambda: pynetdicom_server(made.canary, heeds_key=True),
+        "pynetdicom-careless": lambda: pynetdicom_server(made.canary, heeds_key=False),
         "tls": lambda: _storescp(dcmtk, folder / "s1", credentials, "--ignore-peer-cert"),
         "mutual-tls": lambda: _storescp(dcmtk, folder / "s2", credentials),
         "echo": echo,
@@ -116,8 +116,9 @@ def _upload(peer: Orthanc, file: Path) -> None:
 
 
 @contextmanager
-def _dcmqrscp(dcmtk: Dcmtk, folder: Path, peers: str, file: Path | None) -> Generator[int]:
-    port = free_port()
+def dcmqrscp(dcmtk: Dcmtk, folder: Path, peers: str, file: Path | None, port: int = 0) -> Generator[int]:
+    """Run dcmqrscp as its manual has it, known to anybody or to nobody who is here; gives its port."""
+    port = port or free_port()
     (folder / "db").mkdir(parents=True)
     config = folder / "dcmqrscp.cfg"
     config.write_text(
@@ -134,7 +135,17 @@ def _dcmqrscp(dcmtk: Dcmtk, folder: Path, peers: str, file: Path | None) -> Gene
 
 
 @contextmanager
-def _pynetdicom(canary: Canary, *, heeds_key: bool) -> Generator[int]:
+def pynetdicom_server(
+    canary: Canary,
+    *,
+    heeds_key: bool,
+    address: str = "127.0.0.1",
+    port: int = 0,
+    class_uid: str = "",
+    version: str = "",
+) -> Generator[int]:
+    """Run an archive of fifty records on pynetdicom; one that does not heed the key gives them to any question."""
+
     def find(event: Any) -> Iterator[tuple[int, Dataset | None]]:
         asked: Dataset = event.identifier
         if not heeds_key or asked.get("StudyInstanceUID", "") in {"", canary.study}:
@@ -145,8 +156,10 @@ def _pynetdicom(canary: Canary, *, heeds_key: bool) -> Generator[int]:
     ae: Any = ApplicationEntity(ae_title="QRSCP")
     for uid in (dicom.VERIFICATION, dicom.STUDY_ROOT_FIND):
         ae.add_supported_context(uid)
-    port = free_port()
-    server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_FIND, find)])
+    if class_uid:
+        ae.implementation_class_uid, ae.implementation_version_name = class_uid, version
+    port = port or free_port(address)
+    server = ae.start_server((address, port), block=False, evt_handlers=[(evt.EVT_C_FIND, find)])
     try:
         yield port
     finally:
@@ -174,10 +187,10 @@ def _honeypot(recorder: Recorder) -> Generator[int]:
 
 
 @contextmanager
-def echo() -> Generator[int]:
+def echo(address: str = "127.0.0.1", port: int = 0) -> Generator[int]:
     """Give every byte back."""
-    with listening(_echo) as port:
-        yield port
+    with listening(_echo, address, port) as there:
+        yield there
 
 
 def _echo(line: socket.socket) -> None:
@@ -186,9 +199,9 @@ def _echo(line: socket.socket) -> None:
 
 
 @contextmanager
-def listening(serve: Callable[[socket.socket], object], address: str = "127.0.0.1") -> Generator[int]:
+def listening(serve: Callable[[socket.socket], object], address: str = "127.0.0.1", port: int = 0) -> Generator[int]:
     """Run a hostile peer: ``serve`` has each connection, in a thread of its own."""
-    listener = socket.create_server((address, 0))
+    listener = socket.create_server((address, port))
 
     def one(line: socket.socket) -> None:
         with line:
@@ -213,7 +226,7 @@ def listening(serve: Callable[[socket.socket], object], address: str = "127.0.0.
 
 
 @contextmanager
-def http() -> Generator[int]:
+def http(address: str = "127.0.0.1", port: int = 0) -> Generator[int]:
     """Run a web server."""
 
     async def page(scope: Any, _: Any, send: Any) -> None:
@@ -221,7 +234,7 @@ def http() -> Generator[int]:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"hello"})
 
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server((address, port))
     server = uvicorn.Server(uvicorn.Config(page, log_level="critical", lifespan="off", http="h11"))
     server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
