@@ -35,9 +35,14 @@ class ShareLock(StrEnum):
 
     NONE = "none"
     PIN = "pin"
-    """A number that opens it each time."""
+    """A code that opens it each time."""
     ONCE = "once"
-    """A number that opens it one time."""
+    """A code that opens it one time."""
+
+    @property
+    def word(self) -> str:
+        """What people call the code, whoever they are: its maker, its recipient, who reads the log."""
+        return "one-time code" if self is ShareLock.ONCE else "PIN"
 
 
 LOOKING: Final = frozenset({Action.FIND, Action.LOOK})
@@ -72,7 +77,7 @@ class Share:
     lock : ShareLock
         What it asks for besides its secret.
     has_code : bool
-        Whether the number that it asks for is still to be used.
+        Whether the code that it asks for is still to be used.
     wrong : int
         Wrong numbers that were shown with the right link.
     most_files, most_octets : int
@@ -80,7 +85,7 @@ class Share:
     files, octets : int
         How much was.
     ended : datetime, optional
-        When somebody, or too many wrong numbers, ended it.
+        When somebody, or too many wrong codes, ended it.
     why_ended : str
         What ended it.
     opened : datetime, optional

@@ -1,6 +1,6 @@
 """The sealed database of links: shares, and who has one open.
 
-Rule 1. Of secrets and numbers only the hash is kept, and that of a number needs the
+Rule 1. Of secrets and codes only the hash is kept, and that of a code needs the
 link's secret to be compared: who reads the database can guess at neither. Rule 2.
 The schema itself keeps a link from having no end, or more than some studies.
 """

@@ -1,7 +1,7 @@
 """Visits: links opened, and who is looking by one right now.
 
 Rule 1. Whoever has no right link hears one answer, whatever the reason. Rule 2. A
-number is looked at only beside the right link: so nobody can end somebody else's
+code is looked at only beside the right link: so nobody can end somebody else's
 link by guessing, nor learn that it asks for one. Guesses are counted one after the
 other, however many come at a time. Rule 3. A visit has the link's rights of now,
 which are never more than its maker's of now. Rule 4. What was opened is on record
@@ -44,7 +44,7 @@ MOST_VISITS: Final = 50
 """Visits of one link at a time; the one that was idle longest makes room."""
 
 FREE: Final = 2
-"""Wrong numbers that cost no time."""
+"""Wrong codes that cost no time."""
 
 FIRST_WAIT: Final = timedelta(seconds=10)
 """How long to wait after the next one; then twice as long each time."""
@@ -105,7 +105,7 @@ class PeopleWhoShare:
 
 @dataclass(frozen=True, slots=True)
 class Asks:
-    """The right link, which asks for a number besides."""
+    """The right link, which asks for a code besides."""
 
     lock: ShareLock
 
@@ -144,7 +144,7 @@ class Visits:
     idle, longest : timedelta
         How long nothing may be asked, and how long one lasts.
     wrong_pins : int
-        Wrong numbers at which a link ends.
+        Wrong codes at which a link ends.
     """
 
     def __init__(
@@ -180,23 +180,23 @@ class Visits:
         secret : str
             What was behind the #: hostile.
         code : str
-            The number; empty when none was asked for yet.
+            The code; empty when none was asked for yet.
         peer : str
             From where.
 
         Returns
         -------
         OpenedShare or Asks
-            ``Asks`` when the link is right and a number is missing.
+            ``Asks`` when the link is right and a code is missing.
 
         Raises
         ------
         NotHere
             When it opens nothing; the reason is on record.
         Denied
-            When the number is not right.
+            When the code is not right.
         Throttled
-            When another number may be tried only later; none was looked at.
+            When another code may be tried only later; none was looked at.
         """
         hashed = share_digest(secret)
         wrong, why = None, "A link was shown that this archive does not know."
@@ -215,9 +215,9 @@ class Visits:
                     if not isinstance(answer, _Wrong):
                         return answer
                     wrong = answer
-        # Outside of the transaction, which is to keep the count of wrong numbers.
+        # Outside of the transaction, which is to keep the count of wrong codes.
         if wrong is not None:
-            self._refuse(peer, "wrong number", wrong.reason, is_alert=wrong.is_last)
+            self._refuse(peer, "wrong code", wrong.reason, is_alert=wrong.is_last)
             raise NotHere(CLOSED) if wrong.is_last else Denied(wrong.told)
         self._refuse(peer, "no link", why)
         raise NotHere(CLOSED)
@@ -229,7 +229,7 @@ class Visits:
         if not share.counts(self._store.now):
             return f"The link {share.id} was shown after its time."
         if share.lock is ShareLock.ONCE and not share.has_code:
-            return f"The link {share.id} was shown; its number was used already."
+            return f"The link {share.id} was shown; its code was used already."
         if not rights_of(share, self._issuers.of(share)):
             return f"The link {share.id} was shown; {share.issuer}, who made it, may not share this any more."
         return ""
@@ -244,14 +244,14 @@ class Visits:
         shown: str,
         peer: str,
     ) -> "OpenedShare | Asks | _Wrong":
-        """Look at the number, where one is asked for; the one transaction there is keeps guesses in a row."""
+        """Look at the code, where one is asked for; the one transaction there is keeps guesses in a row."""
         now = self._store.now
         if share.lock is not ShareLock.NONE:
             if not shown:
                 return Asks(share.lock)
             if wait_until and from_stored(wait_until) > now:
                 wait = (from_stored(wait_until) - now).total_seconds()
-                raise Throttled("Another number can be tried later.", max(1.0, wait))
+                raise Throttled(f"Another {share.lock.word} can be tried later.", max(1.0, wait))
             if code is None or not hmac.compare_digest(code_digest(secret, "".join(shown.split())[:32]), bytes(code)):
                 return self._wrong(connection, share, peer)
             connection.execute(
@@ -267,15 +267,17 @@ class Visits:
             "UPDATE share SET wrong = ?, wait_until = ? WHERE id = ?", (wrong, to_stored(now + wait), share.id)
         )
         if wrong >= self._wrong_pins:
-            share_store.end(connection, share.id, "too many wrong numbers", now)
-            reason = f"The link {share.id} was ended: {wrong} wrong numbers were shown with it, the last from {peer}."
+            share_store.end(connection, share.id, f"too many wrong {share.lock.word}s", now)
+            reason = (
+                f"The link {share.id} was ended: {wrong} wrong {share.lock.word}s were shown, the last from {peer}."
+            )
             return _Wrong(reason, "", is_last=True)
-        told = "That number is not right."
+        told = f"That {share.lock.word} is not right."
         if wait:
             told += f" The next one can be tried in {round(wait.total_seconds())} seconds."
         left = self._wrong_pins - wrong
         told += f" After {left} more the link ends." if left <= 5 else ""
-        return _Wrong(f"A wrong number was shown with the link {share.id}.", told)
+        return _Wrong(f"A wrong {share.lock.word} was shown with the link {share.id}.", told)
 
     def _opened(self, connection: "driver.Connection", share: Share, peer: str) -> OpenedShare:
         now, id_, secret = self._store.now, uuid4().hex, secret_text.make()
@@ -454,7 +456,7 @@ def caller_of_link(store: ShareStore, issuers: Issuers, id: str) -> Caller:  # n
 
 @dataclass(frozen=True, slots=True)
 class _Wrong:
-    """A number that is not right: for the record, for who showed it, and whether it was the last."""
+    """A code that is not right: for the record, for who showed it, and whether it was the last."""
 
     reason: str
     told: str

@@ -1,8 +1,8 @@
 """Shares: the links of an archive, made, listed, ended and looked after by who made them.
 
-Rule 1. The secret, and the number where one is asked for, are shown once and kept
+Rule 1. The secret, and the code where one is asked for, are shown once and kept
 nowhere. Rule 2. Every link ends: at its time, when it is revoked, or when too many
-wrong numbers were shown. Rule 3. What is changed is on record first, for each study.
+wrong codes were shown. Rule 3. What is changed is on record first, for each study.
 Rule 4. Who manages sees and ends every link, and none of what it shows.
 """
 
@@ -36,7 +36,7 @@ MOST_NOTE: Final = 200
 """Characters of a note."""
 
 PIN_DIGITS: Final = 6
-"""Digits of a number: with ``WRONG_PINS`` tries, one guesser in 100,000 hits it."""
+"""Digits of a code: with ``WRONG_PINS`` tries, one guesser in 100,000 hits it."""
 
 WRONG_PINS: Final = 10
 """Wrong numbers, shown with the right link, at which it ends."""
@@ -58,7 +58,7 @@ _REMEMBERED: Final = timedelta(days=365)
 
 @dataclass(frozen=True, slots=True)
 class CreatedShare:
-    """A new link with its secret and its number, which are nowhere else.
+    """A new link with its secret and its code, which are nowhere else.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class CreatedShare:
     secret : str
         What proves it.
     code : str
-        The number that it asks for; empty when it asks for none.
+        The code that it asks for; empty when it asks for none.
     """
 
     share: Share
@@ -386,13 +386,13 @@ def digest(secret: str) -> bytes:
 
 
 def code_digest(secret: str, code: str) -> bytes:
-    """Give what is kept of a link's number: nothing can be said of it without the link's secret."""
+    """Give what is kept of a link's code: nothing can be said of it without the link's secret."""
     key = secret_text.digest("share number", secret)
     return hmac.digest(key, code.encode("utf-8", "surrogatepass"), "sha256")
 
 
 def new_code() -> str:
-    """Give a new number; nobody's birthday."""
+    """Give a new code; nobody's birthday."""
     return f"{randbelow(10**PIN_DIGITS):0{PIN_DIGITS}d}"
 
 

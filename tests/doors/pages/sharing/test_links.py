@@ -237,7 +237,8 @@ def test_a_pin_is_asked_for_and_too_many_wrong_ones_end_the_link(web: Web, share
     wrong = "000000" if link.code != "000000" else "111111"
     with opened(web, link, wrong) as visitor:
         assert visitor.status == 403
-        assert "not right" in visitor.alert
+        assert visitor.alert.startswith("That PIN is not right.")
+        assert "<h1>Type the PIN</h1>" in visitor.page
         assert link.code not in visitor.page
     with opened(web, link, link.code) as visitor:
         assert visitor.status == 200
@@ -245,6 +246,10 @@ def test_a_pin_is_asked_for_and_too_many_wrong_ones_end_the_link(web: Web, share
 
 def test_a_one_time_code_opens_one_time(web: Web, sharer: Browser) -> None:
     link = made(sharer, FIRST, lock="once")
+    wrong = "000000" if link.code != "000000" else "111111"
+    with opened(web, link, wrong) as visitor:
+        assert visitor.alert.startswith("That one-time code is not right.")
+        assert "<h1>Type the one-time code</h1>" in visitor.page
     with opened(web, link, link.code) as visitor:
         assert f"Study {FIRST}" in visitor.page
         with opened(web, link, "") as late:

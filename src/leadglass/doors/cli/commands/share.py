@@ -1,7 +1,7 @@
 """``share``: links by which somebody without an account sees some studies, or sends some in.
 
 Rule: the link goes to stdout, alone and once, so that a script can pass it on; the
-number that it asks for, and everything said about it, go to stderr.
+code that it asks for, and everything said about it, go to stderr.
 """
 
 from datetime import datetime, timedelta
@@ -58,7 +58,7 @@ _LIFE = "[shares] default_days unless given"
 @click.option("--view-only", is_flag=True, help="Pictures to look at, drawn by the archive; no original, no download.")
 @click.option("--expires", metavar="TIME", callback=duration, help=_expires(_LIFE))
 @click.option("--pin", is_flag=True, help="It asks for a PIN, which is printed once; pass it on another way.")
-@click.option("--once", is_flag=True, help="It asks for a code that opens it one time.")
+@click.option("--once", is_flag=True, help="It asks for a one-time code, which opens it once; pass it on another way.")
 @click.option("--note", default="", metavar="TEXT", help="For the list; the recipient does not see it.")
 @data_option
 @json_option
@@ -101,7 +101,7 @@ def share_create(
 @click.option("--note", required=True, metavar="TEXT", help="Who is to send; they see it.")
 @click.option("--expires", metavar="TIME", callback=duration, help=_expires(_LIFE))
 @click.option("--pin", is_flag=True, help="It asks for a PIN, which is printed once; pass it on another way.")
-@click.option("--once", is_flag=True, help="It asks for a code that opens it one time.")
+@click.option("--once", is_flag=True, help="It asks for a one-time code, which opens it once; pass it on another way.")
 @click.option("--files", default=5_000, show_default=True, type=click.IntRange(1, 1_000_000), help="Files at most.")
 @click.option("--gib", default=20, show_default=True, type=click.IntRange(1, 1_024), help="GiB at most.")
 @data_option
@@ -191,9 +191,11 @@ def _tell(terminal: Terminal, config: "Config", created: "CreatedShare", what: s
     if not config.web.address:
         terminal.tell("Put the name in it by which people reach the archive, or write [web] address down.")
     if created.code:
-        terminal.tell(f"It asks for this number; tell it another way, by phone for example: {created.code}")
+        terminal.tell(
+            f"It asks for this {created.share.lock.word}; tell it another way, by phone for example: {created.code}"
+        )
     else:
-        terminal.tell("Whoever has the link sees what it shows. To have it ask for a number, give --pin.", "yellow")
+        terminal.tell("Whoever has the link sees what it shows. To have it ask for a PIN, give --pin.", "yellow")
     terminal.tell("The link is shown this once and kept nowhere.")
 
 

@@ -1,6 +1,6 @@
 """The pages of who makes links: making one, the list, what was done by each, ending one.
 
-Rule 1. A link and its number are shown once, on the page that answers the form; they
+Rule 1. A link and its code are shown once, on the page that answers the form; they
 stand in no address. Rule 2. What may be lent is decided by the archive, study by
 study, before a link is made. Rule 3. Who manages sees and ends everybody's links,
 and learns of no patient here.

@@ -32,7 +32,7 @@ from leadglass.doors.web.routes import Access, Asked, Route, Services
 from leadglass.doors.web.sharecookie import HOME, give_share
 from leadglass.errors import Denied, LeadglassError, NotHere, Throttled
 from leadglass.identity.sessions import csrf_of
-from leadglass.identity.share import Share, ShareKind
+from leadglass.identity.share import Share, ShareKind, ShareLock
 from leadglass.identity.share_visits import CLOSED, Asks, OpenedShare
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, CallerKind
@@ -134,17 +134,17 @@ class _Recipient:
             if wants_json(request):
                 raise HttpFault(HTTPStatus.FORBIDDEN, error.message) if isinstance(error, Denied) else error from None
             status = HTTPStatus.FORBIDDEN if isinstance(error, Denied) else problem_of(error).status
-            return self._ask(request, secret, in_words(error), status)
+            lock = ShareLock.ONCE if fields.get("lock") == ShareLock.ONCE else ShareLock.PIN  # for the words alone
+            return self._ask(request, secret, lock, in_words(error), status)
         if isinstance(answer, Asks):
             if wants_json(request):
                 return JSONResponse({"opened": False, "needs": "code"})
-            return self._ask(request, secret, "", HTTPStatus.OK)
+            return self._ask(request, secret, answer.lock, "", HTTPStatus.OK)
         return self._opened(request, answer)
 
-    def _ask(self, request: Request, secret: str, error: str, status: int) -> Response:
-        return page(
-            request, "sharing/number.html", status=status, path=request.url.path, secret=secret, error=error
-        )  # fmt: skip
+    def _ask(self, request: Request, secret: str, lock: ShareLock, error: str, status: int) -> Response:
+        path = request.url.path
+        return page(request, "sharing/code.html", status=status, path=path, secret=secret, lock=lock, error=error)
 
     @staticmethod
     def _opened(request: Request, opened: OpenedShare) -> Response:
