@@ -48,6 +48,7 @@ def portal(  # noqa: C901 - a whole server
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        timeout = 2  # who says nothing that is HTTP is let go of
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's name
             pass

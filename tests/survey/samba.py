@@ -32,7 +32,9 @@ def images() -> Generator[Path]:
 
 
 @contextmanager
-def samba(folder: Path, settings: str, shares: dict[str, str], *, port: int | None = None) -> Generator[int]:
+def samba(
+    folder: Path, settings: str, shares: dict[str, str], *, port: int | None = None, address: str = "127.0.0.1"
+) -> Generator[int]:
     """Run Samba with these global settings and shares; gives its port."""
     program = find_program("smbd")
     if program is None:
@@ -47,7 +49,7 @@ def samba(folder: Path, settings: str, shares: dict[str, str], *, port: int | No
         "\n".join(
             [
                 "[global]",
-                "interfaces = 127.0.0.1",
+                f"interfaces = {address}",
                 "bind interfaces only = yes",
                 f"smb ports = {port}",
                 "server role = standalone",
@@ -63,7 +65,7 @@ def samba(folder: Path, settings: str, shares: dict[str, str], *, port: int | No
     )
     command = [program, "--foreground", "--debug-stdout", f"--configfile={folder / 'smb.conf'}"]
     with running(command, log=folder / "log") as process:
-        wait_until(lambda: is_listening(port) or process.poll() is not None, "Samba listens")
+        wait_until(lambda: is_listening(port, address) or process.poll() is not None, "Samba listens")
         if process.poll() is not None:
             pytest.skip("Samba does not run here: " + (folder / "log").read_text(errors="replace")[-300:])
         yield port
