@@ -74,6 +74,8 @@ FLAWS: Final[tuple[Flaw, ...]] = (
     Flaw("CVE-2022-2119", "DCMTK", "3.6.7", "files are written outside of their folder"),
     Flaw("CVE-2022-2120", "DCMTK", "3.6.7", "files are written outside of their folder"),
     Flaw("CVE-2021-41687", "DCMTK", "3.6.7", "memory runs out by malformed requests"),
+    Flaw("CVE-2024-34508", "DCMTK", "3.6.9", "it is ended by a malformed request"),
+    Flaw("CVE-2024-34509", "DCMTK", "3.6.9", "it is ended by a malformed request"),
     Flaw("CVE-2026-50254", "DCMTK", "3.7.1", "memory runs out by repeated associations"),
     Flaw("CVE-2026-35505", "DCMTK", "3.7.1", "memory runs out by repeated associations"),
     Flaw("CVE-2026-56445", "pynetdicom", "3.0.5", "files are written outside of their folder by its program qrscp"),
