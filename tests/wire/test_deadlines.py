@@ -13,7 +13,9 @@ def test_each_deadline_passes_once_and_in_order_and_a_cleared_one_does_not() -> 
         deadlines.set(Deadline.ARTIM, 0.02)
         deadlines.set(Deadline.IDLE, 0.01)
         deadlines.clear(Deadline.IDLE)
-        await asyncio.sleep(0.2)
+        while len(passed) < 2:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
         return passed
 
     assert asyncio.run(scene()) == [Deadline.ARTIM, Deadline.WRITE]
@@ -28,7 +30,8 @@ def test_a_deadline_that_is_pushed_on_does_not_pass() -> None:
             await asyncio.sleep(0.005)
         assert Deadline.IDLE in deadlines
         deadlines.set(Deadline.IDLE, 0.001)
-        await asyncio.sleep(0.05)
+        while not passed:
+            await asyncio.sleep(0.01)
         assert Deadline.IDLE not in deadlines
         return passed
 
