@@ -50,6 +50,10 @@ def finish(
     if not is_whole:
         terminal.tell(f"Stopped. Go on with: leadglass survey run {scope_file} --resume")
         return 3
+    if found and not as_json:
+        terminal.tell(
+            f"The report, with how to close each: leadglass survey report {scope_file} --out {scope_file.stem}.html"
+        )
     worst = list(Severity)
     return int(
         fail_on is not None and any(worst.index(each.severity) >= worst.index(Severity(fail_on)) for each in found)
