@@ -33,6 +33,7 @@ from leadglass.sections import (
     Oidc,
     People,
     Shares,
+    Survey,
     Tokens,
     Web,
     Webhooks,
@@ -72,6 +73,7 @@ class Config:
     introspection: Introspection = field(default_factory=Introspection)
     backup: Backup = field(default_factory=Backup)
     exposure: Exposure = field(default_factory=Exposure)
+    survey: Survey = field(default_factory=Survey)
 
     def dangers(self) -> tuple[str, ...]:
         """Name every ``unsafe_…`` setting that is on."""

@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,7 @@ from leadglass.doors.web.routes import Services
 from leadglass.doors.web.server import HttpsServer
 from leadglass.doors.web.settings import WebLimits, WebSettings
 from leadglass.errors import LeadglassError, Misconfigured
+from leadglass.followup import FollowUp
 from leadglass.identity.contacts import Contacts
 from leadglass.identity.introspection import Bearers, Introspection, IntrospectionSettings
 from leadglass.identity.oidc import SignOn
@@ -165,11 +167,24 @@ def make(
             audit=parts.audit,
             sharing=sharing,
             system=lookout.desk,
+            survey=_survey(parts),
         ),
     )
     evidence = _evidence(parts, settings, desk, visitors, sharing.visits)
     gate = assemble(services, evidence, visitors, clerk, lookout.strangers)
     return HttpsServer(gate, _Reception(visitors, clerk), settings.limits, settings.trusted_proxies)
+
+
+def _survey(parts: Parts) -> FollowUp:
+    """Make what the pages of the survey work with."""
+    said, folder = parts.config.survey, parts.folder.path
+    return FollowUp(
+        folder / Path(said.scope).expanduser() if said.scope else None,
+        parts.audit.append,
+        door="pages",
+        version=version("leadglass"),
+        geo=[folder / Path(each).expanduser() for each in said.geo],
+    )
 
 
 def devices_desk(

@@ -78,7 +78,7 @@ def test_who_was_told_before_is_reminded_of_when_and_of_what_is_still_there(kept
     assert reminder.is_reminder
     assert "told you on 2026-03-01 (7 days ago)" in reminder.body
     still, since = reminder.body.index("192.0.2.10:104"), reminder.body.index("192.0.2.11:11112")
-    assert reminder.body.index("What is still there:") < still < reminder.body.index("since then:") < since
+    assert reminder.body.index("What is still there:") < still < reminder.body.index("not told of yet:") < since
     assert "You were told on 2026-03-01; seen again on 2026-03-08." in reminder.body
     assert reminder.subject != _letter(kept, "Vendor {due} %s <b>").subject
     _gives_nothing_away(reminder.subject)

@@ -33,6 +33,7 @@ from leadglass.doors.pages.quarantine import pages as quarantine
 from leadglass.doors.pages.sharing import links, recipient
 from leadglass.doors.pages.studies import listing
 from leadglass.doors.pages.study import attributes, documents, look, study
+from leadglass.doors.pages.survey import pages as survey
 from leadglass.doors.pages.system import overview as system
 from leadglass.doors.pages.upload import pages as upload
 from leadglass.doors.pages.viewer import door as viewer
@@ -82,6 +83,7 @@ MODULES: Final[tuple[Callable[[Services], list[Route]], ...]] = (
     documents.routes,
     devices.routes,
     system.routes,
+    survey.routes,
 )
 """What has routes; one line for each module."""
 

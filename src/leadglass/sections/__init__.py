@@ -7,7 +7,7 @@ from leadglass.sections.base import IpNetwork
 from leadglass.sections.doors import Listen, Network, Web, Webhooks, Wire
 from leadglass.sections.keeping import Backup, Commitment, Ingest, Key, Work
 from leadglass.sections.people import Introspection, Oidc, People, Shares, Tokens
-from leadglass.sections.watching import Audit, AuditCollector, Brakes, BrakesOfPeople, BrakesOfTokens, Exposure
+from leadglass.sections.watching import Audit, AuditCollector, Brakes, BrakesOfPeople, BrakesOfTokens, Exposure, Survey
 
 __all__ = [
     "Audit",
@@ -27,6 +27,7 @@ __all__ = [
     "Oidc",
     "People",
     "Shares",
+    "Survey",
     "Tokens",
     "Web",
     "Webhooks",

@@ -162,3 +162,16 @@ class Exposure:
 
     keep: int = limit(400, 2, 10_000)
     """Results that are kept. 400: a year of days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The survey of your network (`docs/survey.md`) that the page *Survey* shows. The archive sends nothing for it."""
+
+    scope: str = ""
+    """The scope file that `leadglass survey run` is given: beside `leadglass.toml`, or with a full path. What is kept
+    of its runs lies beside it, and has to belong to the user that the archive runs as. Empty: the page says how to
+    begin."""
+
+    geo: tuple[str, ...] = ()
+    """Files of yours in the MaxMind DB format, likewise: then reports say the country and organisation."""

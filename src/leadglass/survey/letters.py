@@ -32,7 +32,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "people who should not reach them. What is listed first below was still there when we last looked. No patient's "
     "data was read.",
     "new": "What was found:",
-    "new besides": "What was found since then:",
+    "new besides": "What you were not told of yet:",
     "still": "What is still there:",
     "back": "What was closed before, and is back:",
     "claimed": "What is said to be closed; it is looked at again, and nothing is to be done until then:",
@@ -150,6 +150,14 @@ def owed_to(register: Register, owner: str, vantage: str) -> list[Entry]:
     if found is None:
         raise NotHere("Nothing that is open belongs to that owner. Assign hosts with: leadglass survey assign")
     return list(found.entries)
+
+
+def to_tell(register: Register, owner: str) -> list[str]:
+    """Give what an owner is told of by a letter, as ids of findings, from every vantage."""
+    vantages = dict.fromkeys(each.vantage for each in register.entries())
+    owed = (each for vantage in vantages for each in owing(register, vantage) if each.owner == owner)
+    told = {Standing.OPEN, Standing.REGRESSED, Standing.TOLD}
+    return list(dict.fromkeys(each.finding for one in owed for each in one.entries if each.standing in told))
 
 
 def letter(

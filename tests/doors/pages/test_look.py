@@ -18,8 +18,8 @@ def browser(web: Web) -> Generator[Chromium]:
 
 PATHS = {
     "radiologist": ("/account", "/account/tokens"),
-    "admin": ("/account", "/people", "/people/new", "/people/account/look-admin", "/tokens", "/system"),
-    "auditor": ("/audit", "/audit/verify"),
+    "admin": ("/account", "/people", "/people/new", "/people/account/look-admin", "/tokens", "/system", "/survey"),
+    "auditor": ("/audit", "/audit/verify", "/survey"),
 }
 
 
@@ -35,5 +35,13 @@ def test_a_page_has_no_serious_fault_of_access_and_asks_nobody_else(
             visit.page.goto(path)
             assert visit.faults_of_access() == []
             assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        entries = visit.page.locator("header .menu a:visible")
+        if role == "admin" and size == PHONE:  # more entries than a phone has room for: they are folded
+            assert entries.count() == 0
+            visit.page.click("header summary")
+            assert visit.faults_of_access() == []
+        assert entries.count() > 0
+        boxes = entries.evaluate_all("all => all.map(one => one.getBoundingClientRect())")
+        assert all(0 <= box["left"] < box["right"] <= size["width"] for box in boxes)
         assert visit.violations == []
         assert visit.hosts == {web.url.removeprefix("https://")}

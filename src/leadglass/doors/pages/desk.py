@@ -10,6 +10,7 @@ from leadglass.doors.pages.devices.desk import DevicesDesk
 from leadglass.doors.pages.sharing.desk import SharingDesk
 from leadglass.doors.pages.system.desk import SystemDesk
 from leadglass.doors.threads import Threads
+from leadglass.followup import FollowUp
 from leadglass.identity.devices import Devices
 from leadglass.identity.own_tokens import OwnTokens
 from leadglass.identity.tokens import Tokens
@@ -43,6 +44,8 @@ class PagesDesk:
         What the pages of devices work with.
     system : SystemDesk
         What the system page works with.
+    survey : FollowUp
+        What surveys of the network came to.
     """
 
     archive: Archive
@@ -56,3 +59,4 @@ class PagesDesk:
     sharing: SharingDesk
     devices_desk: DevicesDesk
     system: SystemDesk
+    survey: FollowUp

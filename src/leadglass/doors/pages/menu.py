@@ -42,6 +42,7 @@ ENTRIES: Final = (
     Entry("/devices", "Devices", frozenset({Action.MANAGE})),
     Entry("/people", "People", frozenset({Action.MANAGE})),
     Entry("/tokens", "Programs", frozenset({Action.MANAGE})),
+    Entry("/survey", "Survey", frozenset({Action.MANAGE, Action.AUDIT}), people_only=True),
     Entry("/audit", "Audit log", frozenset({Action.AUDIT})),
     Entry("/system", "System", frozenset({Action.MANAGE})),
 )

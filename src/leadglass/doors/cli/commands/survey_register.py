@@ -20,6 +20,7 @@ from leadglass.survey import letters, scope
 from leadglass.survey.engine import Target
 from leadglass.survey.entries import Asset, Entry, Tally, owner_of
 from leadglass.survey.register import Register
+from leadglass.survey.report.listing import entry_as_json
 from leadglass.survey.report.model import endpoint, is_due
 from leadglass.survey.standing import CLOSED, Standing
 from leadglass.survey.state import Run, State, folder_of
@@ -66,7 +67,7 @@ def survey_register(scope_file: Path, *, due: bool, closed_too: bool, history: s
     if as_json:
         terminal.json(
             [
-                _entry_as_json(each, owner_of(assets, each.address, each.port))
+                entry_as_json(each, owner_of(assets, each.address, each.port))
                 | {
                     "steps": [
                         {"at": step.at.isoformat(), "was": step.was, "became": step.became, "by": step.by,
@@ -115,18 +116,7 @@ def _moved(
     terminal = Terminal()
     with surveyed(scope_file) as state:
         register = Register(state)
-        wanted = list(which)
-        if owner is not None:
-            vantages = dict.fromkeys(each.vantage for each in register.entries())
-            owed: list[Entry] = []
-            for vantage in vantages:
-                try:
-                    owed += letters.owed_to(register, owner, vantage)
-                except NotHere:
-                    continue
-            wanted += dict.fromkeys(
-                each.finding for each in owed if each.standing.value in {"open", "regressed", "told"}
-            )
+        wanted = [*which, *(letters.to_tell(register, owner) if owner is not None else ())]
         if not wanted:
             raise click.UsageError("Say which: a finding's id, ADDRESS or ADDRESS:PORT.")
         for each in wanted:
@@ -262,29 +252,3 @@ def _tell_retested(terminal: Terminal, run: Run, tally: Tally, *, as_json: bool)
         f"Run {run.number} looked again at {counted(run.done, 'endpoint')}: {tally.gone} gone, "
         f"{tally.still} still there, {tally.back} back, {tally.new} new."
     )
-
-
-def _entry_as_json(entry: Entry, asset: Asset | None) -> dict[str, object]:
-    return {
-        "finding": entry.finding,
-        "standing": entry.standing.value,
-        "severity": entry.severity.value,
-        "exposure": entry.exposure.name,
-        "worst": entry.worst.name,
-        "vantage": entry.vantage,
-        "check": entry.check,
-        "address": entry.address or None,
-        "port": entry.port,
-        "transport": entry.transport,
-        "title": entry.title,
-        "unit": asset.unit if asset else "",
-        "owner": asset.owner if asset else "",
-        "contact": asset.contact if asset else "",
-        "since": entry.since.isoformat(),
-        "first_seen": entry.first_seen.isoformat(),
-        "last_seen": entry.last_seen.isoformat(),
-        "looked": entry.looked.isoformat(),
-        "due": entry.due.isoformat() if entry.due else None,
-        "accepted_until": entry.accepted_until.isoformat() if entry.accepted_until else None,
-        "reason": entry.reason,
-    }
