@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from leadglass.doors.cli.terminal import Terminal, cell, counted, table
+from leadglass.hardening import keep_memory_private
 from leadglass.survey import running, scope
 from leadglass.survey.checks.registry import CHECKS
 from leadglass.survey.engine import Outcome
@@ -29,6 +30,7 @@ def for_its_owner() -> Generator[None]:
 
 def look_at(terminal: Terminal, allowed: scope.SurveyScope, state: State, run: Run) -> bool:
     """Look at what is left of a run's targets, showing how far one is; gives whether it came to its end."""
+    keep_memory_private()  # what peers say passes through it: no core file is to hold it
     targets = running.sweep(allowed) if run.source == "scope" else state.given(run.id)
     with terminal.progress("Looking", octets=False) as advance:
         looked = run.done
