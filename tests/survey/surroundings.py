@@ -159,11 +159,19 @@ def pynetdicom_server(
     if class_uid:
         ae.implementation_class_uid, ae.implementation_version_name = class_uid, version
     port = port or free_port(address)
-    server = ae.start_server((address, port), block=False, evt_handlers=[(evt.EVT_C_FIND, find)])
+    lines: list[socket.socket] = []
+
+    def opened(event: Any) -> None:
+        lines.append(event.assoc.dul.socket.socket)
+
+    handlers = [(evt.EVT_C_FIND, find), (evt.EVT_CONN_OPEN, opened)]
+    server = ae.start_server((address, port), block=False, evt_handlers=handlers)
     try:
         yield port
     finally:
         server.shutdown()
+        for line in lines:  # it leaves those that were aborted to the collector of garbage
+            line.close()
 
 
 @contextmanager
