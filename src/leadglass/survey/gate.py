@@ -10,6 +10,7 @@ Rule 4. Every act is in the journal before it happens.
 
 import asyncio
 import errno
+import random
 import socket
 import ssl
 from collections import OrderedDict, deque
@@ -17,7 +18,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from time import monotonic
-from typing import Final
+from typing import Final, cast
 
 from leadglass.errors import Busy, Denied
 from leadglass.survey.journal import Journal
@@ -99,6 +100,8 @@ class Line:
         self._journal = journal
         self.check = check
         self._taken = 0
+        self.is_reserved = _own_port(writer) < 1024
+        """Whether we come from a port that only an administrator may."""
         self.address = address
         self.port = port
         self.farewell: Callable[[], Awaitable[None]] | None = None
@@ -329,6 +332,7 @@ class Gate:
         tls: ssl.SSLContext | None = None,
         server_hostname: str | None = None,
         act: str = "connect",
+        reserved: bool = False,
     ) -> AsyncGenerator[Line]:
         """Open one connection inside the block.
 
@@ -344,6 +348,8 @@ class Gate:
             What is sent as Server Name Indication.
         act : str
             For the journal.
+        reserved : bool
+            Whether to come from a port below 1024 where this process may, as servers of NFS want it.
 
         Raises
         ------
@@ -353,7 +359,7 @@ class Gate:
         """
         async with (
             self.turn(address, port, check, act if tls is None else f"{act} with TLS"),
-            self._line(address, port, check, tls, server_hostname) as line,
+            self._line(address, port, check, tls, server_hostname, reserved=reserved) as line,
         ):
             yield line
 
@@ -375,10 +381,17 @@ class Gate:
 
     @asynccontextmanager
     async def _line(
-        self, address: Address, port: int, check: str, tls: ssl.SSLContext | None, server_hostname: str | None
+        self,
+        address: Address,
+        port: int,
+        check: str,
+        tls: ssl.SSLContext | None,
+        server_hostname: str | None,
+        *,
+        reserved: bool = False,
     ) -> AsyncGenerator[Line]:
         try:
-            reader, writer = await self._open(plain(address), port, tls, server_hostname)
+            reader, writer = await self._open(plain(address), port, tls, server_hostname, reserved=reserved)
         except ssl.SSLError:
             raise
         except ConnectionRefusedError:
@@ -399,13 +412,21 @@ class Gate:
             self._lines.discard(line)
 
     async def _open(
-        self, address: Address, port: int, tls: ssl.SSLContext | None, server_hostname: str | None
+        self,
+        address: Address,
+        port: int,
+        tls: ssl.SSLContext | None,
+        server_hostname: str | None,
+        *,
+        reserved: bool,
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to an address, to which nothing is awaited before its first packet is sent."""
         where = (str(address), port)
         made = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
         try:
             made.settimeout(0)
+            if reserved:
+                _reserve(made)
             try:
                 made.connect(where)
                 is_made = True
@@ -425,6 +446,24 @@ class Gate:
         except BaseException:
             made.close()
             raise
+
+
+def _own_port(writer: asyncio.StreamWriter) -> int:
+    """Give the port that we come from."""
+    own = cast("tuple[object, ...] | None", writer.get_extra_info("sockname"))
+    return cast("int", own[1]) if own else 65_535
+
+
+def _reserve(made: socket.socket) -> None:
+    """Take a port below 1024 to come from; any, where this process may not or none is free."""
+    for port in random.sample(range(512, 1024), 16):
+        try:
+            made.bind(("", port))
+        except PermissionError:
+            return
+        except OSError:  # taken
+            continue
+        return
 
 
 def _end(pausing: asyncio.Future[None]) -> None:

@@ -1,4 +1,4 @@
-"""ONC RPC over TCP, as the survey speaks it: a question without credentials, and its bounded answer (RFC 5531).
+"""ONC RPC over TCP, as the survey speaks it: a question of nobody, and its bounded answer (RFC 5531).
 
 Rule: what is read of an answer is counted and forgotten.
 """
@@ -12,11 +12,39 @@ _MOST: Final = 256 * 1024
 _FRAGMENTS: Final = 64
 
 
-async def call(line: Line, program: int, version: int, procedure: int, act: str, arguments: bytes = b"") -> bytes:
-    """Call a procedure with AUTH_NONE; gives its results, raises ``Closed`` where it is not done."""
+NOBODY: Final = 65_534
+"""The user and group that stand for nobody."""
+
+
+def words(*given: int) -> bytes:
+    """Give unsigned integers in XDR."""
+    return b"".join(each.to_bytes(4, "big") for each in given)
+
+
+def opaque(data: bytes) -> bytes:
+    """Give bytes of variable length in XDR."""
+    return words(len(data)) + data + bytes(-len(data) % 4)
+
+
+async def call(
+    line: Line,
+    program: int,
+    version: int,
+    procedure: int,
+    act: str,
+    arguments: bytes = b"",
+    *,
+    as_nobody: bool = False,
+) -> bytes:
+    """Call a procedure; gives its results, raises ``Closed`` where it is not done.
+
+    Without a user (AUTH_NONE), or with AUTH_SYS as the user who stands for nobody.
+    """
     xid = secrets.randbits(32)
-    words = (xid, 0, 2, program, version, procedure, 0, 0, 0, 0)
-    message = b"".join(word.to_bytes(4, "big") for word in words) + arguments
+    who = words(0, 0)
+    if as_nobody:
+        who = words(1) + opaque(words(0) + opaque(b"leadglass-survey") + words(NOBODY, NOBODY, 0))
+    message = words(xid, 0, 2, program, version, procedure) + who + words(0, 0) + arguments
     await line.send((0x8000_0000 | len(message)).to_bytes(4, "big") + message, act)
     reply = bytearray()
     for _ in range(_FRAGMENTS):
@@ -45,16 +73,24 @@ class Reader:
 
     def word(self) -> int:
         """Give an unsigned integer."""
-        return int.from_bytes(self._take(4), "big")
+        return int.from_bytes(self.take(4), "big")
+
+    def count(self, most: int) -> int:
+        """Give how many things follow, of which there are never more than so many."""
+        number = self.word()
+        if number > most:
+            raise Closed("The peer's answer is longer than it can be.")
+        return number
 
     def opaque(self) -> bytes:
         """Give bytes of variable length."""
         length = self.word()
-        data = self._take(length)
-        self._take(-length % 4)
+        data = self.take(length)
+        self.take(-length % 4)
         return data
 
-    def _take(self, count: int) -> bytes:
+    def take(self, count: int) -> bytes:
+        """Give so many bytes."""
         if count > len(self.rest):
             raise Closed("The peer's answer ends too early.")
         taken, self.rest = self.rest[:count], self.rest[count:]
