@@ -64,7 +64,9 @@ async def _in_tls(visit: Visit) -> Answer | None:
                 None if answer.nature is Nature.CLOSED else answer.nature is Nature.CERTIFICATE
             )
             return answer
-    except Unreachable:
+    except Unreachable as error:
+        if isinstance(error.__cause__, TimeoutError):
+            visit.known.speaks_tls = False  # it is there, and a ClientHello is nothing to it
         return None
     except ssl.SSLError as error:
         reason = (error.reason or "").upper().replace(" ", "_")

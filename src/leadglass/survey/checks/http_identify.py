@@ -1,6 +1,8 @@
 """Does a web server answer there, and is it one of a PACS, a viewer or a network storage."""
 
 import ssl
+from collections.abc import Mapping
+from typing import Final
 
 from leadglass.survey.check import Check, Http, Known, Visit
 from leadglass.survey.findings import Exposure
@@ -12,7 +14,7 @@ from leadglass.survey.speech.web_products import Kind, Product, web_product
 
 async def run(visit: Visit) -> None:
     """Ask for the first page, in the clear and in TLS, until a web server answers."""
-    for in_tls in (True, False) if visit.known.speaks_tls else (False, True):
+    for in_tls in _ORDER[visit.known.speaks_tls]:
         try:
             response, product = await _look(visit, in_tls=in_tls)
         except Unreachable:
@@ -23,6 +25,10 @@ async def run(visit: Visit) -> None:
             continue  # what web servers say to plain HTTP on a port for TLS
         _learned(visit, response, product, in_tls=in_tls)
         return
+
+
+_ORDER: Final[Mapping[bool | None, tuple[bool, ...]]] = {True: (True, False), False: (False,), None: (False, True)}
+"""In TLS first or in the clear, by whether TLS is known to be spoken."""
 
 
 async def _look(visit: Visit, *, in_tls: bool) -> tuple[Response, Product | None]:
