@@ -10,7 +10,7 @@ import pytest
 from tests.peers.running import find_program, free_port, is_listening, running, wait_until
 
 _CORE = """NFS_CORE_PARAM {{
-    NFS_Port = {port}; MNT_Port = {mount}; Protocols = {protocols}; Bind_addr = 127.0.0.1;
+    NFS_Port = {port}; MNT_Port = {mount}; Protocols = {protocols}; Bind_addr = {address};
     Enable_NLM = false; Enable_RQUOTA = false; Plugins_Dir = /usr/lib/x86_64-linux-gnu/ganesha;
 }}
 NFSV4 {{
@@ -60,7 +60,13 @@ class Export:
 
 @contextmanager
 def ganesha(
-    folder: Path, exports: Sequence[Export], *, minors: str = "0, 1, 2", with_mountd: bool = False, port: int = 0
+    folder: Path,
+    exports: Sequence[Export],
+    *,
+    minors: str = "0, 1, 2",
+    with_mountd: bool = False,
+    port: int = 0,
+    address: str = "127.0.0.1",
 ) -> Generator[int]:
     """Run it; gives its port. With mountd it speaks NFS 3 too, and a portmapper runs beside it on port 111."""
     program, portmapper = find_program("ganesha.nfsd"), find_program("rpcbind")
@@ -71,7 +77,9 @@ def ganesha(
     folder.mkdir()
     port = port or free_port()
     protocols = "3, 4" if with_mountd else "4"
-    text = _CORE.format(port=port, mount=free_port(), protocols=protocols, minors=minors, folder=folder)
+    text = _CORE.format(
+        port=port, mount=free_port(), protocols=protocols, minors=minors, folder=folder, address=address
+    )
     for number, export in enumerate(exports, 1):
         client = f"CLIENT {{ Clients = {export.machine}; Access_Type = RO; }}" if export.machine else ""
         text += _EXPORT.format(
@@ -91,7 +99,7 @@ def ganesha(
             pytest.skip("rpcbind is not installed: apt-get install rpcbind")
         command = ["unshare", "--mount", "sh", "-c", _BOTH, portmapper, *command]
     with running(command, log=folder / "out") as process:
-        wait_until(lambda: is_listening(port) or process.poll() is not None, "nfs-ganesha listens")
+        wait_until(lambda: is_listening(port, address) or process.poll() is not None, "nfs-ganesha listens")
         if process.poll() is not None:
             said = (folder / "log").read_text(errors="replace") if (folder / "log").exists() else ""
             pytest.skip("nfs-ganesha does not run here: " + said[-300:])

@@ -20,6 +20,7 @@ from tests.peers.dcmtk import Dcmtk
 from tests.peers.orthanc import orthanc
 from tests.peers.running import find_program, is_listening, running, wait_until
 from tests.survey.canaries import Canary
+from tests.survey.ganesha import Export, ganesha
 from tests.survey.networks import Machine, Network, network
 from tests.survey.nginx import nginx
 from tests.survey.portal import portal
@@ -196,7 +197,7 @@ def _strangers(dcmtk: Dcmtk, canary: Canary, file: Path, authority: Authority, f
     )
     yield Stranger("anonymous FTP", {21: ("E0", "E4", "E5")}, lambda own, address: _vsftpd(own, address, canary))
     yield Stranger("guest SMB", {445: ("E0", "E4", "E5")}, lambda own, address: _samba(own, address, canary))
-    yield Stranger("NFS", {2049: ("E0", "E4", "E4")}, lambda own, _: _ganesha(own, mark))
+    yield Stranger("NFS", {2049: ("E0", "E4", "E5")}, lambda own, address: _nfs(own, address, canary))
     yield Stranger("rsync", {873: ("E0", "E4", "E4")}, lambda own, address: _rsyncd(own, address, canary))
     yield Stranger("HTTP listing", {80: ("E0", "E4", "E5")}, lambda own, address: _listing(own, address, canary))
     yield Stranger("echo server on port 104", {104: ("E0", "E0", "E0")}, lambda _, address: echo(address, 104))
@@ -325,9 +326,13 @@ def _samba(folder: Path, address: str, canary: Canary) -> Generator[None]:
 
 
 @contextmanager
-def _ganesha(folder: Path, mark: str) -> Generator[None]:
-    pytest.skip("later")
-    yield
+def _nfs(folder: Path, address: str, canary: Canary) -> Generator[None]:
+    """Run nfs-ganesha, which keeps its mountd beside it, and a portmapper at port 111."""
+    with (
+        _readable(canary) as files,
+        ganesha(folder / "ganesha", [Export(files, f"/{canary.text}")], with_mountd=True, port=2049, address=address),
+    ):
+        yield
 
 
 @contextmanager
