@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from leadglass.survey.report.document import as_json, document
 from leadglass.survey.report.model import Report
-from leadglass.survey.report.sarif import FINGERPRINT, as_sarif, sarif
+from leadglass.survey.report.sarif import FINGERPRINT, GITHUBS_FINGERPRINT, as_sarif, sarif
 from leadglass.survey.report.table import COLUMNS, harmless, table
 from tests.corpus import ROOT
 from tests.survey.followed import followed, found
 from tests.survey.report.reported import second_run
+from tests.survey.report.sarif_schema import SCHEMA as SARIF_SCHEMA
 
 SCHEMA = json.loads((ROOT / "docs" / "survey-report.schema.json").read_text())
 
@@ -103,6 +104,35 @@ def test_each_result_has_its_fingerprint_and_baseline_state(report: Report) -> N
         assert rules[each["ruleIndex"]]["id"] == each["ruleId"]
         assert each["message"]["text"]
         assert (each["level"] == "none") == (each["kind"] != "fail")
+
+
+def test_a_log_says_nothing_that_the_standard_does_not_name(report: Report) -> None:
+    jsonschema_rs.validate(SARIF_SCHEMA, json.loads(sarif(report)), validate_formats=True)
+
+
+def test_an_empty_log_holds_to_the_standard_too(tmp_path: Path) -> None:
+    kept = followed(tmp_path)
+    run, _ = kept.run([], looked=[])
+    jsonschema_rs.validate(SARIF_SCHEMA, json.loads(sarif(kept.report(run))), validate_formats=True)
+    kept.state.close()
+
+
+def test_a_rule_and_a_result_have_what_code_scanning_needs(report: Report) -> None:
+    """GitHub shows a rule's texts and sorts by its score; it takes no result without a line, and knows one print."""
+    (run,) = json.loads(sarif(report))["runs"]
+    rules = {each["id"]: each for each in run["tool"]["driver"]["rules"]}
+    for rule in rules.values():
+        assert "security" in rule["properties"]["tags"]
+        assert 0 <= float(rule["properties"]["security-severity"]) <= 10
+        assert rule["properties"]["precision"] in {"very-high", "high", "medium", "low"}
+        for text in ("shortDescription", "fullDescription", "help"):
+            assert rule[text]["text"]
+    assert "firewall" in rules["dicom-query"]["help"]["markdown"].lower()
+    assert rules["smb-guest"]["defaultConfiguration"]["level"] == "error"
+    for each in run["results"]:
+        location = each["locations"][0]["physicalLocation"]
+        assert location["region"]["startLine"] == 1
+        assert each["partialFingerprints"][GITHUBS_FINGERPRINT].startswith(each["partialFingerprints"][FINGERPRINT])
 
 
 def test_what_is_accepted_is_suppressed_with_its_reason(report: Report) -> None:

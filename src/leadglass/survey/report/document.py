@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Final
 
 from leadglass.survey.report.model import Group, Item, Report
+from leadglass.survey.report.scoring import VERSION, Score
 
 FORMAT: Final = "leadglass-survey-report/1"
 
@@ -96,6 +97,10 @@ def _groups(groups: Sequence[Group]) -> list[dict[str, object]]:
     ]
 
 
+def _cvss(score: Score | None) -> dict[str, object] | None:
+    return None if score is None else {"version": VERSION, "vector": score.vector, "score": score.score}
+
+
 def _finding(item: Item) -> dict[str, object]:
     finding, entry, asset = item.finding, item.entry, item.asset
     return {
@@ -111,6 +116,7 @@ def _finding(item: Item) -> dict[str, object]:
         "exposure": finding.exposure.name,
         "severity": finding.severity.value,
         "inferred": finding.inferred,
+        "cvss": _cvss(item.score),
         "proof": dict(finding.proof),
         "not_tested": list(finding.not_tested),
         "fixes": list(finding.fixes),

@@ -18,6 +18,7 @@ from leadglass.survey.findings import Exposure, Finding, Severity
 from leadglass.survey.looking import Change, compared, known_before, look_of
 from leadglass.survey.recipes import RECIPES, Recipe
 from leadglass.survey.register import Register
+from leadglass.survey.report.scoring import Score, score_of
 from leadglass.survey.scope import Address
 from leadglass.survey.standing import Standing
 from leadglass.survey.state import Run, State
@@ -61,6 +62,8 @@ class Item:
         Where it is.
     was_closed : bool
         Whether it was found, and closed, before.
+    score : Score or None
+        By CVSS, where a vector says no more than was proved.
     """
 
     finding: Finding
@@ -69,6 +72,7 @@ class Item:
     asset: Asset | None
     place: Place
     was_closed: bool = False
+    score: Score | None = None
 
     @property
     def where(self) -> str:
@@ -298,6 +302,7 @@ def build(
             asset=owner_of(assets, address, finding.port),
             place=Place() if finding.address is None else places(finding.address),
             was_closed=change is Change.NEW and finding.id in known.ever,
+            score=score_of(finding, run.vantage),
         )
 
     items = tuple(item(finding, change) for finding, change in changes)

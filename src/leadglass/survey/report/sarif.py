@@ -6,12 +6,14 @@ since nothing is known of it.
 """
 
 import json
+from collections.abc import Sequence
 from datetime import UTC
-from typing import Final
+from typing import Final, cast
 
 from leadglass.survey.check import Check
 from leadglass.survey.findings import Exposure, Severity
 from leadglass.survey.looking import Change
+from leadglass.survey.recipes import RECIPES
 from leadglass.survey.report.model import Item, Report
 from leadglass.survey.scope import Address
 from leadglass.survey.standing import Standing
@@ -19,6 +21,8 @@ from leadglass.survey.state import Status
 
 VERSION: Final = "2.1.0"
 FINGERPRINT: Final = "leadglassSurveyFinding/v1"
+GITHUBS_FINGERPRINT: Final = "primaryLocationLineHash"
+"""The only one that GitHub compares; it makes one of the file's lines where it is missing, and there is no file."""
 
 _LEVELS: Final = {
     Severity.INFO: "none",
@@ -35,7 +39,9 @@ _SCORES: Final = {
     Severity.HIGH: "8.0",
     Severity.CRITICAL: "9.5",
 }
-"""For tools that sort by a number; the middle of each band, no CVSS."""
+"""For tools that sort by a number: the middle of the band that is called so, no CVSS, which is beside it."""
+
+_ORDER: Final = tuple(Severity)
 
 
 def sarif(report: Report) -> str:
@@ -64,7 +70,10 @@ def as_sarif(report: Report) -> dict[str, object]:
                     "driver": {
                         "name": "Leadglass survey",
                         "version": report.version,
-                        "rules": [_rule(each, checks.get(each)) for each in rules],
+                        "rules": [
+                            _rule(each, checks.get(each), [item for item in items if item.finding.check == each])
+                            for each in rules
+                        ],
                     }
                 },
                 "automationDetails": {"id": f"leadglass-survey/{run.vantage}/{run.number}"},
@@ -76,14 +85,44 @@ def as_sarif(report: Report) -> dict[str, object]:
     }
 
 
-def _rule(id_: str, check: Check | None) -> dict[str, object]:
-    if check is None:
-        return {"id": id_}
-    return {
+def _rule(id_: str, check: Check | None, items: Sequence[Item]) -> dict[str, object]:
+    """Describe a check; what GitHub shows of an alert, and sorts it by, is the rule's and not the result's."""
+    worst = max((each.finding.severity for each in items), key=_ORDER.index)
+    rule: dict[str, object] = {
         "id": id_,
+        "name": "".join(part.capitalize() for part in id_.split("-")),
+        "defaultConfiguration": {"level": _LEVELS[worst]},
+        "properties": {
+            "tags": ["security"] if check is None else ["security", *check.controls],
+            "precision": "high" if not all(each.finding.inferred for each in items) else "medium",
+            "security-severity": _SCORES[worst],
+        },
+    }
+    if check is None:
+        text = items[0].finding.title
+        return rule | {"shortDescription": {"text": text}, "fullDescription": {"text": text}, "help": {"text": text}}
+    recipes = [RECIPES[each] for each in check.fixes if each in RECIPES]
+    text = "\n\n".join(
+        "\n".join([f"{recipe.title}. {recipe.why}", *(f"{step.product}: {step.text}" for step in recipe.steps)])
+        for recipe in recipes
+    )
+    marked = "\n\n".join(
+        "\n\n".join(
+            [
+                f"### {recipe.title}\n\n{recipe.why}",
+                *(
+                    f"**{step.product}** {step.text}" + (f"\n\n```\n{step.lines}\n```" if step.lines else "")
+                    for step in recipe.steps
+                ),
+            ]
+        )
+        for recipe in recipes
+    )
+    return rule | {
         "shortDescription": {"text": check.title},
         "fullDescription": {"text": f"{check.title} To find it is sent: {check.sends}"},
-        "properties": {"tags": ["security", *check.controls], "level": int(check.level)},
+        "help": {"text": text or check.title, "markdown": marked or check.title},
+        "properties": cast("dict[str, object]", rule["properties"]) | {"level": int(check.level)},
     }
 
 
@@ -99,17 +138,21 @@ def _result(item: Item, rule: int) -> dict[str, object]:
         "message": {"text": f"{finding.title} {advice}".strip()},
         "locations": [
             {
-                "physicalLocation": {"artifactLocation": {"uri": _uri(finding.address, finding.port)}},
+                "physicalLocation": {
+                    "artifactLocation": {"uri": _uri(finding.address, finding.port)},
+                    "region": {"startLine": 1},  # an endpoint has none, and GitHub takes no result without
+                },
                 "logicalLocations": [{"fullyQualifiedName": item.where, "kind": "resource"}],
             }
         ],
-        "partialFingerprints": {FINGERPRINT: finding.id},
+        "partialFingerprints": {FINGERPRINT: finding.id, GITHUBS_FINGERPRINT: f"{finding.id}:1"},
         "baselineState": (item.change or Change.UNCHANGED).value,
         "properties": {
             "exposure": finding.exposure.name,
             "severity": finding.severity.value,
             "security-severity": _SCORES[finding.severity],
             "transport": finding.transport,
+            "cvss": None if item.score is None else {"vector": item.score.vector, "score": item.score.score},
             "inferred": finding.inferred,
             "proof": dict(finding.proof),
             "notTested": list(finding.not_tested),
