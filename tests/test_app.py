@@ -328,7 +328,8 @@ def test_a_good_start_announces_its_doors_and_ends_cleanly(tmp_path: Path) -> No
         assert process.wait(30) == 0
     with App().open(data) as opened:
         actions = [record.event.action for record in opened.audit.records() if record.event.door == "system"]
-        assert actions == ["init", "start", "stop"]
+        # The self-check of each start comes when it is done, which may be after the end of so short a run.
+        assert [each for each in actions if each != "exposure"] == ["init", "start", "stop"]
         assert opened.audit.verify().ok
 
 

@@ -1,6 +1,7 @@
 """Deadlines over one timer."""
 
 import asyncio
+import time
 
 from leadglass.wire.deadlines import Deadline, Deadlines
 
@@ -48,3 +49,15 @@ def test_closed_deadlines_never_pass() -> None:
         return passed
 
     assert asyncio.run(scene()) == []
+
+
+def test_what_a_busy_loop_is_late_for_passes_in_order_all_the_same() -> None:
+    async def scene() -> list[Deadline]:
+        passed: asyncio.Queue[Deadline] = asyncio.Queue()
+        deadlines = Deadlines(asyncio.get_running_loop(), passed.put_nowait)
+        deadlines.set(Deadline.WRITE, 0.002)
+        deadlines.set(Deadline.ARTIM, 0.001)
+        time.sleep(0.01)  # noqa: ASYNC251 - the loop is kept from its timers
+        return [await passed.get(), await passed.get()]
+
+    assert asyncio.run(scene()) == [Deadline.ARTIM, Deadline.WRITE]

@@ -61,7 +61,7 @@ class Deadlines:
     def _fire(self) -> None:
         self._timer = None
         now = self._loop.time()
-        passed = [deadline for deadline, when in self._at.items() if when <= now]
+        passed = sorted((each for each, when in self._at.items() if when <= now), key=self._at.__getitem__)
         for deadline in passed:
             del self._at[deadline]
         for deadline in passed:

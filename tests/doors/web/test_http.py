@@ -317,6 +317,12 @@ def test_too_many_requests_sent_ahead_end_the_connection(house: House) -> None:
     _served(house)
 
 
+def test_what_is_refused_behind_a_good_request_is_said_behind_its_answer(house: House) -> None:
+    good = GET + HOST + b"\r\n"
+    assert _statuses(house.say(good + b"what is this\r\n\r\n")) == [200, 400]
+    assert _statuses(house.say(good + b"GET /open HTTP/1.1\r\nX: " + b"x" * 200_000)) == [200, 431]
+
+
 def test_http_1_0_is_served_and_closed(house: House) -> None:
     heard = house.say(b"GET /open HTTP/1.0\r\n" + HOST + b"\r\n")
     assert _statuses(heard) == [200]

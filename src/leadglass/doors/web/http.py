@@ -95,6 +95,7 @@ class Http(HttpToolsProtocol):
         self._closing_since: float | None = None
         self._until: float | None = None
         self._has_refused = False
+        self._to_say: HTTPStatus | None = None
 
     # --- what the gate and the routes ask ---------------------------------------------
 
@@ -235,6 +236,8 @@ class Http(HttpToolsProtocol):
             self._drain_since = self.loop.time()
             self._drained = 0
         super().on_response_complete()
+        if self._to_say is not None and not self._lost:
+            self._say(self._to_say)
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
@@ -280,12 +283,20 @@ class Http(HttpToolsProtocol):
         self._until = self.loop.time() + _LINGER
         self._on_failed(f"an HTTP request was refused: {reason}")
         if self._is_answering():
-            if self.cycle.response_started or not self.cycle.more_body or self.pipeline:
+            if not self.cycle.more_body and not self.pipeline:
+                self._to_say = status  # it came behind a request that is still being answered
+                return
+            if self.cycle.response_started or self.pipeline:
                 self.transport.close()  # what was answered so far is flushed; the rest cannot be told from this request
                 return
             self.cycle.disconnected = True  # who reads the body hears that nothing more comes, and says nothing
             self.cycle.message_event.set()
+        self._say(status)
+
+    def _say(self, status: HTTPStatus) -> None:
+        """Say the status as the last of this connection."""
         self._has_refused = True
+        self._to_say = None
         self.transport.write(
             b"HTTP/1.1 %d %s\r\ncontent-length: 0\r\nconnection: close\r\ncache-control: no-store\r\n"
             b"x-content-type-options: nosniff\r\n\r\n" % (status, status.phrase.encode())
