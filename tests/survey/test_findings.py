@@ -52,6 +52,12 @@ def test_the_ends_of_the_scale() -> None:
     assert severity_of(Exposure.E4, Vantage.INTERNAL, default_credential=True) is Severity.CRITICAL
 
 
+def test_a_password_in_the_clear_is_one_worse_though_strangers_are_turned_away() -> None:
+    asked = [severity_of(Exposure.E1, each, password_in_clear=True) for each in FROM_FAR_TO_NEAR]
+    assert asked == [Severity.HIGH, Severity.MEDIUM, Severity.LOW]
+    assert severity_of(Exposure.E2, Vantage.INTERNAL, in_clear=True, password_in_clear=True) is Severity.MEDIUM
+
+
 def test_the_same_thing_found_again_has_the_same_id_whatever_became_of_it() -> None:
     def made(check: str = "a", port: int = 104, **more: object) -> Finding:
         said = {"title": "t", "exposure": Exposure.E1, "severity": Severity.INFO, "transport": "tcp"} | more

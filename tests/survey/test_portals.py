@@ -19,6 +19,7 @@ def test_a_portal_that_takes_blank_credentials_is_found_and_left(tmp_path: Path)
     with portal(lambda user, password: user == password == "") as seen:
         visited = visit(tmp_path, seen.port, CHECKS, Level.OPT_IN)
     assert visited.rungs == {"portal-in-clear": "E1", "web-credentials": "E4"}
+    assert visited.finding("portal-in-clear").severity == "low"  # from inside; it turns strangers away, as it believes
     found = visited.finding("web-credentials")
     assert (found.severity, found.proof["class"], found.proof["logged out"]) == ("critical", "blank", "yes")
     assert seen.tries == [("", "")]

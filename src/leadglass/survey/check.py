@@ -158,6 +158,7 @@ class Visit:
         title: str = "",
         in_tls: bool = False,
         default_credential: bool = False,
+        password_in_clear: bool = False,
         not_tested: tuple[str, ...] = (),
         fixes: tuple[str, ...] = (),
         inferred: bool = False,
@@ -176,6 +177,8 @@ class Visit:
             Whether it goes over TLS.
         default_credential : bool
             Whether a blank or default credential opened it.
+        password_in_clear : bool
+            Whether it asks for a password that crosses the network unencrypted.
         not_tested : tuple of str
             What was not tried, and why.
         fixes : tuple of str
@@ -192,7 +195,11 @@ class Visit:
                 title=title or self.check.title,
                 exposure=exposure,
                 severity=severity_of(
-                    exposure, self.vantage, in_clear=not in_tls, default_credential=default_credential
+                    exposure,
+                    self.vantage,
+                    in_clear=not in_tls,
+                    default_credential=default_credential,
+                    password_in_clear=password_in_clear,
                 ),
                 proof=dict(proof or {}),
                 not_tested=not_tested,

@@ -56,7 +56,12 @@ _STEPS_DOWN: Final = {Vantage.INTERNET: 0, Vantage.PARTNER: 1, Vantage.INTERNAL:
 
 
 def severity_of(
-    exposure: Exposure, vantage: Vantage, *, in_clear: bool = False, default_credential: bool = False
+    exposure: Exposure,
+    vantage: Vantage,
+    *,
+    in_clear: bool = False,
+    default_credential: bool = False,
+    password_in_clear: bool = False,
 ) -> Severity:
     """Say how bad an exposure is, seen from somewhere.
 
@@ -70,15 +75,17 @@ def severity_of(
         Whether what is read crosses the network unencrypted: one worse.
     default_credential : bool
         Whether a blank or default credential opened it: critical, wherever from.
+    password_in_clear : bool
+        Whether passwords cross the network unencrypted: one worse, also where strangers are turned away.
     """
     if exposure is Exposure.E0:
         return Severity.INFO
     if default_credential:
         return Severity.CRITICAL
     step = _ORDER.index(_FROM_THE_INTERNET[exposure]) - _STEPS_DOWN[vantage]
-    if exposure >= Exposure.E2 and in_clear:
+    if (exposure >= Exposure.E2 and in_clear) or password_in_clear:
         step += 1
-    least = Severity.LOW if exposure >= Exposure.E2 else Severity.INFO
+    least = Severity.LOW if exposure >= Exposure.E2 or password_in_clear else Severity.INFO
     return _ORDER[min(max(step, _ORDER.index(least)), len(_ORDER) - 1)]
 
 

@@ -20,6 +20,7 @@ async def run(visit: Visit) -> None:
     visit.report(
         Exposure.E1,
         {"asks by": "HTTP authentication" if by_header else "a form", "product": known.product or "unknown"},
+        password_in_clear=True,
         not_tested=("No password was sent.",),
     )
 
