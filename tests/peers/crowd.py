@@ -4,7 +4,7 @@
 
 Rule: where they are follows from their numbers alone. It says ``ready``, and keeps who was called how often; a line
 on its standard input asks for that, its end ends it. ``mute`` hosts never answer a SYN, as behind a firewall: their
-listeners are full.
+listeners are full. ``held`` ones are archives that make one wait until they are told to go on.
 """
 
 import asyncio
@@ -32,7 +32,6 @@ from leadglass.wire.messages import CEchoRq, CFindRq
 from leadglass.wire.server import DicomServer
 
 NETWORK: Final = IPv4Network("127.66.0.0/16")
-KINDS: Final = ("dicom", "web", "echo", "silent", "mute")
 _STRIDE: Final = 167
 """Coprime with the size of any network here: the hosts are spread over all of it."""
 
@@ -55,9 +54,16 @@ class Crowd:
 
     def calls(self) -> Counter[str]:
         """Give how often each host was called since it is there; ``mute`` ones do not know."""
+        return self._ask("calls")
+
+    def go_on(self) -> None:
+        """Let those that are ``held`` answer from now on."""
+        self._ask("go on")
+
+    def _ask(self, what: str) -> Counter[str]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write(what + "\n")
         self._process.stdin.flush()
         return Counter(json.loads(self._process.stdout.readline()))
 
@@ -92,9 +98,10 @@ def crowd(port: int, size: int = 65_536, **numbers: int) -> Generator[Crowd]:
 class _Archive:
     """Handler and session in one: whoever comes may ask, and nothing is found."""
 
-    def __init__(self, calls: Counter[str], host: str) -> None:
+    def __init__(self, calls: Counter[str], host: str, held: asyncio.Event | None) -> None:
         self._calls = calls
         self._host = host
+        self._held = held
 
     async def peer_connected(self, address: object) -> str | None:
         self._calls[self._host] += 1
@@ -108,6 +115,8 @@ class _Archive:
         peer: Peer,
         request: AssociateRequest,
     ) -> "tuple[Acceptance, _Archive] | Rejection":
+        if self._held is not None:
+            await self._held.wait()
         return Acceptance(contexts={context.id: context.transfer_syntaxes[0] for context in request.contexts}), self
 
     async def begun(self, association: ServerAssociation) -> None:
@@ -168,10 +177,12 @@ async def _main(port: int, size: int, numbers: Mapping[str, int]) -> None:
         pending=4096, pending_per_address=4096, associations=4096, associations_per_address=4096
     )  # all of them come from one address
     full: list[socket.socket] = []
+    held = asyncio.Event()
     for kind, hosts in placed(numbers, size).items():
         for host in map(str, hosts):
-            if kind == "dicom":
-                await DicomServer(_Archive(calls, host), limits).listen(host, port, None)
+            if kind in {"dicom", "held"}:
+                archive = _Archive(calls, host, held if kind == "held" else None)
+                await DicomServer(archive, limits).listen(host, port, None)
                 continue
             if kind == "mute":
                 full += _full(host, port)
@@ -185,7 +196,9 @@ async def _main(port: int, size: int, numbers: Mapping[str, int]) -> None:
 
             await asyncio.start_server(come, host, port)
     _say("ready")
-    async for _ in _lines():
+    async for line in _lines():
+        if line.strip() == "go on":
+            held.set()
         _say(json.dumps(calls))
 
 
