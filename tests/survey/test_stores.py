@@ -10,14 +10,18 @@ from pathlib import Path
 import pytest
 
 from leadglass.survey.check import Known
-from leadglass.survey.checks import http_identify, nfs_exports, open_store
+from leadglass.survey.checks import directory_listing, http_identify, nfs_exports, open_store
 from leadglass.survey.gate import Closed
 from leadglass.survey.scope import Level
+from tests.survey.apache import apache
 from tests.survey.nginx import nginx
+from tests.survey.samba import CANARY as IMAGE
+from tests.survey.samba import images
 from tests.survey.visiting import visit
 
 CANARY = "CANARYSTORE"
 WEB = (http_identify.CHECK, open_store.WEBDAV, open_store.BUCKET)
+LISTED = (http_identify.CHECK, directory_listing.CHECK)
 
 
 def _always(_known: Known, _port: int) -> bool:
@@ -135,3 +139,76 @@ def test_a_web_server_that_lists_nothing_is_no_store(answer: str, tmp_path: Path
     with nginx(tmp_path / "nginx", f"location / {{ {answer} }}") as port:
         seen = visit(tmp_path, port, WEB, Level.OPT_IN)
     assert seen.rungs == {}
+
+
+@pytest.mark.parametrize(
+    ("lines", "rungs"),
+    [
+        ("Dav On\nOptions -Indexes\nRequire all granted", {"webdav-open": "E5"}),
+        ("Options +Indexes\nRequire all granted", {"directory-listing": "E5"}),
+        ("Dav On\nOptions +Indexes\nRequire all granted", {"directory-listing": "E5", "webdav-open": "E5"}),
+        ("Options -Indexes\nRequire all granted", {}),
+        ("Dav On\nOptions +Indexes\nAuthType Basic\nAuthName images\nAuthUserFile /dev/null\nRequire valid-user", {}),
+    ],
+    ids=["WebDAV", "listing", "both", "neither", "with a login"],
+)
+def test_apache_that_gives_its_files_to_anybody_is_told_from_apache_that_does_not(
+    lines: str, rungs: dict[str, str], tmp_path: Path
+) -> None:
+    with images() as files, apache(tmp_path / "apache", files, lines) as port:
+        seen = visit(tmp_path, port, (*WEB, directory_listing.CHECK), Level.OPT_IN)
+    assert seen.rungs == rungs
+    for each in seen.outcome.findings:
+        assert (each.proof["look like DICOM"], each.proof["are DICOM"]) in {(7, 5), (8, 5)}
+    assert IMAGE not in seen.said
+    assert not seen.outcome.not_tested
+
+
+def test_a_store_that_lists_its_buckets_is_looked_into_and_keys_with_blanks_are_asked_for_as_such(
+    tmp_path: Path,
+) -> None:
+    keys = "".join(f"<Contents><Key>{IMAGE} {number}.dcm</Key></Contents>" for number in range(7))
+    xml = 'default_type application/xml; return 200 \'<?xml version="1.0"?>'
+    with images() as files:
+        lines = (
+            f"location = / {{ {xml}<ListAllMyBucketsResult><Buckets><Bucket><CreationDate>x</CreationDate>"
+            f"<Name>{CANARY.lower()}</Name></Bucket></Buckets></ListAllMyBucketsResult>'; }}"
+            f"location = /{CANARY.lower()}/ {{ {xml}<ListBucketResult><IsTruncated>true</IsTruncated>{keys}"
+            "</ListBucketResult>'; }"
+            f"location /{CANARY.lower()}/ {{ alias {files}/; }}"
+        )
+        with nginx(tmp_path / "nginx", lines) as port:
+            seen = visit(tmp_path, port, WEB, Level.OPT_IN)
+    assert seen.rungs == {"bucket-open": "E5"}
+    found = seen.finding("bucket-open")
+    assert found.proof == {
+        "by": "a bucket that the server lists to anybody",
+        "names": 7,
+        "look like DICOM": 7,
+        "beginnings read": 5,
+        "are DICOM": 5,
+    }
+    assert "Names beyond the first page of the list." in found.not_tested
+    for mark in (CANARY, CANARY.lower(), IMAGE):
+        assert mark not in seen.said
+
+
+@pytest.mark.parametrize(
+    ("page", "count"),
+    [
+        ('<title>/</title><a href="./a.dcm"></a><a href="?sort=name"></a><a href=".."></a>', 1),
+        ('<title>192.0.2.1 - /</title><A HREF="/a.dcm"></A><A HREF="/b/"></A><A HREF="/"></A>', 2),
+        ('<!doctype html>\n<meta name="viewport" content="x">\n<pre>\n<a href="a.dcm">a</a>', 1),
+        ('<title>Directory Listing For [/]</title><a href="/a.dcm"></a>', 1),
+        ('<title>A clinic</title><a href="a.dcm"></a>', 0),
+        ('<title>/dicom/</title><a href="a.dcm"></a>', 0),
+    ],
+    ids=["Caddy, rclone", "IIS", "Go", "Tomcat", "a page", "another folder"],
+)
+def test_listings_of_other_makers_are_known_by_how_they_begin(page: str, count: int, tmp_path: Path) -> None:
+    line = page.replace("\n", " ").replace("$", "")
+    with nginx(tmp_path / "nginx", f"location = / {{ default_type text/html; return 200 '{line}'; }}") as port:
+        seen = visit(tmp_path, port, LISTED)
+    assert seen.rungs == ({"directory-listing": "E4"} if count else {})
+    if count:
+        assert seen.finding("directory-listing").proof["names"] == count

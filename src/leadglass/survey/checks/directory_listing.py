@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from leadglass.survey.check import Check, Known, Visit
 from leadglass.survey.scope import Level
@@ -13,7 +13,16 @@ from leadglass.survey.speech.http import Response, Talk, page
 FOLDERS: Final = ("/", "/dicom/", "/images/", "/dcm/", "/studies/")
 """Where one looks."""
 
-_TITLE: Final = re.compile(r"\A\s*(?:index of /|directory listing for /|directory: ?/|listing of /)", re.IGNORECASE)
+_TITLE: Final = re.compile(
+    r"\A\s*(?:index of /|directory listing (?:for|of) \[?/|directory: ?/|listing (?:of|directory) /|\S+ - /)",
+    re.IGNORECASE,
+)
+"""Of nginx, Apache, lighttpd, Python, Tomcat, Jetty, Node's serve-index, and (last) IIS."""
+
+_BARE: Final = re.compile(r"\A(?:<!doctype html>\s*(?:<meta[^>]*>\s*)?)?<pre>\s*<a href=", re.IGNORECASE)
+"""Of programs in Go, whose listing has no title."""
+
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _MOST: Final = 256 * 1024
 
 
@@ -25,7 +34,7 @@ async def run(visit: Visit) -> None:
     async with Talk(visit, in_tls=known.in_tls) as talk:
         for folder in FOLDERS:
             response = await talk.ask("GET", folder, most=_MOST)
-            listed = listing(response)
+            listed = listing(response, folder)
             if listed is None:
                 continue
             looking = [name for name in listed if names.looks_like_dicom(unquote(name))]
@@ -41,19 +50,26 @@ async def run(visit: Visit) -> None:
             return
 
 
-def listing(response: Response) -> list[str] | None:
+def listing(response: Response, folder: str) -> list[str] | None:
     """Give what a page lists, as it stands in its links; None where it is no listing."""
     if response.status != 200:
         return None
     read = page(response)
-    if not _TITLE.match(read.title):
-        return None
-    return names.unique(
-        link
-        for link in read.links
-        if link
-        and not link.startswith(("?", "#", "/", "../", "./.."))
-        and not urlsplit(link).scheme
+    title = read.title.strip()
+    if not _TITLE.match(title) and title != folder and not (not title and _BARE.match(response.text)):
+        return None  # Caddy and rclone have the folder itself for a title
+    return names.unique(link for link in read.links if _is_within(link, folder))
+
+
+def _is_within(link: str, folder: str) -> bool:
+    """Say whether a link leads further down; IIS writes them from the root on."""
+    if link.startswith("/"):
+        return link.startswith(folder) and len(link) > len(folder) and not link.startswith("//")
+    return (
+        bool(link)
+        and not link.startswith(("?", "#", "../", "./..", "./?"))
+        and link not in {".", "./", ".."}
+        and not _SCHEME.match(link)
         and not link.endswith("../")
     )
 
