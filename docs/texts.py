@@ -5,6 +5,7 @@ or a table that templates name by (roles, the menu, modalities …) holds it.
 ``make docs`` writes it; ``tests/test_docs.py`` fails when it is stale.
 """
 
+import ast
 import io
 from collections.abc import Iterator
 from enum import StrEnum
@@ -19,10 +20,21 @@ from leadglass.audit.event import Outcome
 from leadglass.doors.pages.menu import ENTRIES
 from leadglass.doors.pages.studies.asking import MODALITIES
 from leadglass.doors.pages.study.kinds import Kind
+from leadglass.doors.pages.survey.choosing import SHOWN
+from leadglass.doors.pages.survey.pages import DONE, ENDED, STANDINGS
 from leadglass.exposure.finding import Severity
 from leadglass.policy.roles import Role
+from leadglass.survey import letters
+from leadglass.survey.checks.registry import CHECKS
+from leadglass.survey.findings import Severity as SurveySeverity
+from leadglass.survey.looking import Change
+from leadglass.survey.recipes import RECIPES
+from leadglass.survey.report.model import Grade
+from leadglass.survey.report.page import CALMER, RUNGS, VANTAGES, VERDICTS
+from leadglass.survey.standing import Standing
 
 PAGES: Final = Path(__file__).resolve().parent.parent / "src" / "leadglass" / "doors" / "pages"
+SURVEY: Final = PAGES.parent.parent / "survey"
 CATALOGUE: Final = PAGES.parent.parent / "locale" / "leadglass.pot"
 
 _HEADER: Final = """\
@@ -30,7 +42,7 @@ _HEADER: Final = """\
 # How a language is added: CONTRIBUTING.md.
 """
 _OPTIONS: Final = {"extensions": "jinja2.ext.i18n", "trimmed": "false", "silent": "false"}
-_ENUMS: Final[tuple[type[StrEnum], ...]] = (Role, Outcome, Severity, Kind)
+_ENUMS: Final[tuple[type[StrEnum], ...]] = (Role, Outcome, Severity, Kind, SurveySeverity, Standing, Change, Grade)
 
 
 def _marked() -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -39,6 +51,49 @@ def _marked() -> Iterator[tuple[str, tuple[str, ...]]]:
         with template.open("rb") as file:
             for _, text, _, _ in extract("jinja2.ext:babel_extract", file, options=_OPTIONS):
                 yield template.relative_to(PAGES).as_posix(), (text,) if isinstance(text, str) else tuple(text)
+
+
+def _spoken() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Give each text of a survey's report, and what its checks say."""
+    for template in sorted((SURVEY / "report" / "templates").glob("*.html")):
+        with template.open("rb") as file:
+            for _, text, _, _ in extract("jinja2.ext:babel_extract", file, options=_OPTIONS):
+                yield f"survey/report/{template.name}", (text,) if isinstance(text, str) else tuple(text)
+    with (SURVEY / "report" / "page.py").open("rb") as file:
+        for _, text, _, _ in extract("python", file, keywords={"say": None}):
+            yield "survey/report/page.py", (text,) if isinstance(text, str) else tuple(text)
+    for source in sorted((SURVEY / "checks").glob("*.py")):
+        for text in _said_by(source):
+            yield f"survey/checks/{source.name}", (text,)
+
+
+def _tabled() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Give each text that stands in a table of the survey."""
+    for table in (RUNGS, VANTAGES, letters.TEXTS):
+        for text in table.values():
+            yield "survey", (text,)
+    for texts in VERDICTS.values():
+        yield "survey/report/page.py", texts
+    for text in (*CALMER, *SHOWN.values(), *(text for text, _ in STANDINGS.values()), *DONE.values(), *ENDED.values()):
+        yield "survey", (text,)
+    for recipe in RECIPES.values():
+        for text in (recipe.title, recipe.why, *(text for step in recipe.steps for text in (step.product, step.text))):
+            if text:
+                yield "survey/recipes.py", (text,)
+    for check in CHECKS:
+        yield "survey/checks", (check.title,)
+        yield "survey/checks", (check.sends,)
+
+
+def _said_by(source: Path) -> Iterator[str]:
+    """Give the titles and limits that a check states as they stand; one that is put together is not translated."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.keyword) and node.arg in {"title", "not_tested"}:
+            for each in ast.walk(node.value):
+                if isinstance(each, ast.JoinedStr):
+                    break
+                if isinstance(each, ast.Constant) and isinstance(each.value, str) and " " in each.value:
+                    yield each.value
 
 
 def _named() -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -55,7 +110,7 @@ def _named() -> Iterator[tuple[str, tuple[str, ...]]]:
 def catalogue() -> str:
     """Give the catalogue: in the order of its texts' first places, without dates, so that it changes with them only."""
     made = Catalog(project="Leadglass", charset="utf-8", fuzzy=False, header_comment=_HEADER.rstrip())
-    for place, text in (*_marked(), *_named()):
+    for place, text in (*_marked(), *_named(), *_spoken(), *_tabled()):
         made.add(text if len(text) > 1 else "".join(text), locations=[(place, 0)])
     kept = io.BytesIO()
     write_po(kept, made, width=110, omit_header=True, include_lineno=False)

@@ -111,8 +111,17 @@ def test_a_finding_from_open_over_told_and_fixed_to_back(tmp_path: Path, say: Sa
             assert f"127.0.0.1:{port}" in out.read_text()
             assert f"{port}" not in out.read_text().splitlines()[0]
             assert stat.S_IMODE(out.stat().st_mode) == 0o600
+            written = say("letter", scope, "--owner", "R. IT", "--out", out, "--language", "tlh")
+            assert "no texts in 'tlh'" in written.err
+            (owed,) = say("reminders", scope, "--due", "--json").json
+            assert (owed["owner"], owed["still"], owed["told_first"]) == ("R. IT", 0, None)
+            assert owed["untold"] > 0
             assert say("told", scope, "--owner", "R. IT", "--by", "a nurse").code == 0
             assert _standings(say, scope)[check] == "told"
+            assert say("reminders", scope, "--due", "--json").json == []
+            (owed,) = say("reminders", scope, "--json").json
+            assert (owed["untold"], owed["told_first"]) == (0, today().isoformat())
+            assert "0 letters to be written." in say("reminders", scope).err
             assert say("retest", scope, "--due").code == 0  # nothing is due on the day it was told
             assert say("retest", scope).code == 1  # still there
             assert _standings(say, scope)[check] == "told"

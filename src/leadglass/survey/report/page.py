@@ -4,14 +4,16 @@ Rule 1. Everything is escaped by the template; its own policy allows nothing to 
 loaded or run. Rule 2. It begins in plain language, and goes into detail afterwards.
 """
 
+from gettext import NullTranslations
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from leadglass import languages
 from leadglass.survey.findings import Exposure, Severity
 from leadglass.survey.report import charts
-from leadglass.survey.report.model import Report
+from leadglass.survey.report.model import UNASSIGNED, Report
 from leadglass.survey.standing import Standing
 
 RUNGS: Final = {
@@ -39,26 +41,35 @@ def page(report: Report, language: str = languages.ENGLISH) -> str:
         extensions=["jinja2.ext.i18n"],
     )
     languages.speak(environment, language)
+    texts = languages.texts(language)
+    say = texts.gettext
     return environment.get_template("report.html").render(
         report=report,
         run=report.run,
+        language=language,
         rungs=RUNGS,
-        vantage=VANTAGES.get(report.run.vantage, report.run.vantage),
-        verdict=verdict(report),
+        vantage=say(VANTAGES.get(report.run.vantage, report.run.vantage)),
+        verdict=verdict(report, texts),
+        unassigned=UNASSIGNED,
+        running={
+            "owner": _quoted(report.run.owner),
+            "run": _quoted(f"{report.run.number} · {report.run.started.date()}"),
+            "secret": _quoted(say("This report names open hosts: give it to nobody who does not close them.")),
+        },
         first=report.recipes[:3],
         ladder=charts.bars(
-            "Hosts by the highest rung of the ladder",
+            say("Hosts by the highest rung of the ladder"),
             [
-                charts.Bar(f"{each.name} {RUNGS[each]}", count, each.name.lower())
+                charts.Bar(f"{each.name} {say(RUNGS[each])}", count, each.name.lower())
                 for each, count in report.ladder.items()
             ],
         ),
         severity=charts.bars(
-            "Findings by severity",
-            [charts.Bar(each.value, report.severities[each], each.value) for each in reversed(Severity)],
+            say("Findings by severity"),
+            [charts.Bar(say(each.value), report.severities[each], each.value) for each in reversed(Severity)],
         ),
         trend=charts.trend(
-            "New, back and gone by run",
+            say("New, back and gone by run"),
             [
                 charts.Moment(each.run.started.date().isoformat(), each.tally.new, each.tally.back, each.tally.gone)
                 for each in report.trend
@@ -70,24 +81,46 @@ def page(report: Report, language: str = languages.ENGLISH) -> str:
     )
 
 
-def verdict(report: Report) -> str:
+def _quoted(text: str) -> Markup:
+    """Write a text as a string of CSS, every character by its number: nothing in it ends the string or the sheet."""
+    return Markup('"{}"').format("".join(f"\\{ord(each):06x}" for each in text))
+
+
+VERDICTS: Final = {
+    Exposure.E4: (
+        "Images or files can be read by anybody at one host. This is to be closed today.",
+        "Images or files can be read by anybody at %(num)d hosts. This is to be closed today.",
+    ),
+    Exposure.E3: (
+        "One host answered questions about patients to a stranger. This is to be closed this week.",
+        "%(num)d hosts answered questions about patients to a stranger. This is to be closed this week.",
+    ),
+    Exposure.E2: (
+        "One host let a stranger in, without giving anything away in this survey.",
+        "%(num)d hosts let a stranger in, without giving anything away in this survey.",
+    ),
+}
+"""How it stands, by the highest rung that was reached: of one host, and of several."""
+
+CALMER: Final = (
+    "Nothing let a stranger in, and there are findings that are serious.",
+    "Nothing answered. That is good news only if the survey could reach the network.",
+    "What was looked at turned strangers away.",
+)
+"""And where no host let a stranger in: something serious, nothing at all, nothing to say."""
+
+
+def verdict(report: Report, texts: NullTranslations | None = None) -> str:
     """Say in one sentence how it stands."""
+    texts = texts or NullTranslations()
     hosts = report.ladder
-    readable = hosts[Exposure.E4] + hosts[Exposure.E5]
-    asked = hosts[Exposure.E3]
-    taking = hosts[Exposure.E2]
-    if readable:
-        return f"Images or files can be read by anybody at {_hosts(readable)}. This is to be closed today."
-    if asked:
-        return f"{_hosts(asked)} answered questions about patients to a stranger. This is to be closed this week."
-    if taking:
-        return f"{_hosts(taking)} let a stranger in, without giving anything away in this survey."
+    for rung, count in (
+        (Exposure.E4, hosts[Exposure.E4] + hosts[Exposure.E5]),
+        (Exposure.E3, hosts[Exposure.E3]),
+        (Exposure.E2, hosts[Exposure.E2]),
+    ):
+        if count:
+            return texts.ngettext(*VERDICTS[rung], count).replace("%(num)d", f"{count:,}")
     if report.severities[Severity.CRITICAL] or report.severities[Severity.HIGH]:
-        return "Nothing let a stranger in, and there are findings that are serious."
-    if report.run.open == 0:
-        return "Nothing answered. That is good news only if the survey could reach the network."
-    return "What was looked at turned strangers away."
-
-
-def _hosts(number: int) -> str:
-    return "one host" if number == 1 else f"{number:,} hosts"
+        return texts.gettext(CALMER[0])
+    return texts.gettext(CALMER[1] if report.run.open == 0 else CALMER[2])
