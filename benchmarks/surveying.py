@@ -242,7 +242,14 @@ def main() -> None:
         raise SystemExit("nmap is not installed. On Debian: apt-get install nmap")
     polite, unleashed = (1_000, 4_096) if asked.quick else (10_000, 65_536)
     speeds = (
-        Speed("polite", polite, 500, 1.0, 128, ("-sT", "-T4", "--max-rate", "500", "--max-parallelism", "128")),
+        Speed(
+            "polite",
+            polite,
+            500,
+            1.0,
+            128,
+            ("-sT", "-T4", "--max-rate", "500", "--max-parallelism", "128", "--min-hostgroup", str(polite)),
+        ),
         Speed(
             "unleashed",
             unleashed,

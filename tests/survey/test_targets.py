@@ -134,7 +134,7 @@ OUTWARD = '<?xml version="1.0"?><!DOCTYPE nmaprun [<!ENTITY a SYSTEM "file:///et
         ("<nmaprun><host", Form.NMAP, "not XML"),
         ("[{" + '"a":[' * 100_000, Form.MASSCAN, "middle"),
         ('{"a":' * 3_000 + "1" + "}" * 3_000, Form.SHODAN, "not JSON"),
-        ('{"ip_str" 5}', Form.SHODAN, "Object 1"),
+        ('{"ip_str": "192.0.2.1"}\n\n{\n"ip_str" 5}', Form.SHODAN, "Line 4"),
         ("}", Form.SHODAN, "between"),
         ("unlocked tcp 5\n", Form.MASSCAN_LIST, "Line 1"),
         ("address\n127.0.0.5\n\xff", Form.CSV, None),
@@ -213,3 +213,22 @@ def test_whatever_a_file_holds_it_is_read_or_refused(
     path.write_bytes(data)
     with suppress(BadInput):
         assert all(1 <= each.port <= 65_535 for each in Import(path, scope(), form, 104).targets())
+
+
+def test_entries_that_are_of_no_use_are_counted_and_the_first_named_by_their_lines(tmp_path: Path) -> None:
+    for text in (
+        "#masscan\nopen tcp 104 127.0.0.5 1\n\nopen tcp 0 127.0.0.6 1\nopen tcp 104 nowhere 1\n",
+        "address,port\n127.0.0.5,104\n\nnowhere,104\n127.0.0.6,many\n",
+        '[{"ip": "127.0.0.5",\n"ports": [{"port": 104}]},\n\n{"ip": "nowhere", "ports": [{"port": 104}]},\n'
+        '{"ip": "nobody",\n"ports": [{"port": 104}]}]',
+        '<?xml version="1.0"?><nmaprun>\n<host>\n<address addr="nowhere" addrtype="ipv4"/><ports><port protocol="tcp" '
+        'portid="104"><state state="open"/></port></ports>\n</host><host><address addr="nobody"/><ports><port '
+        'protocol="tcp" portid="104"><state state="open"/></port></ports>\n</host></nmaprun>',
+    ):
+        _, told = _read(tmp_path, text)
+        assert (told.unusable, told.unusable_lines) == (2, [4, 5])
+
+
+def test_of_many_useless_lines_some_are_named(tmp_path: Path) -> None:
+    _, told = _read(tmp_path, "address\n" + "nowhere\n" * 1_000)
+    assert (told.unusable, told.unusable_lines) == (1_000, [2, 3, 4, 5, 6])

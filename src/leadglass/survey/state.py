@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import ip_address
+from itertools import islice
 from pathlib import Path
 from secrets import token_hex
 from typing import Final, Self, cast
@@ -28,6 +29,9 @@ FILE: Final = "survey.db"
 JOURNAL: Final = "journal.jsonl"
 STOP: Final = "STOP"
 """Make a file of this name in the folder, and a run that goes on there stops."""
+
+_AT_ONCE: Final = 10_000
+"""Targets that are kept in one transaction."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS run (
@@ -196,7 +200,35 @@ class State:
 
     def begin(self, scope: SurveyScope, source: str, targets: int) -> Run:
         """Begin a run."""
-        run = token_hex(8)
+        return self._begin(token_hex(8), scope, source, targets)
+
+    def begin_with(self, scope: SurveyScope, source: str, targets: Iterable[Target]) -> Run | None:
+        """Begin a run of listed targets, however many; None, and none is begun, where there are none.
+
+        They are kept as they come, some at a time, so that neither memory nor whoever
+        writes beside it has to hold them all. Where the list cannot be read to its
+        end, what it raises is raised, and no run is begun.
+        """
+        run, count, coming = token_hex(8), 0, iter(targets)
+        try:
+            self._connection.execute("DELETE FROM given WHERE run NOT IN (SELECT id FROM run)")  # of one cut off
+            while some := list(islice(coming, _AT_ONCE)):
+                with self._connection:
+                    self._connection.execute("BEGIN IMMEDIATE")
+                    self._connection.executemany(
+                        "INSERT INTO given VALUES (?, ?, ?, ?, ?)",
+                        [
+                            (run, number, str(target.address), target.port, target.name)
+                            for number, target in enumerate(some, count)
+                        ],
+                    )
+                count += len(some)
+            return self._begin(run, scope, source, count) if count else None
+        except BaseException:
+            self._connection.execute("DELETE FROM given WHERE run = ?", (run,))
+            raise
+
+    def _begin(self, run: str, scope: SurveyScope, source: str, targets: int) -> Run:
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             number = self._connection.execute("SELECT coalesce(max(number), 0) + 1 FROM run").fetchone()[0]
@@ -241,10 +273,14 @@ class State:
 
     def end(self, run: str, connections: int = 0, *, stopped: bool) -> None:
         """Say that a run ended, or was stopped, and how many connections it took that no target counted."""
-        self._connection.execute(
-            "UPDATE run SET ended = ?, status = ?, connections = connections + ? WHERE id = ?",
-            (_now(), Status.STOPPED if stopped else Status.DONE, connections, run),
-        )
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(
+                "UPDATE run SET ended = ?, status = ?, connections = connections + ? WHERE id = ?",
+                (_now(), Status.STOPPED if stopped else Status.DONE, connections, run),
+            )
+            if not stopped:  # nobody goes on with it: its list is not needed any more
+                self._connection.execute("DELETE FROM given WHERE run = ?", (run,))
 
     def makes(self, run: str, checks: Iterable[str]) -> None:
         """Say which checks a run makes; one that goes on has made those alone that it makes before and after."""

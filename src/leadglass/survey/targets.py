@@ -9,7 +9,7 @@ counts only where the scope resolved it.
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -30,6 +30,8 @@ MOST: Final = 1_000_000
 _LONGEST_LINE: Final = 1 << 20
 _LONGEST_OBJECT: Final = 8 << 20
 _CHUNK: Final = 1 << 16
+_NAMED: Final = 5
+"""Lines without a usable entry that are named; the others are counted."""
 _DEEPEST: Final = 32
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,253}")
 
@@ -61,16 +63,35 @@ class Counted:
         Endpoints that were there before.
     unusable : int
         Entries without an address, or without a port.
+    unusable_lines : list of int
+        Where the first of them stand.
     """
 
     taken: int = 0
     outside: int = 0
     twice: int = 0
     unusable: int = 0
+    unusable_lines: list[int] = field(default_factory=list[int])
 
 
 Entry = tuple[str, int | None, str]
 """An address as it stands there, a port where there is one, and a name or nothing."""
+
+
+@dataclass(slots=True)
+class Source:
+    """A file that is read piece by piece.
+
+    Parameters
+    ----------
+    file : binary file
+        At its beginning.
+    line : int
+        Where what was given last begins.
+    """
+
+    file: IO[bytes]
+    line: int = 0
 
 
 @dataclass(slots=True)
@@ -105,20 +126,26 @@ class Import:
         Misconfigured
             When it cannot be read.
         """
-        seen: set[tuple[Address, int]] = set()
-        for text, port, name in self._entries():
-            for address in self._addresses(text, name):
+        seen: set[int] = set()  # numbers take half of what addresses with ports do
+        for text, port, name, line in self._entries():
+            found = self._addresses(text, name)
+            if not found:
+                self.counted.unusable += 1
+                if len(self.counted.unusable_lines) < _NAMED:
+                    self.counted.unusable_lines.append(line)
+            for address in found:
                 if not self.scope.covers(address):
                     self.counted.outside += 1
                     continue
                 ports = (port,) if port else (self.port,) if self.port else self._usual()
                 for each in ports:
-                    if (address, each) in seen:
+                    which = (int(address) << 16 | each) * 10 + address.version
+                    if which in seen:
                         self.counted.twice += 1
                         continue
                     if len(seen) >= MOST:
                         raise BadInput(f"There are more than {MOST:,} targets in {self.path.name}. Split it.")
-                    seen.add((address, each))
+                    seen.add(which)
                     self.counted.taken += 1
                     yield Target(address, each, self._name(name, address), self.counted.taken - 1)
 
@@ -127,27 +154,25 @@ class Import:
             raise BadInput(f"{self.path.name} has no port: say which one was looked at, as in --port 104.")
         return self.scope.ports
 
-    def _addresses(self, text: str, name: str) -> Iterable[Address]:
+    def _addresses(self, text: str, name: str) -> Sequence[Address]:
         try:
             return (address_of(text),)
         except BadInput:
-            pass
-        found = self.scope.hosts.get(text.lower()) or self.scope.hosts.get(name.lower()) or ()
-        if not found:
-            self.counted.unusable += 1
-        return found
+            return self.scope.hosts.get(text.lower()) or self.scope.hosts.get(name.lower()) or ()
 
     def _name(self, name: str, address: Address) -> str:
         if not _NAME.fullmatch(name) or address not in self.scope.hosts.get(name.lower(), ()):
             return next((known for known, found in self.scope.hosts.items() if address in found), "")
         return name.lower()
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self) -> Iterator[tuple[str, int | None, str, int]]:
         try:
             with self.path.open("rb") as file:
                 self.form = self.form or form_of(file.read(_CHUNK), self.path)
                 file.seek(0)
-                yield from _READERS[self.form](file)
+                source = Source(file)
+                for text, port, name in _READERS[self.form](source):
+                    yield text, port, name, source.line
         except OSError as error:
             raise Misconfigured(f"{self.path} cannot be read ({error.strerror}).") from error
 
@@ -176,41 +201,39 @@ def form_of(begin: bytes, path: Path) -> Form:
 # --- pieces -----------------------------------------------------------------------
 
 
-def _lines(file: IO[bytes]) -> Iterator[tuple[int, str]]:
-    """Give lines with their numbers, none longer than a bound."""
-    number = 0
-    while line := file.readline(_LONGEST_LINE + 1):
-        number += 1
+def _lines(source: Source) -> Iterator[str]:
+    """Give lines, none longer than a bound."""
+    while line := source.file.readline(_LONGEST_LINE + 1):
+        source.line += 1
         if len(line) > _LONGEST_LINE:
-            raise BadInput(f"Line {number} is longer than {_LONGEST_LINE:,} bytes: that is no list of targets.")
+            raise BadInput(f"Line {source.line} is longer than {_LONGEST_LINE:,} bytes: that is no list of targets.")
         try:
-            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            yield line.decode("utf-8-sig" if source.line == 1 else "utf-8").strip()
         except UnicodeDecodeError:
-            raise BadInput(f"Line {number} is no text in UTF-8.") from None
+            raise BadInput(f"Line {source.line} is no text in UTF-8.") from None
 
 
 _OUTSIDE: Final = re.compile(rb'["{}]')
 _INSIDE: Final = re.compile(rb'["\\]')
 
 
-def _objects(file: IO[bytes]) -> Iterator[dict[str, object]]:
+def _objects(source: Source) -> Iterator[dict[str, object]]:
     """Give the outermost JSON objects one by one, whether in lines, in an array or printed prettily."""
-    number = 0
-    for piece in _braces(file):
-        number += 1
+    for piece in _braces(source):
         try:
             read = json.loads(piece)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError) as error:
             if re.fullmatch(rb"\{\s*finished:\s*1\s*\}", piece):
                 continue  # how older masscan ends its file
-            raise BadInput(f"Object {number} is not JSON. Have the file written again.") from None
+            line = source.line + (error.lineno - 1 if isinstance(error, json.JSONDecodeError) else 0)
+            raise BadInput(f"Line {line} is not JSON. Have the file written again.") from None
         yield cast("dict[str, object]", read)
 
 
-def _braces(file: IO[bytes]) -> Iterator[bytes]:  # noqa: C901 - one automaton
-    taken, depth, in_text, skip, between = bytearray(), 0, False, False, 0
-    while chunk := file.read(_CHUNK):
-        at = begin = 0
+def _braces(source: Source) -> Iterator[bytes]:  # noqa: C901 - one automaton
+    taken, depth, in_text, skip, between, line = bytearray(), 0, False, False, 0, 1
+    while chunk := source.file.read(_CHUNK):
+        at = begin = counted = 0
         if skip:
             at, skip = 1, False
         while found := (_INSIDE if in_text else _OUTSIDE).search(chunk, at):
@@ -224,6 +247,9 @@ def _braces(file: IO[bytes]) -> Iterator[bytes]:  # noqa: C901 - one automaton
                 case b"{":
                     if not depth:
                         begin = at - 1
+                        line += chunk.count(b"\n", counted, begin)
+                        counted = begin
+                        source.line = line
                     depth += 1
                 case b"}" if depth:
                     depth -= 1
@@ -232,17 +258,24 @@ def _braces(file: IO[bytes]) -> Iterator[bytes]:  # noqa: C901 - one automaton
                         taken.clear()
                         between = 0
                 case _:
-                    raise BadInput("What stands between the objects is not JSON. Have the file written again.")
+                    line += chunk.count(b"\n", counted, at)
+                    raise BadInput(
+                        f"Line {line}: what stands between objects is not JSON. Have the file written again."
+                    )
+        line += chunk.count(b"\n", counted)
         if depth:
             taken += chunk[begin:]
             if len(taken) > _LONGEST_OBJECT:
-                raise BadInput(f"One object is larger than {_LONGEST_OBJECT:,} bytes: that is no list of targets.")
+                raise BadInput(
+                    f"The object in line {source.line} is larger than {_LONGEST_OBJECT:,} bytes: that is no list of "
+                    "targets."
+                )
         else:
             between += len(chunk)
             if between > _LONGEST_LINE + _LONGEST_OBJECT:
-                raise BadInput("There is a long stretch without an object: that is no list of targets.")
+                raise BadInput(f"Before line {line} there is no object for long: that is no list of targets.")
     if depth:
-        raise BadInput("The file ends in the middle of an object. Have it written again.")
+        raise BadInput(f"The file ends in the middle of the object in line {source.line}. Have it written again.")
 
 
 def _text(table: Mapping[str, object], *names: str) -> str:
@@ -274,7 +307,9 @@ class _Nmap:
     """What the parser tells: nothing is built of it but one host's open ports."""
 
     def __init__(self) -> None:
-        self.found: list[Entry] = []
+        self.found: list[tuple[int, Entry]] = []
+        self.line: Callable[[], int] = int
+        """Where the parser is."""
         self._depth = 0
         self._address = self._name = ""
         self._port: int | None = None
@@ -301,24 +336,28 @@ class _Nmap:
     def end(self, tag: str) -> None:
         self._depth -= 1
         if tag == "host" and self._address:
-            self.found += [(self._address, port, self._name) for port in self._ports]
+            self.found += [(self.line(), (self._address, port, self._name)) for port in self._ports]
 
     def close(self) -> None:
         """There is nothing to give in the end."""
 
 
-def _nmap(file: IO[bytes]) -> Iterator[Entry]:
+def _nmap(source: Source) -> Iterator[Entry]:
     told = _Nmap()
     parser = DefusedParser(target=told, forbid_dtd=False)  # nmap writes a DOCTYPE; entities stay forbidden
+    told.line = lambda: parser.parser.CurrentLineNumber
     since = 0
     try:
-        while chunk := file.read(_CHUNK):
+        while chunk := source.file.read(_CHUNK):
             last = chunk.rfind(b">")
             since = since + len(chunk) if last < 0 else len(chunk) - last
             if since > _LONGEST_LINE:
-                raise BadInput("The XML has an element that does not end: that is no file of nmap's.")
+                raise BadInput(
+                    f"Line {told.line()}: the XML has an element that does not end. That is no file of nmap's."
+                )
             parser.feed(chunk)
-            yield from told.found
+            for source.line, entry in told.found:
+                yield entry
             told.found.clear()
         parser.close()
     except DefusedXmlException:
@@ -326,38 +365,39 @@ def _nmap(file: IO[bytes]) -> Iterator[Entry]:
     except ParseError as error:
         line, _ = error.position
         raise BadInput(f"Line {line} is not XML. Have the file written again.") from None
-    yield from told.found
 
 
-def _masscan(file: IO[bytes]) -> Iterator[Entry]:
-    for host in _objects(file):
+def _masscan(source: Source) -> Iterator[Entry]:
+    for host in _objects(source):
         for port in _tables(host.get("ports")):
             if _is_tcp(_text(port, "proto")) and _text(port, "status") in {"", "open"}:
-                yield _text(host, "ip"), _port(port.get("port")), ""
+                number = _port(port.get("port"))
+                yield (_text(host, "ip") if number else ""), number, ""
 
 
-def _masscan_list(file: IO[bytes]) -> Iterator[Entry]:
-    for number, line in _lines(file):
+def _masscan_list(source: Source) -> Iterator[Entry]:
+    for line in _lines(source):
         if not line or line.startswith("#"):
             continue
         match line.split():
             case ["open", "tcp", port, address, *_]:
-                yield address, _port(port), ""
+                number = _port(port)
+                yield (address if number else ""), number, ""
             case ["open" | "closed" | "banner", *_]:
                 continue
             case _:
-                raise BadInput(f"Line {number} is none of masscan's list.")
+                raise BadInput(f"Line {source.line} is none of masscan's list.")
 
 
-def _rows(file: IO[bytes]) -> Iterator[list[str]]:
+def _rows(source: Source) -> Iterator[list[str]]:
     """Give the rows of a CSV; a row is a line."""
-    for number, line in _lines(file):
+    for line in _lines(source):
         if not line or line.startswith("#"):
             continue
         try:
             yield next(iter(csv.reader([line], delimiter=";" if line.count(";") > line.count(",") else ",")))
         except (csv.Error, StopIteration):
-            raise BadInput(f"Line {number} is not CSV.") from None
+            raise BadInput(f"Line {source.line} is not CSV.") from None
 
 
 _ADDRESSES: Final = frozenset({"ip", "address", "ip_address", "ipv4", "ip address", "host", "hostname", "saddr"})
@@ -365,9 +405,9 @@ _NAMES: Final = frozenset({"name", "hostname", "dns", "fqdn"})
 _PORTS: Final = frozenset({"port", "tcp_port", "sport", "tcp port"})
 
 
-def _csv(file: IO[bytes]) -> Iterator[Entry]:
+def _csv(source: Source) -> Iterator[Entry]:
     columns: list[str] | None = None
-    for row in _rows(file):
+    for row in _rows(source):
         if columns is None:
             columns = [each.strip().lower() for each in row]
             if not _ADDRESSES & set(columns):
@@ -382,27 +422,28 @@ def _csv(file: IO[bytes]) -> Iterator[Entry]:
         yield address.strip(), _port(port), next((said[name].strip() for name in said if name in _NAMES), "")
 
 
-def _zmap(file: IO[bytes]) -> Iterator[Entry]:
+def _zmap(source: Source) -> Iterator[Entry]:
     columns = ["saddr"]
-    for number, row in enumerate(_rows(file)):
+    for number, row in enumerate(_rows(source)):
         names = [each.strip().lower() for each in row]
         if number == 0 and "saddr" in names:
             columns = names
             continue
         said = dict(zip(columns, row, strict=False))
         if said.get("success", "1").strip() in {"1", "true"}:
-            yield said.get("saddr", "").strip(), _port(said.get("sport", "").strip()), ""
+            port = said.get("sport", "").strip()
+            yield ("" if port and _port(port) is None else said.get("saddr", "").strip()), _port(port), ""
 
 
-def _shodan(file: IO[bytes]) -> Iterator[Entry]:
-    for banner in _objects(file):
+def _shodan(source: Source) -> Iterator[Entry]:
+    for banner in _objects(source):
         if _is_tcp(_text(banner, "transport")):
             port = _port(banner.get("port"))
             yield (_text(banner, "ip_str") if port else ""), port, ""
 
 
-def _censys(file: IO[bytes]) -> Iterator[Entry]:
-    for read in _objects(file):
+def _censys(source: Source) -> Iterator[Entry]:
+    for read in _objects(source):
         result = read.get("result")
         inner = cast("Mapping[str, object]", result) if isinstance(result, dict) else read
         for host in _tables(inner.get("hits")) or [inner]:
@@ -412,8 +453,8 @@ def _censys(file: IO[bytes]) -> Iterator[Entry]:
                     yield (_text(host, "ip") if port else ""), port, ""
 
 
-def _nuclei(file: IO[bytes]) -> Iterator[Entry]:
-    for found in _objects(file):
+def _nuclei(source: Source) -> Iterator[Entry]:
+    for found in _objects(source):
         where = _text(found, "matched-at", "host", "url")
         try:
             whole = urlsplit(where if "//" in where else f"//{where}")
@@ -424,7 +465,7 @@ def _nuclei(file: IO[bytes]) -> Iterator[Entry]:
         yield ((_text(found, "ip") or host) if port else ""), port, host
 
 
-_READERS: Final[Mapping[Form, Callable[[IO[bytes]], Iterator[Entry]]]] = {
+_READERS: Final[Mapping[Form, Callable[[Source], Iterator[Entry]]]] = {
     Form.NMAP: _nmap,
     Form.MASSCAN: _masscan,
     Form.MASSCAN_LIST: _masscan_list,

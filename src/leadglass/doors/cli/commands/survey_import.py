@@ -51,15 +51,16 @@ def survey_import(
     allowed.require_in_force(scope.today())
     read = Import(file, allowed, Form(form) if form else None, port)
     with State(folder_of(scope_file), writes=True) as state:
-        # read once before a run is begun: a broken file begins none
-        if not sum(1 for _ in read.targets()):
-            raise BadInput(f"There is no endpoint of the scope in {file.name}: nothing is looked at.")
+        run = state.begin_with(allowed, "targets", read.targets())  # a broken file begins none
         told = read.counted
-        run = state.begin(allowed, "targets", 0)
-        state.give(run.id, Import(file, allowed, read.form, port).targets())
+        lines = ", ".join(f"{line:,}" for line in told.unusable_lines)
+        more = ", …" if told.unusable > len(told.unusable_lines) else ""
         terminal.tell(
             f"{counted(told.taken, 'endpoint')} to look at; left out: {told.outside:,} outside of the scope, "
-            f"{told.twice:,} named twice, {told.unusable:,} without an address or port."
+            f"{told.twice:,} named twice, {told.unusable:,} without an address or port"
+            f"{f' (line {lines}{more})' if lines else ''}."
         )
-        is_whole = look_at(terminal, allowed, state, state.run(run.id))
+        if run is None:
+            raise BadInput(f"There is no endpoint of the scope in {file.name}: nothing is looked at.")
+        is_whole = look_at(terminal, allowed, state, run)
         return finish(terminal, scope_file, state, run.id, is_whole=is_whole, fail_on=fail_on, as_json=as_json)
