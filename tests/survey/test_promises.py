@@ -30,7 +30,7 @@ from tests.survey.capture import Capture, capturing
 from tests.survey.town import EXCLUDED, NETWORK, OUTSIDE, Town, town
 from tests.survey.traces import Stayed, Written, forms_of, found_in, in_memory, staying, watching_files
 
-PER_SECOND, BETWEEN = 40, 0.05
+PER_SECOND, BETWEEN = 60, 0.02
 """Connections of all in a second, and seconds between two to one host."""
 
 CLOCKS = 0.001
