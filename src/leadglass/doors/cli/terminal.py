@@ -115,8 +115,19 @@ class Terminal:
         return self._err.is_terminal
 
     @contextmanager
-    def progress(self, what: str, *, octets: bool = True) -> "Generator[Callable[[int, int, int], None]]":
+    def progress(
+        self, what: str, *, octets: bool = True, beside: "Callable[[], str] | None" = None
+    ) -> "Generator[Callable[[int, int, int], None]]":
         """Show a bar with rate and time left on a terminal, and nothing elsewhere.
+
+        Parameters
+        ----------
+        what : str
+            What goes on.
+        octets : bool
+            Whether bytes a second are shown too.
+        beside : callable, optional
+            Gives what is shown after it; asked whenever the bar is drawn.
 
         Yields
         ------
@@ -128,7 +139,7 @@ class Terminal:
             return
         from leadglass.doors.cli.watching import watched  # it takes a while to load, and few commands show a bar
 
-        with watched(self._err, what, octets=octets) as told:
+        with watched(self._err, what, octets=octets, beside=beside) as told:
             yield told
 
 

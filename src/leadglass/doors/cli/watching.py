@@ -23,8 +23,10 @@ from leadglass.doors.cli.terminal import size_of
 
 
 @contextmanager
-def watched(console: Console, what: str, *, octets: bool) -> "Generator[Callable[[int, int, int], None]]":
-    """Show a bar with rate and time left.
+def watched(
+    console: Console, what: str, *, octets: bool, beside: Callable[[], str] | None = None
+) -> "Generator[Callable[[int, int, int], None]]":
+    """Show a bar with rate and time left, and what ``beside`` gives whenever it is drawn.
 
     Yields
     ------
@@ -34,6 +36,7 @@ def watched(console: Console, what: str, *, octets: bool) -> "Generator[Callable
     columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate()]
     columns += [_Speed()] if octets else []
     columns += [TimeRemainingColumn(compact=True), TextColumn("left")]
+    columns += [_Beside(beside)] if beside is not None else []
     with Progress(*columns, console=console, transient=True, refresh_per_second=8) as progress:
         task = progress.add_task(what, total=None, octets=0)
         sizes = [0]
@@ -51,6 +54,17 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:,.0f}/s")
+
+
+class _Beside(ProgressColumn):
+    """What somebody else has to say."""
+
+    def __init__(self, said: Callable[[], str]) -> None:
+        super().__init__()
+        self._said = said
+
+    def render(self, task: Task) -> Text:  # noqa: ARG002 - it says what it says
+        return Text(self._said())
 
 
 class _Speed(TransferSpeedColumn):

@@ -1,9 +1,12 @@
 """What the commands of ``survey`` share: a run with its display, and what it came to for people and programs."""
 
 import os
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
+from typing import Final
 
 import click
 
@@ -14,6 +17,9 @@ from leadglass.survey.checks.registry import CHECKS
 from leadglass.survey.engine import Outcome
 from leadglass.survey.findings import Finding, Severity
 from leadglass.survey.state import Run, State, Status
+
+_SHOWN: Final = 0.1
+"""Seconds between two changes of what is shown."""
 
 SCOPE = click.argument("scope_file", metavar="SCOPE.toml", type=click.Path(path_type=Path, dir_okay=False))
 
@@ -32,13 +38,23 @@ def look_at(terminal: Terminal, allowed: scope.SurveyScope, state: State, run: R
     """Look at what is left of a run's targets, showing how far one is; gives whether it came to its end."""
     keep_memory_private()  # what peers say passes through it: no core file is to hold it
     targets = running.sweep(allowed) if run.source == "scope" else state.given(run.id)
-    with terminal.progress("Looking", octets=False) as advance:
-        looked = run.done
+    severities = Counter(each.severity for each in state.findings(run.id))
 
-        def told(_: Outcome) -> None:
-            nonlocal looked
+    def by_severity() -> str:
+        found = (f"{severities[each]:,} {each}" for each in reversed(Severity) if severities[each])
+        return " · ".join(found)
+
+    with terminal.progress("Looking", octets=False, beside=by_severity) as advance:
+        looked, shown = run.done, monotonic()
+        advance(looked, run.targets, 0)
+
+        def told(outcome: Outcome) -> None:
+            nonlocal looked, shown
             looked += 1
-            advance(looked, run.targets, 0)
+            severities.update(each.severity for each in outcome.findings)
+            if looked == run.targets or monotonic() - shown > _SHOWN:
+                shown = monotonic()
+                advance(looked, run.targets, 0)
 
         return running.survey(allowed, state, run, targets, CHECKS, told)
 
