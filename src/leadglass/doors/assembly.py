@@ -125,7 +125,7 @@ def assemble(
         clerk,
         body_bytes=settings.limits.body_bytes,
         welcome=recipient.welcome(signing_in.welcome(services.people)),
-        fault=None if services.people is None else page.fault_for_browsers,
+        fault=page.fault_for_browsers,
         context={page.MENU: Menu(route.path for route in routes)},
     )
     return Gate(app, visitors, clerk, settings, strangers)

@@ -6,10 +6,10 @@ cache: the next person at the machine sees nothing of it. Rule 4. What a templat
 says to people is marked as a text to translate (``_("…")``, ``{% trans %}``).
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from http import HTTPStatus
-from typing import Final, Protocol, TypeVar, cast
+from typing import Final, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
@@ -39,15 +39,6 @@ FIELDS: Final[Mapping[str, str]] = {
 
 MENU: Final = "leadglass.menu"
 """Where a request's scope has the menu."""
-
-
-class WhoAsks(Protocol):
-    """A request with its caller (``routes.Asked``)."""
-
-    @property
-    def request(self) -> Request: ...  # noqa: D102
-    @property
-    def caller(self) -> Caller: ...  # noqa: D102
 
 
 @cache
@@ -131,23 +122,6 @@ _TITLES: Final = {
     Kind.THROTTLED: "Please wait",
 }
 
-TAsked = TypeVar("TAsked", bound=WhoAsks)
-
-
-def shown(handler: Callable[[TAsked], Awaitable[Response]]) -> Callable[[TAsked], Awaitable[Response]]:
-    """Have what goes wrong in a handler shown as a page, where a browser asks."""
-
-    async def answer(asked: TAsked) -> Response:
-        try:
-            return await handler(asked)
-        except LeadglassError as error:
-            if not wants_page(asked.request):
-                raise
-            return fault_page(asked.request, error, asked.caller)
-
-    return answer
-
-
 _WHAT_NEXT: Final = {
     Kind.DENIED: "Your account does not have this right. If your work needs it, ask whoever runs this archive; its "
     "audit log says why.",
@@ -156,8 +130,10 @@ _WHAT_NEXT: Final = {
 """What is said where a problem says nothing but its name."""
 
 
-def fault_page(request: Request, error: LeadglassError, caller: Caller | None = None) -> Response:
-    """Give the page of what went wrong, with what may be said of it."""
+def fault_for_browsers(request: Request, error: LeadglassError, caller: Caller | None) -> Response | None:
+    """Give the page of what went wrong at any path, with what may be said of it; None for programs."""
+    if not wants_page(request):
+        return None
     problem = problem_of(error)
     return page(
         request,
@@ -168,8 +144,3 @@ def fault_page(request: Request, error: LeadglassError, caller: Caller | None = 
         title=_TITLES.get(error.kind, "That did not work"),
         detail=problem.detail or _WHAT_NEXT.get(error.kind, ""),
     )
-
-
-def fault_for_browsers(request: Request, error: LeadglassError, caller: Caller | None) -> Response | None:
-    """Give the page of what went wrong at any path; None for programs."""
-    return fault_page(request, error, caller) if wants_page(request) else None

@@ -8,7 +8,7 @@ next door (another name of the same site, to which browsers send the cookie too)
 may lead here, and not embed, fetch or time anything.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -143,15 +143,15 @@ def _leads_here(request: Request) -> bool:
     return (request.headers.get("sec-fetch-mode"), request.headers.get("sec-fetch-dest")) == ("navigate", "document")
 
 
-def require_from_here(request: Request) -> None:
-    """Refuse what another site had a browser send, where there is no session yet.
+def from_here(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Have a handler refuse what another site had a browser send, where there is no session yet."""
 
-    Raises
-    ------
-    HttpFault
-    """
-    if not is_from_here(request):
-        raise HttpFault(HTTPStatus.FORBIDDEN, "This was sent by another site. Use the page of this archive.")
+    async def answer(request: Request) -> Response:
+        if not is_from_here(request):
+            raise HttpFault(HTTPStatus.FORBIDDEN, "This was sent by another site. Use the page of this archive.")
+        return await handler(request)
+
+    return answer
 
 
 def give(response: Response, opened: OpenedSession) -> Response:

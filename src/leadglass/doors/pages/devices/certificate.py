@@ -19,7 +19,7 @@ from leadglass.doors.pages.devices.connecting import Connecting
 from leadglass.doors.pages.devices.desk import DOOR, DevicesDesk
 from leadglass.doors.pages.devices.listing import PATH, look_up
 from leadglass.doors.pages.devices.words import Shown
-from leadglass.doors.pages.page import page, shown
+from leadglass.doors.pages.page import page
 from leadglass.doors.web.forms import fields_of, wants_page
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Conflict
@@ -42,8 +42,8 @@ def routes(services: Services) -> list[Route]:
         return []
     pages = _HandingOut(services.pages.devices_desk)
     return [
-        Route(_CERTIFICATE, ("GET",), shown(pages.show), summary="How a device gets its certificate."),
-        Route(_CERTIFICATE, ("POST",), shown(pages.make), summary="Make a device's certificate, and download it."),
+        Route(_CERTIFICATE, ("GET",), pages.show, summary="How a device gets its certificate."),
+        Route(_CERTIFICATE, ("POST",), pages.make, summary="Make a device's certificate, and download it."),
     ]
 
 

@@ -10,7 +10,7 @@ from leadglass.doors.pages.devices.desk import DOOR, DevicesDesk
 from leadglass.doors.pages.devices.draft import Draft, Wrong, look_at
 from leadglass.doors.pages.devices.listing import PATH, device_of, look_up, one_page
 from leadglass.doors.pages.devices.words import RIGHTS, path_of
-from leadglass.doors.pages.page import page, see_other, shown
+from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.web.forms import fields_of, wants_json
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Conflict
@@ -26,12 +26,12 @@ def routes(services: Services) -> list[Route]:
         return []
     pages = _Changing(services.pages.devices_desk)
     return [
-        Route(f"{_ONE}/change", ("GET",), shown(pages.show), summary="A device, to be changed."),
-        Route(f"{_ONE}/change", ("POST",), shown(pages.change), summary="Change a device."),
-        Route(f"{_ONE}/lane", ("POST",), shown(pages.lane), summary="Extend or close its plaintext lane."),
-        Route(f"{_ONE}/end", ("GET",), shown(pages.ask), summary="Ask whether to revoke its certificate or remove it."),
-        Route(f"{_ONE}/revoke", ("POST",), shown(pages.revoke), summary="Revoke its certificate."),
-        Route(f"{_ONE}/remove", ("POST",), shown(pages.remove), summary="Remove a device."),
+        Route(f"{_ONE}/change", ("GET",), pages.show, summary="A device, to be changed."),
+        Route(f"{_ONE}/change", ("POST",), pages.change, summary="Change a device."),
+        Route(f"{_ONE}/lane", ("POST",), pages.lane, summary="Extend or close its plaintext lane."),
+        Route(f"{_ONE}/end", ("GET",), pages.ask, summary="Ask whether to revoke its certificate or remove it."),
+        Route(f"{_ONE}/revoke", ("POST",), pages.revoke, summary="Revoke its certificate."),
+        Route(f"{_ONE}/remove", ("POST",), pages.remove, summary="Remove a device."),
     ]
 
 

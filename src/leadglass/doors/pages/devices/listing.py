@@ -10,7 +10,6 @@ from leadglass.doors.pages.devices.connecting import Connecting, connecting
 from leadglass.doors.pages.devices.desk import DOOR, DevicesDesk
 from leadglass.doors.pages.devices.words import Shown, ae_title_of, reach_of, shown
 from leadglass.doors.pages.page import page
-from leadglass.doors.pages.page import shown as as_page
 from leadglass.doors.web.forms import wants_json
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import NotHere
@@ -37,10 +36,10 @@ def routes(services: Services) -> list[Route]:
         return []
     pages = _Listing(services.pages.devices_desk)
     return [
-        Route(PATH, ("GET",), as_page(pages.list), summary="The enrolled devices."),
-        Route(f"{PATH}/ca.pem", ("GET",), as_page(pages.authority), summary="The authority that devices trust."),
-        Route(f"{PATH}/{{device}}", ("GET",), as_page(pages.one), summary="One device."),
-        Route(f"{PATH}/{{device}}/settings", ("GET",), as_page(pages.settings), summary="What is typed into it."),
+        Route(PATH, ("GET",), pages.list, summary="The enrolled devices."),
+        Route(f"{PATH}/ca.pem", ("GET",), pages.authority, summary="The authority that devices trust."),
+        Route(f"{PATH}/{{device}}", ("GET",), pages.one, summary="One device."),
+        Route(f"{PATH}/{{device}}/settings", ("GET",), pages.settings, summary="What is typed into it."),
     ]
 
 

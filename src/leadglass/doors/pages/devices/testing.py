@@ -12,7 +12,7 @@ from leadglass.doors.pages.devices.explaining import Explained, Place, explain
 from leadglass.doors.pages.devices.listing import PATH, device_of
 from leadglass.doors.pages.devices.trials import Trial, Way
 from leadglass.doors.pages.devices.words import path_of
-from leadglass.doors.pages.page import page, see_other, shown
+from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.web.forms import fields_of, wants_json
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput
@@ -39,10 +39,10 @@ def routes(services: Services) -> list[Route]:
         return []
     pages = _Testing(services.pages.devices_desk)
     return [
-        Route(f"{_ONE}/test", ("GET",), shown(pages.offer), summary="How a device can be tested."),
-        Route(f"{_ONE}/test", ("POST",), shown(pages.begin), summary="Begin to test a device."),
-        Route(f"{_ONE}/tests/{{test}}", ("GET",), shown(pages.show), summary="How a test stands."),
-        Route(f"{_ONE}/tests/{{test}}/stop", ("POST",), shown(pages.stop), summary="Stop a test."),
+        Route(f"{_ONE}/test", ("GET",), pages.offer, summary="How a device can be tested."),
+        Route(f"{_ONE}/test", ("POST",), pages.begin, summary="Begin to test a device."),
+        Route(f"{_ONE}/tests/{{test}}", ("GET",), pages.show, summary="How a test stands."),
+        Route(f"{_ONE}/tests/{{test}}/stop", ("POST",), pages.stop, summary="Stop a test."),
     ]
 
 

@@ -13,7 +13,7 @@ from leadglass.doors.pages.devices.desk import DOOR, DevicesDesk
 from leadglass.doors.pages.devices.draft import KINDS, STEPS, TAKEN, Draft, Wrong, look_at
 from leadglass.doors.pages.devices.listing import PATH
 from leadglass.doors.pages.devices.words import RIGHTS, in_words, path_of, reach_of
-from leadglass.doors.pages.page import page, see_other, shown
+from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.web.forms import fields_of, wants_json
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Conflict
@@ -31,8 +31,8 @@ def routes(services: Services) -> list[Route]:
         return []
     pages = _Wizard(services.pages.devices_desk)
     return [
-        Route(NEW, ("GET",), shown(pages.begin), summary="Begin to enrol a device."),
-        Route(NEW, ("POST",), shown(pages.go_on), summary="Go on enrolling a device; the last step enrols it."),
+        Route(NEW, ("GET",), pages.begin, summary="Begin to enrol a device."),
+        Route(NEW, ("POST",), pages.go_on, summary="Go on enrolling a device; the last step enrols it."),
     ]
 
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from leadglass.doors.pages.federation.desk import FederationDesk
-from leadglass.doors.pages.page import page, see_other, shown
+from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.web import cookie
 from leadglass.doors.web.evidence import peer_of
 from leadglass.doors.web.forms import fields_of, needed, wants_json
@@ -36,15 +36,17 @@ def routes(services: Services) -> list[Route]:
     why = "Whoever signs in is nobody yet."
 
     def anonymous(path: str, handler: Callable[[Request], Awaitable[Response]]) -> Route:
-        return Route(path, ("POST",), handler, Access.ANONYMOUS, why=why, summary="Sign in by a passkey.")
+        return Route(
+            path, ("POST",), cookie.from_here(handler), Access.ANONYMOUS, why=why, summary="Sign in by a passkey."
+        )
 
     return [
         anonymous("/sign-in/passkey/begin", pages.begin_sign_in),
         anonymous("/sign-in/passkey", pages.sign_in),
-        Route(PATH, ("GET",), shown(pages.show), summary="One's own passkeys."),
+        Route(PATH, ("GET",), pages.show, summary="One's own passkeys."),
         Route(PATH, ("POST",), pages.register, summary="Keep the passkey that a browser made."),
         Route(f"{PATH}/begin", ("POST",), pages.begin, summary="Begin to register a passkey."),
-        Route(f"{PATH}/remove", ("POST",), shown(pages.remove), summary="Remove one of one's own passkeys."),
+        Route(f"{PATH}/remove", ("POST",), pages.remove, summary="Remove one of one's own passkeys."),
     ]
 
 
@@ -55,12 +57,10 @@ class _Passkeys:
 
     # --- signing in ---------------------------------------------------------------
 
-    async def begin_sign_in(self, request: Request) -> Response:
-        cookie.require_from_here(request)
+    async def begin_sign_in(self, request: Request) -> Response:  # noqa: ARG002 - a handler's form
         return JSONResponse(self._passkeys.begin_sign_in())
 
     async def sign_in(self, request: Request) -> Response:
-        cookie.require_from_here(request)
         answer = needed(await fields_of(request), "answer")
         try:
             opened = await self._run(

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.managing import words
 from leadglass.doors.pages.managing.programs import address_of, curl_of, life_of, lives, marks, own_as_json
-from leadglass.doors.pages.page import page, shown
+from leadglass.doors.pages.page import page
 from leadglass.doors.pages.people.desk import PeopleDesk
 from leadglass.doors.pages.people.signing_in import in_words
 from leadglass.doors.web.forms import fields_of, needed, wants_json
@@ -41,9 +41,9 @@ def routes(services: Services) -> list[Route]:
         return []
     pages = _OwnTokens(desk, people)
     return [
-        Route(PATH, ("GET",), shown(pages.show), summary="One's own tokens, for scripts."),
-        Route(PATH, ("POST",), shown(pages.create), summary="Make one; it is shown once."),
-        Route(f"{PATH}/revoke", ("POST",), shown(pages.revoke), summary="End one."),
+        Route(PATH, ("GET",), pages.show, summary="One's own tokens, for scripts."),
+        Route(PATH, ("POST",), pages.create, summary="Make one; it is shown once."),
+        Route(f"{PATH}/revoke", ("POST",), pages.revoke, summary="End one."),
     ]
 
 

@@ -16,7 +16,7 @@ from leadglass.doors.links import path_of
 from leadglass.doors.listed import session_as_json
 from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.managing import words
-from leadglass.doors.pages.page import page, see_other, shown
+from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.pages.people.desk import PeopleDesk
 from leadglass.doors.pages.qr import qr_path
 from leadglass.doors.web.forms import fields_of, needed, wants_json
@@ -48,13 +48,13 @@ def routes(services: Services) -> list[Route]:
     pages = _People(desk, people, passkeys)
 
     def acting(path: str, act: Callable[[Asked, str], Awaitable[Response]], summary: str) -> Route:
-        return Route(f"{ONE}/{path}", ("POST",), shown(pages.on_one(act)), summary=summary)
+        return Route(f"{ONE}/{path}", ("POST",), pages.on_one(act), summary=summary)
 
     return [
-        Route(PATH, ("GET",), shown(pages.everybody), summary="List the accounts of people."),
-        Route(PATH, ("POST",), shown(pages.add), summary="Make an account; gives its set-up link."),
-        Route(f"{PATH}/new", ("GET",), shown(pages.new), summary="The form for a new account."),
-        Route(ONE, ("GET",), shown(pages.one), summary="One account."),
+        Route(PATH, ("GET",), pages.everybody, summary="List the accounts of people."),
+        Route(PATH, ("POST",), pages.add, summary="Make an account; gives its set-up link."),
+        Route(f"{PATH}/new", ("GET",), pages.new, summary="The form for a new account."),
+        Route(ONE, ("GET",), pages.one, summary="One account."),
         acting("role", pages.role, "Say anew what an account may do, and on which studies."),
         acting("lock", pages.lock, "Shut an account."),
         acting("unlock", pages.unlock, "Open it again."),

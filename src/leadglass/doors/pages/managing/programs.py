@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from leadglass.config import Config
 from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.managing import words
-from leadglass.doors.pages.page import page, shown
+from leadglass.doors.pages.page import page
 from leadglass.doors.web.forms import fields_of, needed, wants_json
 from leadglass.doors.web.problem import problem_of
 from leadglass.doors.web.routes import Asked, Route, Services
@@ -62,9 +62,9 @@ def routes(services: Services) -> list[Route]:
         return []
     pages = _Programs(desk)
     return [
-        Route(PATH, ("GET",), shown(pages.show), summary="List the tokens of programs, and those of people."),
-        Route(PATH, ("POST",), shown(pages.create), summary="Make a token for a program; it is shown once."),
-        Route(f"{PATH}/revoke", ("POST",), shown(pages.revoke), summary="End a token."),
+        Route(PATH, ("GET",), pages.show, summary="List the tokens of programs, and those of people."),
+        Route(PATH, ("POST",), pages.create, summary="Make a token for a program; it is shown once."),
+        Route(f"{PATH}/revoke", ("POST",), pages.revoke, summary="End a token."),
     ]
 
 

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from starlette.responses import JSONResponse, Response
 
 from leadglass.doors.listed import session_as_json
-from leadglass.doors.pages.page import page, see_other, shown
+from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.pages.people.desk import PeopleDesk
 from leadglass.doors.pages.people.rights import rights_of
 from leadglass.doors.pages.people.signing_in import in_words
@@ -34,15 +34,15 @@ def routes(services: Services) -> list[Route]:
         return []
     pages = _Account(desk)
     return [
-        Route(PATH, ("GET",), shown(pages.show), summary="One's own account."),
-        Route("/account/password", ("POST",), shown(pages.password), summary="Change one's own password."),
-        Route("/account/app", ("POST",), shown(pages.begin), summary="Begin to add an authenticator app."),
-        Route("/account/app/confirm", ("POST",), shown(pages.confirm), summary="Add it, by its first code."),
-        Route("/account/app/remove", ("POST",), shown(pages.remove), summary="Take it away."),
-        Route("/account/codes", ("POST",), shown(pages.codes), summary="Make new recovery codes."),
-        Route("/account/sessions", ("GET",), shown(pages.sessions), summary="List one's own sessions."),
-        Route("/account/sessions/end", ("POST",), shown(pages.end), summary="End one of one's own sessions."),
-        Route("/account/sessions/end-others", ("POST",), shown(pages.end_others), summary="End all but this one."),
+        Route(PATH, ("GET",), pages.show, summary="One's own account."),
+        Route("/account/password", ("POST",), pages.password, summary="Change one's own password."),
+        Route("/account/app", ("POST",), pages.begin, summary="Begin to add an authenticator app."),
+        Route("/account/app/confirm", ("POST",), pages.confirm, summary="Add it, by its first code."),
+        Route("/account/app/remove", ("POST",), pages.remove, summary="Take it away."),
+        Route("/account/codes", ("POST",), pages.codes, summary="Make new recovery codes."),
+        Route("/account/sessions", ("GET",), pages.sessions, summary="List one's own sessions."),
+        Route("/account/sessions/end", ("POST",), pages.end, summary="End one of one's own sessions."),
+        Route("/account/sessions/end-others", ("POST",), pages.end_others, summary="End all but this one."),
     ]
 
 

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from starlette.responses import JSONResponse, Response
 
 from leadglass.doors.listed import glass_as_json
-from leadglass.doors.pages.page import page, see_other, shown
+from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.pages.people.desk import PeopleDesk
 from leadglass.doors.pages.people.rights import sees_everything
 from leadglass.doors.web.forms import fields_of, wants_json
@@ -25,10 +25,10 @@ def routes(services: Services) -> list[Route]:
         return []
     pages = _Emergency(desk)
     return [
-        Route(PATH, ("GET",), shown(pages.show), summary="What one has open in an emergency."),
-        Route(PATH, ("POST",), shown(pages.open), summary="Open a study outside of one's scope in an emergency."),
-        Route(REVIEW, ("GET",), shown(pages.to_review), summary="What others opened and nobody has reviewed."),
-        Route(REVIEW, ("POST",), shown(pages.review), summary="Mark one as reviewed."),
+        Route(PATH, ("GET",), pages.show, summary="What one has open in an emergency."),
+        Route(PATH, ("POST",), pages.open, summary="Open a study outside of one's scope in an emergency."),
+        Route(REVIEW, ("GET",), pages.to_review, summary="What others opened and nobody has reviewed."),
+        Route(REVIEW, ("POST",), pages.review, summary="Mark one as reviewed."),
     ]
 
 

@@ -3,7 +3,7 @@
 from starlette.responses import JSONResponse, Response
 
 from leadglass.doors.pages.menu import may
-from leadglass.doors.pages.page import page, see_other, shown
+from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.pages.people.desk import PeopleDesk
 from leadglass.doors.pages.people.rights import rights_of, sees_everything
 from leadglass.doors.web.forms import wants_json, wants_page
@@ -19,8 +19,8 @@ def routes(services: Services) -> list[Route]:
         return []
     home = _Home(desk, has_studies=services.pages is not None)
     return [
-        Route("/", ("GET",), shown(home.lead), summary="Where one's work is; as JSON, who one is here."),
-        Route("/home", ("GET",), shown(home.show), summary="Who one is here, and what one may do."),
+        Route("/", ("GET",), home.lead, summary="Where one's work is; as JSON, who one is here."),
+        Route("/home", ("GET",), home.show, summary="Who one is here, and what one may do."),
     ]
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from leadglass.doors.links import PATHS
-from leadglass.doors.pages.page import fault_page, page, see_other, shown
+from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.pages.people.desk import PeopleDesk
 from leadglass.doors.web import cookie
 from leadglass.doors.web.evidence import peer_of
@@ -44,13 +44,13 @@ def routes(services: Services) -> list[Route]:
 
     return [
         anonymous(PATH, "GET", pages.show, why),
-        anonymous(PATH, "POST", _faults(pages.sign_in), why),
-        anonymous("/sign-in/second", "POST", _faults(pages.second), why),
+        anonymous(PATH, "POST", cookie.from_here(pages.sign_in), why),
+        anonymous("/sign-in/second", "POST", cookie.from_here(pages.second), why),
         anonymous(PATHS[Purpose.SET_UP], "GET", pages.show_set_up, link_why),
-        anonymous(PATHS[Purpose.SET_UP], "POST", _faults(pages.set_up), link_why),
+        anonymous(PATHS[Purpose.SET_UP], "POST", cookie.from_here(pages.set_up), link_why),
         anonymous(PATHS[Purpose.SIGN_IN], "GET", pages.show_link, link_why),
-        anonymous(PATHS[Purpose.SIGN_IN], "POST", _faults(pages.by_link), link_why),
-        Route("/sign-out", ("POST",), shown(pages.sign_out), summary="End this session."),
+        anonymous(PATHS[Purpose.SIGN_IN], "POST", cookie.from_here(pages.by_link), link_why),
+        Route("/sign-out", ("POST",), pages.sign_out, summary="End this session."),
     ]
 
 
@@ -83,21 +83,6 @@ def sign_in_page(
         entrances=desk.entrances,
         has_passkeys=desk.has_passkeys,
     )
-
-
-def _faults(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Have what went wrong shown as a page to a browser."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            cookie.require_from_here(request)
-            return await handler(request)
-        except LeadglassError as error:
-            if wants_json(request):
-                raise
-            return fault_page(request, error)
-
-    return answer
 
 
 class _SigningIn:

@@ -20,7 +20,7 @@ from leadglass.dicom.render_model import PictureFormat, Viewport, Wish
 from leadglass.dicom.renderer import Renderer, Stored
 from leadglass.doors.dicomweb.fair import FairThreads
 from leadglass.doors.pages.desk import PagesDesk
-from leadglass.doors.pages.page import page, shown
+from leadglass.doors.pages.page import page
 from leadglass.doors.pages.quarantine.beside import Beside, beside
 from leadglass.doors.pages.quarantine.groups import Group, grouped, numbers_of
 from leadglass.doors.web.forms import fields_of, wants_json
@@ -44,12 +44,12 @@ def routes(services: Services) -> list[Route]:
         return []
     pages = _Pages(desk, services.renderer)
     return [
-        Route(PATH, ("GET",), shown(pages.show), summary="What is kept aside, and why."),
-        Route(f"{PATH}/confirm", ("POST",), shown(pages.confirm), summary="Show a decision before it is made."),
-        Route(f"{PATH}/resolve", ("POST",), shown(pages.resolve), summary="File or delete what is kept aside."),
-        Route(f"{PATH}/{{number}}", ("GET",), shown(pages.one), summary="One of it beside what is stored."),
-        Route(f"{PATH}/{{number}}/picture", ("GET",), shown(pages.picture), summary="A picture of it."),
-        Route(f"{PATH}/{{number}}/stored", ("GET",), shown(pages.picture_stored), summary="A picture of the other."),
+        Route(PATH, ("GET",), pages.show, summary="What is kept aside, and why."),
+        Route(f"{PATH}/confirm", ("POST",), pages.confirm, summary="Show a decision before it is made."),
+        Route(f"{PATH}/resolve", ("POST",), pages.resolve, summary="File or delete what is kept aside."),
+        Route(f"{PATH}/{{number}}", ("GET",), pages.one, summary="One of it beside what is stored."),
+        Route(f"{PATH}/{{number}}/picture", ("GET",), pages.picture, summary="A picture of it."),
+        Route(f"{PATH}/{{number}}/stored", ("GET",), pages.picture_stored, summary="A picture of the other."),
     ]
 
 

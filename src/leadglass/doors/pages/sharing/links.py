@@ -19,7 +19,7 @@ from leadglass.dicom.uids import parse_uid
 from leadglass.doors.links import path_of_share
 from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.menu import may
-from leadglass.doors.pages.page import page, see_other, shown
+from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.pages.qr import qr_path
 from leadglass.doors.pages.sharing.desk import SharingDesk
 from leadglass.doors.pages.study.asking import find
@@ -49,13 +49,13 @@ def routes(services: Services) -> list[Route]:
         return []
     pages = _Links(desk)
     return [
-        Route(PATH, ("GET",), shown(pages.list), summary="The share links that one made, or everybody's."),
-        Route(NEW, ("GET",), shown(pages.form), summary="The form for a share link."),
-        Route(NEW, ("POST",), shown(pages.make), summary="Make a share link."),
-        Route(RECEIVE, ("GET",), shown(pages.receive_form), summary="The form for a link to send studies in by."),
-        Route(RECEIVE, ("POST",), shown(pages.receive), summary="Make a link to send studies in by."),
-        Route(ONE, ("GET",), shown(pages.one), summary="A share link and what was done by it."),
-        Route(f"{ONE}/revoke", ("POST",), shown(pages.revoke), summary="End a share link."),
+        Route(PATH, ("GET",), pages.list, summary="The share links that one made, or everybody's."),
+        Route(NEW, ("GET",), pages.form, summary="The form for a share link."),
+        Route(NEW, ("POST",), pages.make, summary="Make a share link."),
+        Route(RECEIVE, ("GET",), pages.receive_form, summary="The form for a link to send studies in by."),
+        Route(RECEIVE, ("POST",), pages.receive, summary="Make a link to send studies in by."),
+        Route(ONE, ("GET",), pages.one, summary="A share link and what was done by it."),
+        Route(f"{ONE}/revoke", ("POST",), pages.revoke, summary="End a share link."),
     ]
 
 

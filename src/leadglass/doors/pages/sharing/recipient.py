@@ -6,7 +6,7 @@ A link is not opened in a browser that is signed in: what is done there would be
 done by two. Rule 3. Whoever is here by a link gets to see nothing but what it is for.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -19,7 +19,7 @@ from leadglass.dicom.uids import UID
 from leadglass.doors.dicomweb.locating import locate
 from leadglass.doors.dicomweb.paths import Target
 from leadglass.doors.pages.desk import PagesDesk
-from leadglass.doors.pages.page import fault_page, page, see_other, shown
+from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.pages.people.signing_in import in_words
 from leadglass.doors.pages.sharing.desk import SharingDesk
 from leadglass.doors.pages.study.asking import find
@@ -30,7 +30,7 @@ from leadglass.doors.web.forms import fields_of, wants_json, wants_page
 from leadglass.doors.web.problem import HttpFault, problem_of
 from leadglass.doors.web.routes import Access, Asked, Route, Services
 from leadglass.doors.web.sharecookie import HOME, give_share
-from leadglass.errors import Denied, LeadglassError, NotHere, Throttled
+from leadglass.errors import Denied, NotHere, Throttled
 from leadglass.identity.sessions import csrf_of
 from leadglass.identity.share import Share, ShareKind, ShareLock
 from leadglass.identity.share_visits import CLOSED, Asks, OpenedShare
@@ -65,9 +65,9 @@ def routes(services: Services) -> list[Route]:
     opening = "Open a share link."
     return [
         Route(PATH, ("GET",), pages.show, Access.ANONYMOUS, why=_WHY, summary=opening),
-        Route(PATH, ("POST",), _faults(pages.open), Access.ANONYMOUS, why=_WHY, summary=opening),
-        Route(HOME, ("GET",), shown(pages.home), summary="What a share link shows."),
-        Route(f"{HOME}/leave", ("POST",), shown(pages.leave), summary="Close a share link in this browser."),
+        Route(PATH, ("POST",), cookie.from_here(pages.open), Access.ANONYMOUS, why=_WHY, summary=opening),
+        Route(HOME, ("GET",), pages.home, summary="What a share link shows."),
+        Route(f"{HOME}/leave", ("POST",), pages.leave, summary="Close a share link in this browser."),
     ]
 
 
@@ -88,21 +88,6 @@ def welcome(before: Callable[[Request], Response | None]) -> Callable[[Request],
         return answer
 
     return page_for
-
-
-def _faults(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Have what went wrong shown as a page to a browser."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            cookie.require_from_here(request)
-            return await handler(request)
-        except LeadglassError as error:
-            if wants_json(request):
-                raise
-            return fault_page(request, error)
-
-    return answer
 
 
 class _Recipient:

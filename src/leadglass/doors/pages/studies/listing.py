@@ -22,7 +22,7 @@ from leadglass.archive.lists import Order, Page, Position
 from leadglass.dicom import tags
 from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.menu import may
-from leadglass.doors.pages.page import page, see_other, shown
+from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.pages.people.desk import PeopleDesk
 from leadglass.doors.pages.people.rights import sees_everything
 from leadglass.doors.pages.studies.asking import MODALITIES, PERIODS, query_of, search_of
@@ -352,8 +352,8 @@ def routes(services: Services) -> list[Route]:
         return []
     studies = StudyList(desk, services.people)
     return [
-        Route(PATH, ("GET",), shown(studies.show), summary="The studies that one may see, newest first."),
-        Route(PATH, ("POST",), shown(studies.search), summary="Search among the studies that one may see."),
-        Route(f"{PATH}/pictures", ("POST",), shown(studies.show_pictures), summary="Pictures in the list, or none."),
+        Route(PATH, ("GET",), studies.show, summary="The studies that one may see, newest first."),
+        Route(PATH, ("POST",), studies.search, summary="Search among the studies that one may see."),
+        Route(f"{PATH}/pictures", ("POST",), studies.show_pictures, summary="Pictures in the list, or none."),
         Route(f"{PATH}/news", ("GET",), studies.news, summary="How many studies came since somebody looked."),
     ]

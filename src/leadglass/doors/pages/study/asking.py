@@ -21,7 +21,7 @@ from leadglass.doors.dicomweb.locating import locate
 from leadglass.doors.dicomweb.paths import Target, target_of
 from leadglass.doors.dicomweb.qido_query import parse
 from leadglass.doors.pages.desk import PagesDesk
-from leadglass.doors.pages.page import page, shown
+from leadglass.doors.pages.page import page
 from leadglass.doors.pages.people.desk import PeopleDesk
 from leadglass.doors.pages.people.rights import sees_everything
 from leadglass.doors.pages.study.reading import key_of
@@ -94,7 +94,7 @@ def instance(
 
 
 class Showing:
-    """Has handlers show what goes wrong, and what is not here, as pages.
+    """Has handlers show what is not here as a page that says what to do.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Showing:
                     raise
                 return await self._not_here(asked)
 
-        return shown(answer)
+        return answer
 
     async def _not_here(self, asked: Asked) -> Response:
         return page(

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from leadglass import languages
 from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.menu import may
-from leadglass.doors.pages.page import page, see_other, shown
+from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.pages.survey.choosing import SHOWN, Choice, chosen
 from leadglass.doors.web.forms import fields_of, needed, wants_json
 from leadglass.doors.web.problem import problem_of
@@ -58,16 +58,14 @@ STANDINGS: Final = {
 }
 """What each standing is called on the page, and how it is marked."""
 
-DONE: Final = {
+_DONE: Final = {
     "assigned": "It is assigned.",
     "told": "It is noted that the owner was told. Re-tests are due 7, 30 and 60 days after the first time.",
     "fixed": "It is noted that it is said to be fixed. It counts as fixed when a survey looked and did not find it.",
     "accepted": "It is accepted until that day; then it is open again.",
 }
-"""What is said after a form did what it is for."""
 
-ENDED: Final = {Status.DONE: "is done", Status.STOPPED: "was stopped", Status.RUNNING: "goes on, or was cut off"}
-"""How a run stands, after 'Survey 3'."""
+_ENDED: Final = {Status.DONE: "is done", Status.STOPPED: "was stopped", Status.RUNNING: "goes on, or was cut off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +84,15 @@ def routes(services: Services) -> list[Route]:
         return []
     pages = _Survey(desk)
     return [
-        Route(PATH, ("GET",), shown(pages.show), summary="What surveys of the network found, and where it stands."),
-        Route(PATH, ("POST",), shown(pages.search), summary="Choose what is shown of it."),
-        Route(f"{PATH}/at/{{address}}/{{port}}", ("GET",), shown(pages.endpoint), summary="One endpoint of it."),
-        Route(f"{PATH}/assign", ("POST",), shown(pages.assign), summary="Say whose an address or a network is."),
-        Route(f"{PATH}/told", ("POST",), shown(pages.told), summary="Say that an owner was told."),
-        Route(f"{PATH}/fixed", ("POST",), shown(pages.fixed), summary="Say that a finding is fixed."),
-        Route(f"{PATH}/accept", ("POST",), shown(pages.accept), summary="Accept a finding until a day."),
-        Route(f"{PATH}/letter", ("POST",), shown(pages.letter), summary="Write the letter to an owner."),
-        Route(f"{PATH}/report", ("POST",), shown(pages.report), summary="Take out a report."),
+        Route(PATH, ("GET",), pages.show, summary="What surveys of the network found, and where it stands."),
+        Route(PATH, ("POST",), pages.search, summary="Choose what is shown of it."),
+        Route(f"{PATH}/at/{{address}}/{{port}}", ("GET",), pages.endpoint, summary="One endpoint of it."),
+        Route(f"{PATH}/assign", ("POST",), pages.assign, summary="Say whose an address or a network is."),
+        Route(f"{PATH}/told", ("POST",), pages.told, summary="Say that an owner was told."),
+        Route(f"{PATH}/fixed", ("POST",), pages.fixed, summary="Say that a finding is fixed."),
+        Route(f"{PATH}/accept", ("POST",), pages.accept, summary="Accept a finding until a day."),
+        Route(f"{PATH}/letter", ("POST",), pages.letter, summary="Write the letter to an owner."),
+        Route(f"{PATH}/report", ("POST",), pages.report, summary="Take out a report."),
     ]
 
 
@@ -131,7 +129,7 @@ class _Survey:
             "survey/survey.html",
             caller=asked.caller,
             status=HTTPStatus.OK if fault is None else problem_of(fault.error).status,
-            done=DONE.get(query.get("done", ""), ""),
+            done=_DONE.get(query.get("done", ""), ""),
             error="" if fault is None else fault.error.message,
             about="" if fault is None else fault.about,
             fields={} if fault is None else fault.fields,
@@ -153,7 +151,7 @@ class _Survey:
             counts=_counts(overview, today),
             chart=_trend(overview),
             points=list(reversed(overview.trend))[:_SHOWN_RUNS],
-            ended=ENDED,
+            ended=_ENDED,
             path_of=path_of,
             kinds=KINDS,
             standings=STANDINGS,
@@ -188,7 +186,7 @@ class _Survey:
             "survey/endpoint.html",
             caller=asked.caller,
             status=HTTPStatus.OK if fault is None else problem_of(fault.error).status,
-            done=DONE.get(asked.request.query_params.get("done", ""), ""),
+            done=_DONE.get(asked.request.query_params.get("done", ""), ""),
             error="" if fault is None else fault.error.message,
             about="" if fault is None else fault.about,
             fields={} if fault is None else fault.fields,
@@ -248,7 +246,7 @@ class _Survey:
 
     def _done(self, asked: Asked, fields: dict[str, str], done: str) -> Response:
         if wants_json(asked.request):
-            return JSONResponse({"done": DONE[done]})
+            return JSONResponse({"done": _DONE[done]})
         return see_other(f"{_back(fields)}?done={done}")
 
     async def _again(self, asked: Asked, fault: _Fault) -> Response:

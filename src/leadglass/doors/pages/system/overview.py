@@ -13,7 +13,7 @@ from typing import Final
 from starlette.responses import JSONResponse, Response
 
 from leadglass.doors.pages.menu import ENTRIES
-from leadglass.doors.pages.page import page, see_other, shown
+from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.pages.system.desk import SystemDesk
 from leadglass.doors.threads import Threads
 from leadglass.doors.web.forms import fields_of, needed, wants_json
@@ -90,10 +90,10 @@ def routes(services: Services) -> list[Route]:
         return []
     pages = _System(desk.system, desk.threads)
     return [
-        Route(PATH, ("GET",), shown(pages.show), summary="How the archive stands, and what to do."),
-        Route(f"{PATH}/check", ("POST",), shown(pages.check), summary="Run the self-check now."),
-        Route(f"{PATH}/accept", ("POST",), shown(pages.accept), summary="Live with a finding until a day."),
-        Route(f"{PATH}/withdraw", ("POST",), shown(pages.withdraw), summary="Live with a finding no longer."),
+        Route(PATH, ("GET",), pages.show, summary="How the archive stands, and what to do."),
+        Route(f"{PATH}/check", ("POST",), pages.check, summary="Run the self-check now."),
+        Route(f"{PATH}/accept", ("POST",), pages.accept, summary="Live with a finding until a day."),
+        Route(f"{PATH}/withdraw", ("POST",), pages.withdraw, summary="Live with a finding no longer."),
     ]
 
 

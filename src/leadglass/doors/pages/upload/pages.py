@@ -21,7 +21,7 @@ from leadglass.dicom.uids import parse_uid
 from leadglass.doors.dicomweb.multipart import Malformed, TooManyParts
 from leadglass.doors.dicomweb.stow_share import Share
 from leadglass.doors.pages.desk import PagesDesk
-from leadglass.doors.pages.page import page, shown
+from leadglass.doors.pages.page import page
 from leadglass.doors.pages.sharing.taking import Taking
 from leadglass.doors.pages.upload.intake import Spools, Upload, progress, unpacking
 from leadglass.doors.pages.upload.results import Outcome, as_json, summary_of
@@ -65,11 +65,11 @@ def routes(services: Services) -> list[Route]:
         return []
     pages = _Pages(desk)
     return [
-        Route(PATH, ("GET",), shown(pages.show), summary="The page for sending files in."),
+        Route(PATH, ("GET",), pages.show, summary="The page for sending files in."),
         Route(
             f"{PATH}/files",
             ("POST",),
-            shown(pages.take),
+            pages.take,
             summary="Send files in: DICOM files and ZIPs of them.",
             body_bytes=MOST_BYTES,
         ),
