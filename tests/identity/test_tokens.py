@@ -11,7 +11,8 @@ from leadglass.audit.event import Outcome
 from leadglass.crypto.database import open_sealed
 from leadglass.errors import BadInput, Conflict, Denied, NotHere
 from leadglass.identity import token_text
-from leadglass.identity.tokens import LONGEST_LIFE, TokenRefused, Tokens, Why
+from leadglass.identity.token_store import LONGEST_LIFE
+from leadglass.identity.tokens import TokenRefused, Tokens, Why
 from leadglass.policy.action import Action
 from leadglass.policy.caller import CallerKind
 from leadglass.policy.permit import decide

@@ -14,8 +14,9 @@ from leadglass.audit.decision import decide_on_record
 from leadglass.audit.event import Outcome
 from leadglass.audit.record import escape
 from leadglass.errors import BadInput, Conflict, Denied, NotHere, Throttled
-from leadglass.identity.people_store import PeopleStore, from_stored, to_stored
+from leadglass.identity.people_store import PeopleStore
 from leadglass.identity.person import Person
+from leadglass.identity.store import from_stored, to_stored
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, CallerKind, Grant
 from leadglass.policy.permit import decide

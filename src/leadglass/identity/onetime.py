@@ -14,8 +14,9 @@ from leadglass.audit.decision import decide_on_record
 from leadglass.errors import BadInput, Denied
 from leadglass.identity import people as accounts
 from leadglass.identity import secret_text
-from leadglass.identity.people_store import PeopleStore, from_stored, to_stored
+from leadglass.identity.people_store import PeopleStore
 from leadglass.identity.person import Person
+from leadglass.identity.store import from_stored, to_stored
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
 

@@ -7,9 +7,10 @@ from datetime import datetime
 from pathlib import Path
 
 from leadglass.crypto.database import open_sealed, translating
-from leadglass.identity.people_store import PeopleStore, from_stored
+from leadglass.identity.people_store import PeopleStore
 from leadglass.identity.share import Share
 from leadglass.identity.share_store import COLUMNS, ShareStore, share_of
+from leadglass.identity.store import from_stored
 
 
 def last_seen(store: PeopleStore) -> dict[str, datetime]:

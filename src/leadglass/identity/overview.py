@@ -9,9 +9,9 @@ from hashlib import sha256
 
 from leadglass.audit.decision import decide_on_record
 from leadglass.identity.accounts import Accounts
-from leadglass.identity.people_store import from_stored
 from leadglass.identity.person import Person
 from leadglass.identity.sessions import Session
+from leadglass.identity.store import from_stored
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
 from leadglass.policy.scope_words import write_scope

@@ -21,12 +21,12 @@ from leadglass.audit.decision import decide_on_record
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.crypto.database import transaction, translating
-from leadglass.errors import BadInput, Conflict, Denied, LeadglassError, NotHere
+from leadglass.errors import BadInput, Conflict, Denied, NotHere
 from leadglass.identity import token_text
 from leadglass.identity.people import People
 from leadglass.identity.person import Person
-from leadglass.identity.store import WatchedStore
-from leadglass.identity.tokens import LEAST_LIFE, LONGEST_LIFE, TokenRefused, Tokens, Why, spoken
+from leadglass.identity.token_store import LEAST_LIFE, LONGEST_LIFE, MEETING, MEETINGS, REMEMBERED, TokenStore
+from leadglass.identity.tokens import TokenRefused, Tokens, Why, spoken
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, CallerKind, Grant
 from leadglass.policy.narrowing import narrowed
@@ -42,10 +42,6 @@ LONGEST_LABEL: Final = 40
 
 NEVER: Final = frozenset({Action.MANAGE, Action.VERIFY})
 """What no script of a person does: what it made would outlive its owner's account."""
-
-_MEETING: Final = timedelta(hours=1)
-_MEETINGS: Final = 4_096
-_REMEMBERED: Final = timedelta(days=365)
 
 _SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS own_token (
@@ -137,7 +133,7 @@ class _Meeting:
     versions: tuple[int, int]
 
 
-class OwnTokens(WatchedStore):
+class OwnTokens(TokenStore):
     """The tokens of an archive's people.
 
     Parameters
@@ -174,25 +170,9 @@ class OwnTokens(WatchedStore):
         door: str = "cli",
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        super().__init__(path, key, _SCHEMA, clock)
-        self._audit = audit
+        super().__init__(path, key, _SCHEMA, clock, table="own_token", audit=audit, longest=longest, door=door)
         self._people = people
-        self._longest = longest
-        self._door = door
         self._met: dict[tuple[bytes, str], _Meeting] = {}
-        self._used: dict[str, datetime] = {}
-
-    def close(self) -> None:
-        """Write down when tokens were last used, and close the database."""
-        try:
-            self.tidy()
-        finally:
-            super().close()
-
-    @property
-    def longest(self) -> timedelta:
-        """How long a token may live."""
-        return self._longest
 
     # --- asking ---------------------------------------------------------------------
 
@@ -232,8 +212,8 @@ class OwnTokens(WatchedStore):
         if before is not None and now < before.until and before.caller.grants == grants:
             caller, until = before.caller, before.until
         else:
-            caller, until = self._meet(token, peer, grants), min(now + _MEETING, token.until)
-        if len(self._met) >= _MEETINGS:
+            caller, until = self._meet(token, peer, grants), min(now + MEETING, token.until)
+        if len(self._met) >= MEETINGS:
             self._met = {}
         self._met[(digest, peer)] = _Meeting(caller, until, versions)
         self._used[token.id] = now
@@ -321,7 +301,7 @@ class OwnTokens(WatchedStore):
             self._connection.execute(
                 "UPDATE own_token SET ended = until WHERE ended IS NULL AND until <= ?", (_at(now),)
             )
-            self._connection.execute("DELETE FROM own_token WHERE until < ?", (_at(now - _REMEMBERED),))
+            self._connection.execute("DELETE FROM own_token WHERE until < ?", (_at(now - REMEMBERED),))
             labels = self._connection.execute(
                 "SELECT label FROM own_token WHERE owner = ? AND ended IS NULL", (person.name,)
             ).fetchall()
@@ -373,21 +353,6 @@ class OwnTokens(WatchedStore):
                 "UPDATE own_token SET ended = ? WHERE id = ? AND ended IS NULL", (_at(ended), token.id)
             )
         return replace(token, ended=ended)
-
-    def tidy(self) -> None:
-        """Write down when tokens were last used. Somebody does this every few minutes."""
-        used, self._used = self._used, {}
-        if not used:
-            return
-        try:
-            with self._lock, transaction(self._connection, self._path.name):
-                self._connection.executemany(
-                    "UPDATE own_token SET used = ? WHERE id = ?",
-                    [(_at(when.replace(second=0, microsecond=0)), id_) for id_, when in used.items()],
-                )
-        except LeadglassError:
-            self._used = {**used, **self._used}
-            raise
 
     # --- within ---------------------------------------------------------------------
 

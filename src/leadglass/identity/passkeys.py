@@ -39,11 +39,10 @@ from leadglass.audit.refusals import Refusals
 from leadglass.crypto.database import transaction, translating
 from leadglass.errors import BadInput, Conflict, Denied, NotHere
 from leadglass.identity.people import People
-from leadglass.identity.people_store import from_stored, to_stored
 from leadglass.identity.person import Person
 from leadglass.identity.relying_party import RelyingParty
 from leadglass.identity.sessions import OpenedSession, Sessions
-from leadglass.identity.store import SealedStore
+from leadglass.identity.store import SealedStore, from_stored, to_stored
 from leadglass.policy.caller import Caller, CallerKind
 from leadglass.system import utc_now
 

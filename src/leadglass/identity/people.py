@@ -20,8 +20,9 @@ from leadglass.audit.record import escape
 from leadglass.errors import BadInput, Conflict, Denied, NotHere
 from leadglass.identity.breakglass import end_open, open_grants
 from leadglass.identity.passwords import Hash, Passwords, require_good
-from leadglass.identity.people_store import PeopleStore, from_stored, to_stored
+from leadglass.identity.people_store import PeopleStore
 from leadglass.identity.person import Person, parse_name
+from leadglass.identity.store import from_stored, to_stored
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, CallerKind
 from leadglass.policy.roles import NEEDS_NO_IMAGES, Role, grants_of, own_scope

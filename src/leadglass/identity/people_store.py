@@ -9,14 +9,14 @@ what one process changes, the others see at once.
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
-from leadglass.crypto.database import SealedReaders, driver, transaction, translating
-from leadglass.identity.store import WatchedStore
+from leadglass.crypto.database import SealedReaders, driver, translating
+from leadglass.identity.store import LentStore
 from leadglass.policy.caller import Caller
 from leadglass.policy.roles import Role
 from leadglass.system import utc_now
@@ -100,7 +100,7 @@ _SCHEMA: Final = (
 )
 
 
-class PeopleStore(WatchedStore):
+class PeopleStore(LentStore):
     """The database of people, opened. Safe for threads.
 
     Parameters
@@ -125,9 +125,7 @@ class PeopleStore(WatchedStore):
     def __init__(
         self, path: Path, key: bytes, audit: AuditLog, *, door: str = "cli", clock: Callable[[], datetime] = utc_now
     ) -> None:
-        super().__init__(path, key, _SCHEMA, clock)
-        self._audit = audit
-        self._door = door
+        super().__init__(path, key, _SCHEMA, clock, audit, door)
         try:
             self._readers = SealedReaders(path, key, kept=4)
         except BaseException:
@@ -138,22 +136,6 @@ class PeopleStore(WatchedStore):
         """Close the database."""
         self._readers.close()
         super().close()
-
-    @property
-    def door(self) -> str:
-        """The door for the records."""
-        return self._door
-
-    @property
-    def audit(self) -> AuditLog:
-        """Where changes are recorded."""
-        return self._audit
-
-    @property
-    def changes(self) -> int:
-        """A number that changes whenever anything does, whoever does it."""
-        with self._looking() as (version, _):
-            return version
 
     @contextmanager
     def reading(self) -> Generator["driver.Connection"]:
@@ -166,17 +148,6 @@ class PeopleStore(WatchedStore):
         with translating(self._path.name), self._readers.reading() as connection:
             yield connection
 
-    @contextmanager
-    def writing(self) -> Generator["driver.Connection"]:
-        """Hold the one writing transaction there is; it is on stable storage when the block ends well, else undone.
-
-        Raises
-        ------
-        Busy, Full, Corrupt, Misconfigured
-        """
-        with self._lock, transaction(self._connection, self._path.name):
-            yield self._connection
-
     def record(
         self,
         caller: Caller,
@@ -188,16 +159,4 @@ class PeopleStore(WatchedStore):
         detail: Mapping[str, str | int] | None = None,
     ) -> None:
         """Put on record what somebody did or was refused."""
-        self._audit.append(
-            Event.of(caller, outcome, action, reason, door=self._door, study_uid=study_uid, detail=detail)
-        )
-
-
-def to_stored(moment: datetime) -> str:
-    """Write a time so that it sorts as text."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
-
-
-def from_stored(text: str) -> datetime:
-    """Read a time that ``to_stored`` wrote."""
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+        self.audit.append(Event.of(caller, outcome, action, reason, door=self.door, study_uid=study_uid, detail=detail))

@@ -12,7 +12,6 @@ import hmac
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from threading import Lock
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -21,9 +20,11 @@ from leadglass.audit.event import Outcome
 from leadglass.errors import Denied, NotHere
 from leadglass.identity import people as accounts
 from leadglass.identity import secret_text
-from leadglass.identity.people_store import PeopleStore, from_stored, to_stored
+from leadglass.identity.held import Held, Known
+from leadglass.identity.people_store import PeopleStore
 from leadglass.identity.person import Person
 from leadglass.identity.places import network_of
+from leadglass.identity.store import from_stored, to_stored
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, CallerKind
 
@@ -39,14 +40,8 @@ LONGEST: Final = timedelta(hours=12)
 MOST_SESSIONS: Final = 20
 """Sessions of one account; the one that was idle longest makes room."""
 
-_NOTE_EVERY: Final = timedelta(minutes=1)
-"""How exactly it is written down when a session was last used."""
-
 KNOWN_FOR: Final = timedelta(days=90)
 """How long it is remembered where somebody signed in from."""
-
-_KEPT: Final = 4_096
-"""Sessions of which the caller is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +82,6 @@ class OpenedSession:
     secret: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A session as it was when the database last changed."""
-
-    session: Session
-    person: Person
-    fresh_until: datetime
-    """Until when the caller's rights are these, if nothing changes."""
-    callers: dict[str, Caller] = field(default_factory=dict[str, Caller])
-
-
 class Sessions:
     """The sessions of one archive. Safe for threads.
 
@@ -113,10 +97,7 @@ class Sessions:
         self._store = store
         self._idle = idle
         self._longest = longest
-        self._lock = Lock()
-        self._version = -1
-        self._known: dict[bytes, _Known] = {}
-        self._seen: dict[str, datetime] = {}
+        self._held = Held(store, "session", idle, lambda: store.changes, self._read)
 
     @property
     def longest(self) -> timedelta:
@@ -198,15 +179,7 @@ class Sessions:
 
     def known(self, secret: str, peer: str) -> Caller | None:
         """Give the caller of a session from memory, as of now; None does not mean no: ask ``caller``."""
-        now = self._store.now
-        version = self._store.changes
-        with self._lock:
-            known = self._known.get(digest(secret)) if version == self._version else None
-            if known is None or now >= known.fresh_until or not self._is_alive(known.session, now):
-                return None
-            if now - self._last_written(known.session) >= _NOTE_EVERY:
-                return None
-            return known.callers.get(peer)
+        return self._held.caller(digest(secret), peer)
 
     def caller(self, secret: str, peer: str, *, is_use: bool = True) -> Caller:
         """Give the caller that a session's secret proves, with the rights of now.
@@ -226,33 +199,30 @@ class Sessions:
             When it proves nobody: unknown, over, or locked. It is not on record yet.
         Busy, Corrupt, Misconfigured
         """
-        known = self._find(digest(secret))
+        known = self._held.find(digest(secret))
         if known is None:
             raise Denied("The session is unknown or over. Sign in again.")
-        caller = known.callers.get(peer)
+        session, person = known.what
+        caller = known.met(peer)
         if caller is None:
             with self._store.reading() as connection:
-                caller = accounts.caller_of(
-                    connection, known.person, peer, known.session.evidence, known.session.id, self._store.now
-                )
-            known.callers[peer] = caller
-            if len(known.callers) > 64:
-                known.callers.clear()
+                caller = accounts.caller_of(connection, person, peer, session.evidence, session.id, self._store.now)
+            known.meet(peer, caller)
         if is_use:
-            self._note(known.session)
+            self._held.note(known)
         return caller
 
     def session_of(self, secret: str) -> Session | None:
         """Give the session of a secret, or None when there is none or it is over."""
-        known = self._find(digest(secret))
-        return None if known is None else known.session
+        known = self._held.find(digest(secret))
+        return None if known is None else known.what[0]
 
     def list(self, name: str) -> "Listed":
         """Give the sessions of an account that are not over, the last used first."""
         now = self._store.now
         with self._store.reading() as connection:
             rows = connection.execute(f"{_COLUMNS} WHERE name = ? ORDER BY seen DESC", (name,)).fetchall()
-        return [each for each in map(_session, rows) if self._is_alive(each, now)]
+        return [each for each in map(_session, rows) if self._held.is_alive(each, now)]
 
     def by_name(self) -> dict[str, "Listed"]:
         """Give the sessions of all accounts that are not over, the last used of each first."""
@@ -261,7 +231,7 @@ class Sessions:
             rows = connection.execute(f"{_COLUMNS} ORDER BY seen DESC").fetchall()
         found: dict[str, Listed] = {}
         for each in map(_session, rows):
-            if self._is_alive(each, now):
+            if self._held.is_alive(each, now):
                 found.setdefault(each.name, []).append(each)
         return found
 
@@ -351,26 +321,7 @@ class Sessions:
 
     # --- within -------------------------------------------------------------------
 
-    def _find(self, hashed: bytes) -> _Known | None:
-        """Give a session that is not over: from memory, unless the database changed since."""
-        now = self._store.now
-        version = self._store.changes
-        with self._lock:
-            if version != self._version:
-                self._known, self._version = {}, version
-            known = self._known.get(hashed)
-        if known is None or now >= known.fresh_until:
-            known = self._read(hashed, now)
-            if known is None:
-                return None
-            with self._lock:
-                if len(self._known) >= _KEPT:
-                    self._known.clear()
-                if version == self._version:
-                    self._known[hashed] = known
-        return known if self._is_alive(known.session, now) and not known.person.is_locked else None
-
-    def _read(self, hashed: bytes, now: datetime) -> _Known | None:
+    def _read(self, hashed: bytes, now: datetime) -> Known[tuple[Session, Person]] | None:
         with self._store.reading() as connection:
             row = connection.execute(f"{_COLUMNS} WHERE hash = ?", (hashed,)).fetchone()
             if row is None:
@@ -380,25 +331,10 @@ class Sessions:
             ends = connection.execute(
                 "SELECT min(until) FROM glass WHERE name = ? AND until > ?", (session.name, to_stored(now))
             ).fetchone()[0]
-        if person is None:
+        if person is None or person.is_locked:
             return None
-        return _Known(session, person, session.until if ends is None else min(session.until, from_stored(ends)))
-
-    def _is_alive(self, session: Session, now: datetime) -> bool:
-        return now < session.until and now - self._last_written(session) < self._idle
-
-    def _last_written(self, session: Session) -> datetime:
-        return max(session.seen, self._seen.get(session.id, session.seen))
-
-    def _note(self, session: Session) -> None:
-        """Note that a session is used; now and then on stable storage."""
-        now = self._store.now
-        with self._lock:
-            if now - self._last_written(session) < _NOTE_EVERY:
-                return
-            self._seen[session.id] = now
-        with self._store.writing() as connection:
-            connection.execute("UPDATE session SET seen = ? WHERE id = ?", (to_stored(now), session.id))
+        fresh_until = session.until if ends is None else min(session.until, from_stored(ends))
+        return Known(session.id, session.seen, session.until, fresh_until, (session, person))
 
     def _make_room(self, connection: "driver.Connection", name: str) -> None:
         connection.execute(
@@ -414,9 +350,6 @@ class Sessions:
             "DELETE FROM session WHERE until <= ? OR seen <= ?", (to_stored(now), to_stored(now - self._idle))
         )
         connection.execute("DELETE FROM known_network WHERE seen <= ?", (to_stored(now - KNOWN_FOR),))
-        with self._lock:
-            if len(self._seen) > _KEPT:
-                self._seen.clear()
 
 
 Listed = list[Session]

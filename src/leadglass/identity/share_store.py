@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from leadglass.audit.log import AuditLog
-from leadglass.crypto.database import transaction
-from leadglass.identity.people_store import from_stored, to_stored
 from leadglass.identity.share import Share, ShareKind, ShareLock
-from leadglass.identity.store import WatchedStore
+from leadglass.identity.store import LentStore, from_stored, to_stored
 from leadglass.system import utc_now
 
 if TYPE_CHECKING:
@@ -68,7 +66,7 @@ COLUMNS: Final = (
 )
 
 
-class ShareStore(WatchedStore):
+class ShareStore(LentStore):
     """The database of links, opened. Safe for threads.
 
     Parameters
@@ -93,27 +91,13 @@ class ShareStore(WatchedStore):
     def __init__(
         self, path: Path, key: bytes, audit: AuditLog, *, door: str = "cli", clock: Callable[[], datetime] = utc_now
     ) -> None:
-        super().__init__(path, key, _SCHEMA, clock)
-        self.audit = audit
-        self.door = door
-
-    @property
-    def changes(self) -> int:
-        """A number that changes whenever anything does, whoever does it."""
-        with self._looking() as (version, _):
-            return version
+        super().__init__(path, key, _SCHEMA, clock, audit, door)
 
     @contextmanager
     def reading(self) -> "Generator[driver.Connection]":
         """Give a connection that only reads, for as short as possible."""
         with self._looking() as (_, connection):
             yield connection
-
-    @contextmanager
-    def writing(self) -> "Generator[driver.Connection]":
-        """Hold the one writing transaction there is; it is on stable storage when the block ends well, else undone."""
-        with self._lock, transaction(self._connection, self._path.name):
-            yield self._connection
 
 
 Row = tuple[

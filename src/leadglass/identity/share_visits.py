@@ -11,7 +11,6 @@ before anything is shown.
 import hmac
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from threading import Lock
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import uuid4
 
@@ -19,13 +18,14 @@ from leadglass.audit.event import Event, Outcome
 from leadglass.audit.refusals import Refusals
 from leadglass.errors import Denied, NotHere, Throttled
 from leadglass.identity import secret_text, share_store
+from leadglass.identity.held import Held, Known
 from leadglass.identity.os_user import command_line_caller
 from leadglass.identity.people import People
-from leadglass.identity.people_store import from_stored, to_stored
 from leadglass.identity.share import Share, ShareLock, rights_of
 from leadglass.identity.share_store import ShareStore
 from leadglass.identity.shares import WRONG_PINS, code_digest
 from leadglass.identity.shares import digest as share_digest
+from leadglass.identity.store import from_stored, to_stored
 from leadglass.policy.caller import Caller, CallerKind
 
 if TYPE_CHECKING:
@@ -52,8 +52,6 @@ FIRST_WAIT: Final = timedelta(seconds=10)
 _ROUNDING: Final = timedelta(seconds=1)
 """What the time of a link is cut by."""
 
-_NOTE_EVERY: Final = timedelta(minutes=1)
-_KEPT: Final = 1_024
 _DOOR: Final = "web"
 
 
@@ -118,18 +116,6 @@ class OpenedShare:
     secret: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A visit as it was when the databases last changed."""
-
-    id: str
-    share: Share
-    seen: datetime
-    until: datetime
-    grants_of: Caller | None
-    callers: dict[str, Caller] = field(default_factory=dict[str, Caller])
-
-
 class Visits:
     """The visits of one archive. Safe for threads.
 
@@ -163,10 +149,7 @@ class Visits:
         self._idle = idle
         self._longest = longest
         self._wrong_pins = wrong_pins
-        self._lock = Lock()
-        self._versions = (-1, -1)
-        self._known: dict[bytes, _Known] = {}
-        self._seen: dict[str, datetime] = {}
+        self._held = Held(store, "visit", idle, lambda: (store.changes, issuers.changes), self._read)
 
     # --- opening ------------------------------------------------------------------
 
@@ -310,15 +293,7 @@ class Visits:
 
     def known(self, secret: str, peer: str) -> Caller | None:
         """Give the caller of a visit from memory, as of now; None does not mean no: ask ``caller``."""
-        now = self._store.now
-        versions = self._store.changes, self._issuers.changes
-        with self._lock:
-            known = self._known.get(digest(secret)) if versions == self._versions else None
-            if known is None or not self._is_alive(known, now):
-                return None
-            if now - self._last_seen(known) >= _NOTE_EVERY:
-                return None
-            return known.callers.get(peer)
+        return self._held.caller(digest(secret), peer)
 
     def caller(self, secret: str, peer: str, *, is_use: bool = True) -> Caller:
         """Give the caller that a visit's secret proves, with the rights of now.
@@ -337,17 +312,13 @@ class Visits:
         Denied
             When it proves nobody: unknown, over, or the link is worth nothing any more. It is not on record yet.
         """
-        known = self._find(digest(secret))
+        known = self._held.find(digest(secret))
         if known is None:
             raise Denied("A visit by a link is unknown or over, or the link is worth nothing any more.")
-        caller = known.callers.get(peer)
-        if caller is None:
-            caller = self._caller(known.share, known.grants_of, known.id, peer)
-            if len(known.callers) > 64:
-                known.callers.clear()
-            known.callers[peer] = caller
+        share, issuer = known.what
+        caller = known.met(peer) or known.meet(peer, self._caller(share, issuer, known.id, peer))
         if is_use:
-            self._note(known)
+            self._held.note(known)
         return caller
 
     def share_of(self, caller: Caller) -> Share:
@@ -376,53 +347,16 @@ class Visits:
 
     # --- within -------------------------------------------------------------------
 
-    def _find(self, hashed: bytes) -> _Known | None:
-        """Give a visit that is not over: from memory, unless a database changed since."""
-        now = self._store.now
-        versions = self._store.changes, self._issuers.changes
-        with self._lock:
-            if versions != self._versions:
-                self._known, self._versions = {}, versions
-            known = self._known.get(hashed)
-        if known is None:
-            known = self._read(hashed)
-            if known is None:
-                return None
-            with self._lock:
-                if len(self._known) >= _KEPT:
-                    self._known.clear()
-                if versions == self._versions:
-                    self._known[hashed] = known
-        return known if self._is_alive(known, now) else None
-
-    def _read(self, hashed: bytes) -> _Known | None:
+    def _read(self, hashed: bytes, now: datetime) -> Known[tuple[Share, Caller | None]] | None:
         with self._store.reading() as connection:
             row = connection.execute("SELECT id, share, seen, until FROM visit WHERE hash = ?", (hashed,)).fetchone()
             share = None if row is None else share_store.find(connection, row[1])
-        if row is None or share is None:
+        if row is None or share is None or not share.counts(now):
             return None
         issuer = self._issuers.of(share)
         if not rights_of(share, issuer):
             return None
-        return _Known(row[0], share, from_stored(row[2]), from_stored(row[3]), issuer)
-
-    def _is_alive(self, known: _Known, now: datetime) -> bool:
-        return known.share.counts(now) and now < known.until and now - self._last_seen(known) < self._idle
-
-    def _last_seen(self, known: _Known) -> datetime:
-        return max(known.seen, self._seen.get(known.id, known.seen))
-
-    def _note(self, known: _Known) -> None:
-        """Note that a visit goes on; now and then on stable storage."""
-        now = self._store.now
-        with self._lock:
-            if now - self._last_seen(known) < _NOTE_EVERY:
-                return
-            if len(self._seen) >= _KEPT:
-                self._seen.clear()
-            self._seen[known.id] = now
-        with self._store.writing() as connection:
-            connection.execute("UPDATE visit SET seen = ? WHERE id = ?", (to_stored(now), known.id))
+        return Known(row[0], from_stored(row[2]), from_stored(row[3]), share.until, (share, issuer))
 
     @staticmethod
     def _caller(share: Share, issuer: Caller | None, session: str, peer: str) -> Caller:

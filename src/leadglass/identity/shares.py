@@ -17,9 +17,9 @@ from leadglass.audit.decision import decide_on_record
 from leadglass.audit.event import Event, Outcome
 from leadglass.errors import BadInput, Denied, Full, NotHere
 from leadglass.identity import secret_text, share_store
-from leadglass.identity.people_store import to_stored
 from leadglass.identity.share import MOST_STUDIES, Share, ShareKind, ShareLock
 from leadglass.identity.share_store import COLUMNS, ShareStore, share_of
+from leadglass.identity.store import to_stored
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, CallerKind
 from leadglass.policy.permit import decide

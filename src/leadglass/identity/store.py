@@ -11,7 +11,8 @@ from pathlib import Path
 from threading import Lock, RLock
 from typing import Self
 
-from leadglass.crypto.database import driver, open_with, translating
+from leadglass.audit.log import AuditLog
+from leadglass.crypto.database import driver, open_with, transaction, translating
 
 
 class SealedStore:
@@ -80,3 +81,57 @@ class WatchedStore(SealedStore):
         """Give a number that changes whenever anything does, whoever does it, and a connection to look at what."""
         with self._watching, translating(self._path.name):
             yield self._watch.execute("PRAGMA data_version").fetchone()[0], self._watch
+
+
+class LentStore(WatchedStore):
+    """A store that several parts work on: it lends them its connections, and says where to record.
+
+    Parameters
+    ----------
+    path, key, schema, clock
+        As of ``SealedStore``.
+    audit : AuditLog
+        Where changes are recorded.
+    door : str
+        For the records.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        key: bytes,
+        schema: Iterable[str],
+        clock: Callable[[], datetime],
+        audit: AuditLog,
+        door: str,
+    ) -> None:
+        super().__init__(path, key, schema, clock)
+        self.audit = audit
+        self.door = door
+
+    @property
+    def changes(self) -> int:
+        """A number that changes whenever anything does, whoever does it."""
+        with self._looking() as (version, _):
+            return version
+
+    @contextmanager
+    def writing(self) -> Generator["driver.Connection"]:
+        """Hold the one writing transaction there is; it is on stable storage when the block ends well, else undone.
+
+        Raises
+        ------
+        Busy, Full, Corrupt, Misconfigured
+        """
+        with self._lock, transaction(self._connection, self._path.name):
+            yield self._connection
+
+
+def to_stored(moment: datetime) -> str:
+    """Write a time so that it sorts as text."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+
+
+def from_stored(text: str) -> datetime:
+    """Read a time that ``to_stored`` wrote."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)

@@ -22,9 +22,9 @@ from leadglass.audit.event import Event, Outcome
 from leadglass.audit.log import AuditLog
 from leadglass.audit.record import escape
 from leadglass.crypto.database import transaction, translating
-from leadglass.errors import BadInput, Conflict, Denied, LeadglassError, NotHere
+from leadglass.errors import BadInput, Conflict, Denied, NotHere
 from leadglass.identity import token_text
-from leadglass.identity.store import WatchedStore
+from leadglass.identity.token_store import LEAST_LIFE, LONGEST_LIFE, MEETING, MEETINGS, REMEMBERED, TokenStore
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, CallerKind
 from leadglass.policy.roles import Role, grants_of
@@ -35,20 +35,7 @@ from leadglass.system import utc_now
 TOKENS_FILE: Final = "tokens.db"
 
 DEFAULT_LIFE: Final = timedelta(hours=1)
-LEAST_LIFE: Final = timedelta(minutes=1)
-LONGEST_LIFE: Final = timedelta(days=90)
-"""How long a token may live unless the operator says otherwise."""
-
 LONGEST_NAME: Final = 64
-
-_REMEMBERED: Final = timedelta(days=365)
-"""How long a token is remembered after its time, so that its use is refused for what it is."""
-
-_MEETING: Final = timedelta(hours=1)
-"""How long one record covers the uses of a token from one address; its session id joins what is done meanwhile."""
-
-_MEETINGS: Final = 4_096
-"""Pairs of token and address that are remembered."""
 
 _SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS token (
@@ -151,7 +138,7 @@ class _Meeting:
     until: datetime
 
 
-class Tokens(WatchedStore):
+class Tokens(TokenStore):
     """The tokens of one archive.
 
     Parameters
@@ -185,26 +172,10 @@ class Tokens(WatchedStore):
         door: str = "web",
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        super().__init__(path, key, _SCHEMA, clock)
-        self._audit = audit
-        self._longest = longest
-        self._door = door
+        super().__init__(path, key, _SCHEMA, clock, table="token", audit=audit, longest=longest, door=door)
         self._version = -1
         self._known: Mapping[bytes, Token] = {}
         self._met: dict[tuple[bytes, str], _Meeting] = {}
-        self._used: dict[str, datetime] = {}
-
-    def close(self) -> None:
-        """Write down when tokens were last used, and close the database."""
-        try:
-            self.tidy()
-        finally:
-            super().close()
-
-    @property
-    def longest(self) -> timedelta:
-        """How long a token may live."""
-        return self._longest
 
     # --- asking ---------------------------------------------------------------
 
@@ -288,9 +259,9 @@ class Tokens(WatchedStore):
         reason = f"the token {token.name} is a {token.role}'s, until {token.until:%Y-%m-%d %H:%M} UTC"
         detail = {"evidence": evidence, "role": token.role.value}
         self._audit.append(Event.of(caller, Outcome.PERMITTED, "signin", reason, door=self._door, detail=detail))
-        if len(self._met) >= _MEETINGS:
+        if len(self._met) >= MEETINGS:
             self._met = {}
-        self._met[(digest, peer)] = _Meeting(caller, min(now + _MEETING, token.until))
+        self._met[(digest, peer)] = _Meeting(caller, min(now + MEETING, token.until))
         self._used[token.id] = now
         return caller
 
@@ -359,7 +330,7 @@ class Tokens(WatchedStore):
                 )
             self._connection.execute("UPDATE token SET ended = until WHERE name = ? AND ended IS NULL", (name,))
             # All times are written alike, in UTC, so they compare as text.
-            self._connection.execute("DELETE FROM token WHERE until < ?", ((now - _REMEMBERED).isoformat(),))
+            self._connection.execute("DELETE FROM token WHERE until < ?", ((now - REMEMBERED).isoformat(),))
             self._connection.execute(
                 "INSERT INTO token (id, name, role, scope, digest, made, made_by, until)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -393,21 +364,6 @@ class Tokens(WatchedStore):
             ended = self.now.replace(microsecond=0).isoformat()
             self._connection.execute("UPDATE token SET ended = ? WHERE id = ? AND ended IS NULL", (ended, token.id))
         return token
-
-    def tidy(self) -> None:
-        """Write down when tokens were last used. Somebody does this every few minutes."""
-        used, self._used = self._used, {}
-        if not used:
-            return
-        try:
-            with self._lock, transaction(self._connection, self._path.name):
-                self._connection.executemany(
-                    "UPDATE token SET used = ? WHERE id = ?",
-                    [(when.replace(second=0, microsecond=0).isoformat(), id_) for id_, when in used.items()],
-                )
-        except LeadglassError:
-            self._used = {**used, **self._used}
-            raise
 
     def _door_of(self, caller: Caller) -> str:
         return "cli" if caller.kind is CallerKind.COMMAND_LINE else self._door
