@@ -53,7 +53,9 @@ def page(report: Report, language: str = languages.ENGLISH) -> str:
         unassigned=UNASSIGNED,
         running={
             "owner": _quoted(report.run.owner),
-            "run": _quoted(f"{report.run.number} · {report.run.started.date()}"),
+            "run": _quoted(
+                say("Survey %(number)s, %(day)s") % {"number": report.run.number, "day": report.run.started.date()}
+            ),
             "secret": _quoted(say("This report names open hosts: give it to nobody who does not close them.")),
         },
         first=report.recipes[:3],
