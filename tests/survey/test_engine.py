@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import json
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -261,3 +262,26 @@ def test_what_this_machine_lacks_says_nothing_of_a_host(tmp_path: Path, monkeypa
     (outcome,) = looked.outcomes
     assert outcome.not_tested == ("connects",)
     assert not outcome.is_looked_at  # what was found there before is not gone
+
+
+def test_what_was_begun_with_is_brought_to_its_end_before_others_are_begun_with(tmp_path: Path) -> None:
+    async def asks(visit: Visit) -> None:
+        async with visit.gate.turn(visit.address, visit.port, "asks", is_new=True):
+            visit.known.is_open = True
+
+    async def asks_more(visit: Visit) -> None:
+        for _ in range(5):
+            async with visit.gate.turn(visit.address, visit.port, "asks-more"):
+                pass
+
+    slow = replace(scope(), rate=Rate(500, 0, hosts_at_once=100))
+    looked = Looked(tmp_path)
+    looked.at(_targets(*range(1, 101)), check("asks", asks), check("asks-more", asks_more), within=slow)
+    acts = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    begun: Counter[str] = Counter()
+    most = 0
+    for act in acts:
+        begun[act["to"]] += 1
+        most = max(most, sum(0 < count < 6 for count in begun.values()))
+    assert set(begun.values()) == {6}
+    assert most <= 40

@@ -147,7 +147,13 @@ class Visit:
     def connect(self, *, tls: ssl.SSLContext | None = None, act: str = "connect") -> AbstractAsyncContextManager[Line]:
         """Open a line to the endpoint; see ``Gate.connect``."""
         return self.gate.connect(
-            self.address, self.port, self.check.id, tls=tls, server_hostname=self.name or None, act=act
+            self.address,
+            self.port,
+            self.check.id,
+            tls=tls,
+            server_hostname=self.name or None,
+            act=act,
+            is_new=self.known.is_open is None,
         )
 
     def report(

@@ -23,6 +23,7 @@ from typing import Final, cast
 from leadglass.errors import Busy, Denied
 from leadglass.survey.journal import Journal
 from leadglass.survey.scope import Address, SurveyScope, plain
+from leadglass.survey.turns import Turns
 
 CONNECT: Final = 5.0
 """Seconds for a connection. What takes longer on a network of one's own is not there, or filtered."""
@@ -38,6 +39,9 @@ PATIENCE: Final = 90.0
 
 _OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 """What a connection fails by where this machine has no more to give: that says nothing of the peer."""
+
+_NEXT: Final = 256
+"""Connections at most that are next: who comes after them may still be overtaken."""
 
 _MOST: Final = 1 << 20
 """Bytes that are read of one connection at most: what we ask for is small."""
@@ -197,6 +201,7 @@ class Gate:
         self._parted = asyncio.Event()
         self._lines: set[Line] = set()
         self._pausing: set[asyncio.Future[None]] = set()
+        self._turns = Turns(min(_NEXT, max(4, int(scope.rate.connections_per_second / 50))))
         self._slots = asyncio.Semaphore(scope.rate.hosts_at_once)
         self._hosts: dict[Address, _Host] = {}
         self._last: OrderedDict[Address, float] = OrderedDict()
@@ -249,11 +254,14 @@ class Gate:
             raise Stopped("The survey was stopped.")
 
     @asynccontextmanager
-    async def turn(self, address: Address, port: int, check: str, act: str = "connect") -> AsyncGenerator[None]:
+    async def turn(
+        self, address: Address, port: int, check: str, act: str = "connect", *, is_new: bool = False
+    ) -> AsyncGenerator[None]:
         """Wait for leave to open one connection to a host, and have it alone inside the block.
 
         Who speaks by a library of its own opens its one connection inside; who
-        does not, uses ``connect``.
+        does not, uses ``connect``. Endpoints that are new wait until those that were
+        begun with have what they ask for.
 
         Raises
         ------
@@ -271,9 +279,7 @@ class Gate:
         try:
             async with host.lock:
                 await self._wait(address)
-                async with self._slots:
-                    await self._share()
-                    self._begins(act, check, address, port)
+                async with self._slot(act, check, address, port, is_new=is_new):
                     held = asyncio.timeout(PATIENCE)
                     try:
                         async with held:
@@ -288,6 +294,25 @@ class Gate:
             host.users -= 1
             if not host.users:
                 del self._hosts[address]
+
+    @asynccontextmanager
+    async def _slot(self, act: str, check: str, address: Address, port: int, *, is_new: bool) -> AsyncGenerator[None]:
+        """Wait for one of the connections that there may be at one time, and for the rate of all; then it begins."""
+        await self._turns.enter(is_new=is_new)
+        try:
+            await self._slots.acquire()
+            try:
+                await self._share()
+                self._begins(act, check, address, port)
+            except BaseException:
+                self._slots.release()
+                raise
+        finally:
+            self._turns.leave()
+        try:
+            yield
+        finally:
+            self._slots.release()
 
     def _spoke(self, address: Address) -> None:
         """Remember when a host was spoken to last, and forget for whom that matters no more."""
@@ -333,6 +358,7 @@ class Gate:
         server_hostname: str | None = None,
         act: str = "connect",
         reserved: bool = False,
+        is_new: bool = False,
     ) -> AsyncGenerator[Line]:
         """Open one connection inside the block.
 
@@ -350,6 +376,8 @@ class Gate:
             For the journal.
         reserved : bool
             Whether to come from a port below 1024 where this process may, as servers of NFS want it.
+        is_new : bool
+            Whether nothing was opened to this endpoint yet: those that were begun with go first.
 
         Raises
         ------
@@ -358,7 +386,7 @@ class Gate:
             When there is no connection; ``ssl.SSLError`` where TLS failed on it.
         """
         async with (
-            self.turn(address, port, check, act if tls is None else f"{act} with TLS"),
+            self.turn(address, port, check, act if tls is None else f"{act} with TLS", is_new=is_new),
             self._line(address, port, check, tls, server_hostname, reserved=reserved) as line,
         ):
             yield line
