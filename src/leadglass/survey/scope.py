@@ -5,6 +5,7 @@ is outside, and what it excludes is outside whatever else it says. Rule 3. A nam
 resolved once, when the run begins; what it points at later changes nothing.
 """
 
+import os
 import re
 import socket
 import tomllib
@@ -164,7 +165,8 @@ class SurveyScope:
         address = plain(address)
         if address.is_multicast or address.is_unspecified:
             return False
-        if any(address.version == each.version and address in each for each in self.exclude):
+        meant = (address, *_behind(address))
+        if any(one.version == each.version and one in each for each in self.exclude for one in meant):
             return False
         if any(address.version == each.version and address in each for each in self.networks):
             return True
@@ -201,9 +203,25 @@ def _order(address: Address) -> tuple[int, int]:
 
 
 def plain(address: Address) -> Address:
-    """Give an IPv4 address that is written as an IPv6 one as what it is (RFC 4291 2.5.5.2)."""
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return address if mapped is None else mapped
+    """Give an IPv4 address that is written as an IPv6 one as what it is (RFC 4291 2.5.5.2), and none its zone."""
+    if isinstance(address, IPv4Address):
+        return address
+    return address.ipv4_mapped or IPv6Address(int(address))
+
+
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+
+
+def _behind(address: Address) -> Iterator[Address]:
+    """Give the IPv4 addresses that a gateway sends on to (RFC 6052, RFC 3056, RFC 4380): who excludes one means it."""
+    if isinstance(address, IPv4Address):
+        return
+    if address in _NAT64:
+        yield IPv4Address(int(address) & 0xFFFF_FFFF)
+    if address.sixtofour is not None:
+        yield address.sixtofour
+    if address.teredo is not None:
+        yield address.teredo[1]
 
 
 # --- reading ------------------------------------------------------------------
@@ -229,11 +247,15 @@ def load(path: Path, *, look_up: Resolve = resolve) -> SurveyScope:
         When it cannot be read, or says what a scope may not say.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe keeps nobody waiting
+            raw = file.read(_LARGEST + 1) or b""
+        text = raw.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(
             f"The scope file cannot be read ({error}). Make one with: leadglass survey init FILE"
         ) from error
+    if len(raw) > _LARGEST:
+        raise Misconfigured(f"The scope file is larger than {_LARGEST >> 20} MB: no scope is. Name the right file.")
     return parse(text, look_up=look_up)
 
 
@@ -245,6 +267,7 @@ _SECTIONS: Final = {
 }
 _NAME: Final = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9_-]{1,63}(\.(?!-)[A-Za-z0-9_-]{1,63})*\.?")
 _MOST_TEXT: Final = 200
+_LARGEST: Final = 4 << 20
 
 
 def parse(text: str, *, look_up: Resolve = resolve) -> SurveyScope:
@@ -259,6 +282,8 @@ def parse(text: str, *, look_up: Resolve = resolve) -> SurveyScope:
         read = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise Misconfigured(f"The scope file is not TOML: {error}. Correct that line.") from error
+    except (ValueError, RecursionError):  # numbers and tables that no scope has
+        raise Misconfigured("The scope file holds a number too long, or tables in tables, to be read.") from None
     tables = _tables(read)
     said, where, hours, rate = (tables[name] for name in _SECTIONS)
     first, last = _day(said, "valid_from"), _day(said, "valid_until")
@@ -290,6 +315,12 @@ def parse(text: str, *, look_up: Resolve = resolve) -> SurveyScope:
                 'vantage = "internet" if that is where you look from.'
             )
     for name, found in made.hosts.items():
+        own = next((each for each in found if _is_own(each) and made.covers(each)), None)
+        if own is not None and not any(own.version == each.version and own in each for each in made.networks):
+            raise Misconfigured(
+                f"[scope] hosts holds {name}, which leads to {own}: to this machine itself, or to what only its own "
+                "line knows. Correct the name, or write that address under networks, or under exclude."
+            )
         public = next((each for each in found if each.is_global and made.covers(each)), None)
         if made.vantage is Vantage.INTERNAL and public is not None:
             raise Misconfigured(
@@ -298,6 +329,11 @@ def parse(text: str, *, look_up: Resolve = resolve) -> SurveyScope:
                 "exclude."
             )
     return made
+
+
+def _is_own(address: Address) -> bool:
+    """Say whether an address is another machine on every machine: whoever changes a name is not to choose it."""
+    return address.is_loopback or address.is_link_local
 
 
 def _tables(read: Mapping[str, object]) -> dict[str, dict[str, object]]:
@@ -346,7 +382,7 @@ def _texts(table: Mapping[str, object], name: str) -> tuple[str, ...]:
 
 def _network(text: str, name: str, *, bounded: bool) -> Network:
     try:
-        network = ip_network(text.strip())
+        network = _plain_network(text)
     except ValueError:
         raise Misconfigured(
             f"[scope] {name} holds {text!r}, which is no network. Write it as 192.0.2.0/24, a host as 192.0.2.10."
@@ -357,6 +393,17 @@ def _network(text: str, name: str, *, bounded: bool) -> Network:
             "of that size by accident: name the parts that are yours."
         )
     return network
+
+
+def _plain_network(text: str) -> Network:
+    """Read a network; one of IPv4 that is written as one of IPv6 is what it is: else it would exclude nothing."""
+    if "%" in text:
+        raise ValueError("a zone is of one machine")
+    network = ip_network(text.strip())
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return IPv4Network((mapped, network.prefixlen - 96))
 
 
 def _found(name: str, look_up: Resolve) -> Iterable[Address]:
@@ -433,9 +480,12 @@ def _rate(table: Mapping[str, object]) -> Rate:
 def address_of(text: str) -> Address:
     """Read one address of a list of targets; raises ``BadInput``."""
     try:
-        return plain(ip_address(text.strip()))
+        found = ip_address(text.strip())
     except ValueError:
         raise BadInput("A target is an IPv4 or IPv6 address.") from None
+    if isinstance(found, IPv6Address) and found.scope_id is not None:
+        raise BadInput("A target has no zone: what stands after the % is of one machine alone, and may be any text.")
+    return plain(found)
 
 
 def today() -> date:
