@@ -143,7 +143,8 @@ def promises(tmp_path_factory: pytest.TempPathFactory) -> Generator[Promises]:
                     assert ran.code == 0, ran.said
                     return Surveyed(scope, _findings(ran.out), capture), None
                 (out[level] / "tmp").mkdir()
-                env = {"TMPDIR": str(out[level] / "tmp")}
+                held = f"{here.canary.text},{ROOT},{planted}"[::-1]
+                env = {"TMPDIR": str(out[level] / "tmp"), "HELD": held}
                 stayed = stack.enter_context(staying(out[level] / "said", arguments, env=env, planted=planted))
             return Surveyed(scope, _findings(stayed.out.decode()), capture), stayed
 
@@ -373,6 +374,13 @@ def test_nothing_of_a_patient_is_in_the_memory_of_who_makes_the_reports(
 ) -> None:
     assert in_memory(reported[1].process, (promises.planted,)), "what was planted is not found: nobody looked"
     assert in_memory(reported[1].process, promises.marks) == []
+
+
+def test_nothing_in_the_survey_holds_on_to_what_a_peer_said(promises: Promises) -> None:
+    """What is forgotten may lie in freed memory until the process ends; what is remembered would stay."""
+    held = [each.split() for each in promises.stayed.held]
+    assert [kind for place, kind in held if place == "2"], "what was planted is not found: nobody looked"
+    assert [kind for place, kind in held if place != "2"] == []
 
 
 def test_what_passes_through_the_memory_of_a_survey_goes_into_no_core_file(promises: Promises) -> None:

@@ -174,11 +174,14 @@ class Stayed:
         Its id.
     out, err : bytes
         What it printed.
+    held : sequence of str
+        What still refers to a text that it was asked for: the text's place, and the kind of object.
     """
 
     process: int
     out: bytes
     err: bytes
+    held: Sequence[str] = ()
 
 
 @contextmanager
@@ -198,7 +201,8 @@ def staying(
         try:
             wait_until(lambda: ended.exists() or process.poll() is not None, f"leadglass {arguments} ends", seconds=240)
             assert process.poll() is None, (folder / "err").read_text(errors="replace")
-            yield Stayed(process.pid, (folder / "out").read_bytes(), (folder / "err").read_bytes())
+            held = ended.read_text().splitlines()
+            yield Stayed(process.pid, (folder / "out").read_bytes(), (folder / "err").read_bytes(), held)
         finally:
             assert process.stdin is not None
             process.stdin.close()

@@ -8,6 +8,7 @@ read to its end: the line is closed.
 
 import asyncio
 import re
+import urllib.parse
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -114,6 +115,8 @@ class Talk:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._part()
+        # the standard library keeps the addresses that it took apart last, and in them names of peers' files
+        urllib.parse.clear_cache()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
     async def ask(
         self,
