@@ -132,12 +132,15 @@ class Register:
         return {row[0]: Tally(*row[1:]) for row in rows}
 
     def to_retest(self, today: date, *, due_only: bool, vantage: str) -> list[tuple[str, int]]:
-        """Give the endpoints of what is not closed or accepted: address and port."""
+        """Give the endpoints of what is not closed or accepted, address and port; files are no endpoints."""
         self.expire(today)
         found = [
             each
             for each in self.entries(vantage)
-            if each.standing in TO_RETEST and each.address and (not due_only or (each.due or today) <= today)
+            if each.standing in TO_RETEST
+            and each.address
+            and each.port
+            and (not due_only or (each.due or today) <= today)
         ]
         return list(dict.fromkeys((each.address, each.port) for each in found))
 
