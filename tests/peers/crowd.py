@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from itertools import islice
 from typing import Final
 
 from leadglass.wire.association import (
@@ -70,8 +71,12 @@ class Crowd:
 
 def placed(numbers: Mapping[str, int], size: int) -> dict[str, tuple[IPv4Address, ...]]:
     """Say where in the first ``size`` addresses of the network each host is."""
-    places = ((number * _STRIDE + 5) % size for number in range(size))
-    return {kind: tuple(NETWORK[next(places)] for _ in range(number)) for kind, number in numbers.items()}
+    held = range(size * 3 // 10, size * 3 // 10 + numbers.get("held", 0))  # together, a third of the way along
+    spread = (place for number in range(size) if (place := (number * _STRIDE + 5) % size) not in held)
+    return {
+        kind: tuple(NETWORK[each] for each in (held if kind == "held" else islice(spread, number)))
+        for kind, number in numbers.items()
+    }
 
 
 @contextmanager

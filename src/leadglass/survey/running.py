@@ -5,6 +5,7 @@ and the run can go on later.
 """
 
 import asyncio
+import resource
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -18,6 +19,9 @@ from leadglass.survey.journal import Journal
 from leadglass.survey.register import Register
 from leadglass.survey.scope import SurveyScope, today
 from leadglass.survey.state import JOURNAL, STOP, Run, State
+
+_OPEN: Final = 256
+"""Files and connections that a process has open beside those of the survey, at most."""
 
 _LOOKED: Final = 0.2
 """Seconds between two looks for the file that stops a run."""
@@ -79,6 +83,8 @@ async def _survey(
     with Journal(state.folder / JOURNAL, run.id) as journal:
         gate = Gate(scope, journal)
         keeping = _Keeping(state, run.id, gate, told)
+        _make_room(scope.rate.hosts_at_once)
+        is_whole = False
         loop = asyncio.get_running_loop()
         stopping: set[asyncio.Task[None]] = set()
 
@@ -90,16 +96,15 @@ async def _survey(
         watching = asyncio.create_task(_watch(stop_file, gate.stop))
         try:
             await Engine(gate, checks, keeping.done).run(state.left(run.id, targets))
+            is_whole = not gate.is_stopped
         finally:
             watching.cancel()
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
                 loop.remove_signal_handler(number)
             await asyncio.gather(*stopping, watching, return_exceptions=True)
-            if gate.is_heard:
-                state.heard(run.id)
-            state.end(run.id, gate.connections - keeping.counted, stopped=gate.is_stopped)
+            state.end(run.id, gate.connections - keeping.counted, stopped=not is_whole)
             Register(state).conclude(state.run(run.id), today())
-        return not gate.is_stopped
+        return is_whole
 
 
 class _Keeping:
@@ -112,6 +117,7 @@ class _Keeping:
         self._told = told
         self._outcomes: list[Outcome] = []
         self._kept: asyncio.Future[None] | None = None
+        self._is_heard = False
         self.counted = 0
         """Connections that are in the state."""
 
@@ -130,12 +136,24 @@ class _Keeping:
         try:
             self._state.done(self._run, *outcomes, connections=connections - self.counted)
             self.counted = connections
+            if self._gate.is_heard and not self._is_heard:
+                self._state.heard(self._run)
+                self._is_heard = True
             for outcome in outcomes:
                 self._told(outcome)
         except Exception as error:  # noqa: BLE001 - whoever waits for it raises it
             kept.set_exception(error)
         else:
             kept.set_result(None)
+
+
+def _make_room(connections: int) -> None:
+    """Allow this process so many connections beside what it has open, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OPEN
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def _watch(file: Path, stop: Callable[[], Awaitable[None]]) -> None:
