@@ -39,7 +39,7 @@ class Scale:
 SCALE: Final = (
     Scale(65_536, 4_000, 512, {"held": 1, "dicom": 260, "web": 20, "echo": 12, "silent": 6, "mute": 6})
     if LONG
-    else Scale(2_000, 1_000, 64, {"held": 1, "dicom": 36, "echo": 3})
+    else Scale(2_000, 1_000, 64, {"held": 1, "dicom": 39})
 )
 
 
