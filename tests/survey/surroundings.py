@@ -209,7 +209,8 @@ def _echo(line: socket.socket) -> None:
 @contextmanager
 def listening(serve: Callable[[socket.socket], object], address: str = "127.0.0.1", port: int = 0) -> Generator[int]:
     """Run a hostile peer: ``serve`` has each connection, in a thread of its own."""
-    listener = socket.create_server((address, port))
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.create_server((address, port), family=family)
 
     def one(line: socket.socket) -> None:
         with line:

@@ -307,6 +307,20 @@ def test_who_does_not_answer_the_goodbye_of_tls_does_not_hold_the_connection(tmp
         asyncio.run(scene(port))
 
 
+def test_ipv6_is_spoken() -> None:
+    gate = Gate(replace(scope(), networks=(ip_network("::1/128"),)), Unwritten())
+
+    async def scene(port: int) -> None:
+        async with gate.connect(ip_address("::1"), port, "a check") as line:
+            assert await line.exactly(5) == b"hello"
+
+    try:
+        with listening(lambda line: line.sendall(b"hello"), "::1") as port:
+            asyncio.run(scene(port))
+    except OSError as error:
+        pytest.skip(f"this machine has no IPv6: {error}")
+
+
 def test_an_address_of_a_group_or_of_nobody_is_outside_of_every_scope() -> None:
     everything = replace(scope(), networks=tuple(ip_network(each) for each in ("224.0.0.0/16", "0.0.0.0/16")))
     for address in ("224.0.0.1", "0.0.0.0", "::", "ff02::1", "::ffff:224.0.0.1"):

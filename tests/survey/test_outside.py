@@ -262,6 +262,15 @@ def test_a_name_that_leads_to_the_internet_stops_an_inner_survey_before_its_firs
     with resolving(outside.network.machines.get(RESOLVER) or outside.network.machine(RESOLVER), resolver):
         ran, capture = outside.survey(hosts=f'"{NAME}"')
     assert ran.code != 0
-    assert "which leads to 11.22.33.44, an address of the internet" in ran.err
+    assert f"{NAME}, which leads to 11.22.33.44, an address of the internet" in ran.err
     assert capture.connections == []
     assert capture.names_asked()
+
+
+def test_a_name_that_leads_nowhere_is_told(outside: Outside) -> None:
+    """Who reads the report would take it for looked at."""
+    with resolving(outside.network.machines.get(RESOLVER) or outside.network.machine(RESOLVER), Resolver((), ())):
+        ran, capture = outside.survey(hosts=f'"{NAME}"')
+    assert ran.code == 0, ran.said
+    assert f"no address of {NAME}: nothing is looked at there" in ran.err
+    assert capture.connections == []

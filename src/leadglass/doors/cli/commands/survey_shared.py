@@ -36,6 +36,9 @@ def for_its_owner() -> Generator[None]:
 
 def look_at(terminal: Terminal, allowed: scope.SurveyScope, state: State, run: Run) -> bool:
     """Look at what is left of a run's targets, showing how far one is; gives whether it came to its end."""
+    lost = [name for name, found in allowed.hosts.items() if not found]
+    if lost:
+        terminal.tell(f"This machine knows no address of {', '.join(lost)}: nothing is looked at there.")
     keep_memory_private()  # what peers say passes through it: no core file is to hold it
     targets = running.sweep(allowed) if run.source == "scope" else state.given(run.id)
     severities = Counter(each.severity for each in state.findings(run.id))
