@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from tests.peers.crowd import NETWORK, Crowd, crowd
 from tests.peers.running import free_port, wait_until
 
 LONG: Final = os.environ.get("LEADGLASS_LONG") == "1"
+PATIENCE: Final = 120.0
 MIB: Final = 1024  # kB, which is what the system counts in
 
 
@@ -50,12 +51,17 @@ class Surveyed:
     scope: Path
     listed: Path
 
-    def start(self, *arguments: str | Path) -> "subprocess.Popen[str]":
-        """Start a command of ``leadglass survey``."""
+    @contextmanager
+    def started(self, *arguments: str | Path) -> Generator["subprocess.Popen[str]"]:
+        """Start a command of ``leadglass survey``; it is over with the block."""
         command = [sys.executable, "-m", "leadglass", "survey", *arguments, "--json"]
-        return subprocess.Popen(
+        with subprocess.Popen(
             [str(each) for each in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     @property
     def imported(self) -> Sequence[str | Path]:
@@ -119,8 +125,6 @@ def _ended(process: "subprocess.Popen[str]") -> tuple[int, int]:
     said = process.stderr.read()
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    process.stdout.close()
-    process.stderr.close()
     assert process.returncode in {0, 3, -signal.SIGKILL}, said
     return process.returncode, used.ru_maxrss
 
@@ -143,23 +147,24 @@ def _disturbed(surveyed: Surveyed, there: Crowd) -> list[int]:
     """
     held = str(there.hosts["held"][0])
     before = there.calls()[held]
-    process = surveyed.start(*surveyed.imported)
-    wait_until(lambda: there.calls()[held] > before, "it has come to a host that makes it wait")
-    process.kill()
-    assert _ended(process)[0] == -signal.SIGKILL
+    with surveyed.started(*surveyed.imported) as process:
+        wait_until(lambda: there.calls()[held] > before, "it has come to who makes it wait", seconds=PATIENCE)
+        process.kill()
+        assert _ended(process)[0] == -signal.SIGKILL
     undone, killed = surveyed.undone(), len(surveyed.connects())
     assert held in undone
     assert len(undone) < SCALE.targets
 
-    process = surveyed.start(*surveyed.resumed)
-    wait_until(lambda: there.calls()[held] > before + 1, "it has gone on")
-    process.send_signal(signal.SIGINT)
-    assert _ended(process)[0] == 3
+    with surveyed.started(*surveyed.resumed) as process:
+        wait_until(lambda: there.calls()[held] > before + 1, "it has gone on", seconds=PATIENCE)
+        process.send_signal(signal.SIGINT)
+        assert _ended(process)[0] == 3
     assert {to for to, _, _ in surveyed.connects()[killed:]} <= undone
     undone, stopped = surveyed.undone(), len(surveyed.connects())
 
     there.go_on()
-    assert _ended(surveyed.start(*surveyed.resumed))[0] == 0
+    with surveyed.started(*surveyed.resumed) as process:
+        assert _ended(process)[0] == 0
     assert {to for to, _, _ in surveyed.connects()[stopped:]} == undone
     return [killed, stopped]
 
@@ -173,7 +178,8 @@ def test_cut_off_and_stopped_it_comes_to_what_it_comes_to_undisturbed_in_bounds_
         disturbed = _prepared(tmp_path / "disturbed", port)
         killed, stopped = _disturbed(disturbed, there)
         undisturbed = _prepared(tmp_path / "undisturbed", port)
-        code, peak = _ended(undisturbed.start(*undisturbed.imported))
+        with undisturbed.started(*undisturbed.imported) as process:
+            code, peak = _ended(process)
     assert code == 0
     assert peak < 160 * MIB
     came_to = undisturbed.came_to()
