@@ -5,6 +5,7 @@ is outside, and what it excludes is outside whatever else it says. Rule 3. A nam
 resolved once, when the run begins; what it points at later changes nothing.
 """
 
+import hashlib
 import os
 import re
 import socket
@@ -180,6 +181,15 @@ class SurveyScope:
             raise Misconfigured(
                 f"The scope ended on {self.valid_until}. Have it authorised again, and write the new days into it."
             )
+
+    def extent(self, *, with_addresses: bool) -> str:
+        """Give a digest of how far it goes and from where, and of what it covers: names by what they point at."""
+        said = [f"level {int(self.level)} from {self.vantage}"]
+        if with_addresses:
+            said += [f"network {each}" for each in self.networks]
+            said += [f"{name} is {each}" for name, found in self.hosts.items() for each in sorted(found, key=_order)]
+            said += [f"not {each}" for each in self.exclude] + [f"port {each}" for each in self.ports]
+        return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
     def addresses(self) -> Iterator[Address]:
         """Give every address in it, each once, those of names first."""

@@ -27,6 +27,9 @@ from leadglass.survey.scope import SurveyScope
 
 FILE: Final = "survey.db"
 JOURNAL: Final = "journal.jsonl"
+SWEEP: Final = "scope"
+"""The source of a run that sweeps its scope."""
+
 STOP: Final = "STOP"
 """Make a file of this name in the folder, and a run that goes on there stops."""
 
@@ -83,6 +86,7 @@ CREATE TABLE IF NOT EXISTS unproven (
     PRIMARY KEY (run, address, port, check_id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS made (run TEXT NOT NULL, check_id TEXT NOT NULL, PRIMARY KEY (run, check_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS extent (run TEXT NOT NULL PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS heard (run TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS seen_at ON seen (address, port);
 """
@@ -248,7 +252,26 @@ class State:
                     targets,
                 ),
             )
+            extent = scope.extent(with_addresses=source == SWEEP)
+            self._connection.execute("INSERT INTO extent VALUES (?, ?)", (run, extent))
         return self.run(run)
+
+    def require_same(self, run: Run, scope: SurveyScope) -> None:
+        """Refuse to go on with a run under a scope that goes elsewhere, further, or from another vantage.
+
+        What is left of a sweep is known by its place among all targets: among others
+        it would be another one, and some would be taken for looked at.
+
+        Raises
+        ------
+        Misconfigured
+        """
+        row = self._connection.execute("SELECT digest FROM extent WHERE run = ?", (run.id,)).fetchone()
+        if row is not None and row[0] != scope.extent(with_addresses=run.source == SWEEP):
+            raise Misconfigured(
+                f"The scope, or what its names point at, is not what run {run.number} was begun with. Begin a new run, "
+                "without --resume."
+            )
 
     def runs(self) -> list[Run]:
         """Give every run, the newest first."""

@@ -22,7 +22,7 @@ from leadglass.doors.cli.terminal import Terminal
 from leadglass.errors import Misconfigured
 from leadglass.survey import running, scope
 from leadglass.survey.findings import Severity
-from leadglass.survey.state import State, folder_of
+from leadglass.survey.state import SWEEP, State, folder_of
 from leadglass.survey.template import template
 
 
@@ -83,7 +83,9 @@ def survey_run(scope_file: Path, *, resume: bool, fail_on: str | None, as_json: 
         if run is None:
             if resume:
                 terminal.tell("No run was stopped in the middle: a new one begins.")
-            run = state.begin(allowed, "scope", running.size_of(allowed))
+            run = state.begin(allowed, SWEEP, running.size_of(allowed))
+        else:
+            state.require_same(run, allowed)
         is_whole = look_at(terminal, allowed, state, run)
         return finish(terminal, scope_file, state, run.id, is_whole=is_whole, fail_on=fail_on, as_json=as_json)
 
