@@ -19,7 +19,7 @@ NFSV4 {{
 }}
 """
 _EXPORT = """EXPORT {{
-    Export_Id = {number}; Path = "{path}"; Pseudo = "{pseudo}"; Access_Type = {access}; Squash = All_Squash;
+    Export_Id = {number}; Path = "{path}"; Pseudo = "{pseudo}"; {access} Squash = All_Squash;
     SecType = none, sys; Protocols = {protocols}; Transports = TCP; PrivilegedPort = {privileged};
     FSAL {{ Name = VFS; }}
     {client}
@@ -50,12 +50,15 @@ class Export:
         For whom alone; empty for everybody.
     privileged : bool
         Whether one has to come from a port below 1024.
+    lines : str
+        What its block says of who may, instead of all that.
     """
 
     path: Path
     pseudo: str
     machine: str = ""
     privileged: bool = False
+    lines: str = ""
 
 
 @contextmanager
@@ -86,7 +89,7 @@ def ganesha(
             number=number,
             path=export.path,
             pseudo=export.pseudo,
-            access="NONE" if client else "RO",
+            access=export.lines or ("Access_Type = NONE;" if client else "Access_Type = RO;"),
             protocols=protocols,
             privileged=str(export.privileged).lower(),
             client=client,

@@ -48,8 +48,8 @@ def files() -> Generator[Path]:
 
 
 @contextmanager
-def vsftpd(folder: Path, files: Path, *, anonymous: bool) -> Generator[int]:
-    """Run vsftpd; gives its port."""
+def vsftpd(folder: Path, files: Path, *, anonymous: bool, more: str = "") -> Generator[int]:
+    """Run vsftpd, with more settings after its own; gives its port."""
     program = find_program("vsftpd")
     if program is None:
         pytest.skip("vsftpd is not installed: apt-get install vsftpd")
@@ -60,7 +60,7 @@ def vsftpd(folder: Path, files: Path, *, anonymous: bool) -> Generator[int]:
     settings = _VSFTPD.format(
         port=port, anonymous="YES" if anonymous else "NO", files=files, empty=folder / "empty", canary=CANARY
     )
-    (folder / "vsftpd.conf").write_text(settings)
+    (folder / "vsftpd.conf").write_text(f"{settings}{more}\n")
     with running([program, folder / "vsftpd.conf"], log=folder / "vsftpd.log") as process:
         wait_until(lambda: is_listening(port) or process.poll() is not None, "vsftpd listens")
         assert process.poll() is None, (folder / "vsftpd.log").read_text()
@@ -102,7 +102,7 @@ def test_an_ftp_server_for_anybody_is_found_and_its_images_are_counted(
 
 
 def test_an_ftp_server_for_its_users_turns_strangers_away(files: Path, tmp_path: Path) -> None:
-    with vsftpd(tmp_path, files, anonymous=False) as port:
+    with vsftpd(tmp_path, files, anonymous=False, more="local_enable=YES") as port:
         seen = visit(tmp_path, port, CHECKS, Level.OPT_IN)
     assert seen.rungs == {}
 

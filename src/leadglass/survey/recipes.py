@@ -57,14 +57,27 @@ _GUARD: Final = Step(
     "through. It comes later and is not part of this release: do not plan with it, close the port by a firewall today.",
 )
 
-_FIREWALL_DICOM: Final = (
-    Step(
+
+def _nftables(text: str, ports: str, sources: str) -> Step:
+    """Give rules that stand for themselves, hold for IPv6 too, and let the machine speak with itself."""
+    return Step(
         "Linux (nftables)",
-        "Let only the devices that use the archive reach it, each by its address.",
+        f"{text} What Docker publishes goes past these rules: publish it on one address instead, see the recipe on "
+        "configuration files.",
         "nft add table inet pacs\n"
         "nft 'add chain inet pacs input { type filter hook input priority 0; policy accept; }'\n"
-        "nft add rule inet pacs input tcp dport '{ 104, 4242, 11112 }' ip saddr != '{ 192.0.2.10, 192.0.2.11 }' drop\n"
+        "nft add rule inet pacs input iif lo accept\n"
+        f"nft add rule inet pacs input tcp dport '{{ {ports} }}' ip saddr '{{ {sources} }}' accept\n"
+        f"nft add rule inet pacs input tcp dport '{{ {ports} }}' drop\n"
         "nft list ruleset > /etc/nftables.conf",
+    )
+
+
+_FIREWALL_DICOM: Final = (
+    _nftables(
+        "Let only the devices that use the archive reach it, each by its address.",
+        "104, 4242, 11112",
+        "192.0.2.10, 192.0.2.11",
     ),
     Step(
         "Windows",
@@ -105,7 +118,9 @@ _ALL: Final = (
             Step(
                 "Conquest",
                 "Releases differ in what they refuse by themselves, and the usual set-up takes everybody. Close its "
-                "port by a firewall, see the recipe for firewalls.",
+                "port by a firewall, see the recipe for firewalls. In acrnema.map, take out every line with a star for "
+                "its host: it sends images to whoever asks, and name each destination.",
+                "CT1 192.0.2.10 104 un",
             ),
             Step(
                 "DCMTK dcmqrscp",
@@ -126,7 +141,7 @@ _ALL: Final = (
         "Let the archive refuse calls for an AE title that is not its own",
         "Who answers to every called AE title is found by anybody who tries one.",
         (
-            Step("Orthanc", "In orthanc.json.", '"DicomAet": "A-NAME-OF-YOUR-OWN",\n"DicomCheckCalledAet": true'),
+            Step("Orthanc", "In orthanc.json.", '"DicomAet": "A-NAME-OF-YOURS",\n"DicomCheckCalledAet": true'),
             Step("DCMTK dcmqrscp", "It answers to the AE titles of its AETable alone: have no more than needed."),
             Step("dcm4chee", "Remove AE titles that nobody uses from Configuration, Devices, dcm4chee-arc."),
             _GUARD,
@@ -278,11 +293,7 @@ _ALL: Final = (
         "Close the web port to everybody who does not need it",
         "Pages and interfaces of an archive are for its own house.",
         (
-            Step(
-                "Linux (nftables)",
-                "Adapt ports and networks.",
-                "nft add rule inet pacs input tcp dport '{ 8042, 8080, 8443 }' ip saddr != 192.0.2.0/24 drop",
-            ),
+            _nftables("Adapt ports and networks.", "8042, 8080, 8443", "192.0.2.0/24"),
             Step("any firewall or router", "No forwarding from the internet. Who is outside comes through a VPN."),
         ),
     ),
@@ -291,11 +302,7 @@ _ALL: Final = (
         "Close file shares to everybody but the machines that use them",
         "Shares (FTP, SMB, NFS, rsync) have no place on the internet, and few in a house need them.",
         (
-            Step(
-                "Linux (nftables)",
-                "Adapt the addresses.",
-                "nft add rule inet pacs input tcp dport '{ 21, 111, 139, 445, 873, 2049 }' ip saddr != 192.0.2.10 drop",
-            ),
+            _nftables("Adapt the addresses.", "21, 111, 139, 445, 873, 2049", "192.0.2.10"),
             Step(
                 "Synology",
                 "Control Panel, Security, Firewall: allow by address, deny the rest. Switch QuickConnect off.",
@@ -361,6 +368,15 @@ _ALL: Final = (
         (
             Step("nginx", "In the location.", "autoindex off;"),
             Step("Apache", "For the directory.", "Options -Indexes"),
+            Step(
+                "IIS",
+                "For the site: Directory Browsing, Disable.",
+                "appcmd set config /section:directoryBrowse /enabled:false",
+            ),
+            Step(
+                "Caddy, rclone, Python, Go",
+                "Leave browse out of file_server; do not serve files by a program for trials.",
+            ),
             Step("Synology, QNAP", "Keep no images below the folder web; stop Web Station / Web Server if unused."),
             Step("any", "Listings off do not protect a file whose name is known: move images elsewhere."),
         ),
@@ -385,7 +401,12 @@ _ALL: Final = (
         "Let shares be read by named accounts alone",
         "Anonymous FTP, guest SMB, open NFS exports and rsync modules give their files to everybody who asks.",
         (
-            Step("vsftpd", "In vsftpd.conf; better no FTP at all, but SFTP.", "anonymous_enable=NO\nssl_enable=YES"),
+            Step(
+                "vsftpd",
+                "In vsftpd.conf; better no FTP at all, but SFTP.",
+                "anonymous_enable=NO\nlocal_enable=YES\nssl_enable=YES\nforce_local_logins_ssl=YES\n"
+                "force_local_data_ssl=YES\nrsa_cert_file=/etc/vsftpd.pem",
+            ),
             Step(
                 "Samba",
                 "In smb.conf.",
@@ -393,9 +414,21 @@ _ALL: Final = (
                 "[images]\n  guest ok = no\n  valid users = @radiology",
             ),
             Step(
-                "NFS",
-                "In /etc/exports, by address and never *; then exportfs -ra.",
+                "Windows",
+                "In PowerShell as administrator: no guest account, no access for Everyone, encryption for the share.",
+                "Disable-LocalUser -Name Guest\nRevoke-SmbShareAccess -Name images -AccountName Everyone -Force\n"
+                "Set-SmbShare -Name images -EncryptData $true -Force",
+            ),
+            Step(
+                "NFS (Linux)",
+                "In /etc/exports, by address and never *; then exportfs -ra. An address can be taken by others: "
+                "krb5p asks who one is.",
                 "/srv/images 192.0.2.10(ro,root_squash,sec=krb5p)",
+            ),
+            Step(
+                "NFS (nfs-ganesha)",
+                "In the export's block.",
+                "Access_Type = NONE;\nCLIENT { Clients = 192.0.2.10; Access_Type = RO; }",
             ),
             Step(
                 "rsync",
@@ -403,7 +436,12 @@ _ALL: Final = (
                 "[images]\n  hosts allow = 192.0.2.10\n  auth users = backup\n  secrets file = /etc/rsyncd.secrets\n"
                 "  list = no",
             ),
-            Step("WebDAV (nginx, Apache)", "A login before it, as for web pages, and HTTPS."),
+            Step(
+                "WebDAV (Apache)",
+                "For the directory, and HTTPS before it.",
+                "AuthType Basic\nAuthName images\nAuthUserFile /etc/apache2/people\nRequire valid-user",
+            ),
+            Step("WebDAV (nginx, rclone and others)", "A login before it, as for web pages, and HTTPS."),
             Step(
                 "S3-style buckets", "Block public access for the account and the bucket; give keys to programs alone."
             ),
@@ -444,9 +482,12 @@ _ALL: Final = (
             ),
             Step(
                 "docker-compose",
-                "Publish ports on one address, and none that only other containers need.",
+                "Publish ports on one address, and none that only other containers need; no network_mode: host.",
                 'ports:\n  - "127.0.0.1:8042:8042"',
             ),
+            Step("dcm4chee", "See the recipes on callers, TLS and login; images whose tags end with -secure."),
+            Step("DCMTK dcmqrscp", "See the recipe on callers: no AE title of the AETable ends with ANY."),
+            Step("Conquest", "See the recipe on callers, and the one for firewalls."),
             Step("any", "No passwords in files that are in a repository or readable by all."),
         ),
     ),
