@@ -119,9 +119,9 @@ def _kind(text: str, path: Path) -> Kind:
     is_json = text.lstrip().startswith(("{", "/", "["))
     lines = [line.strip() for line in text.splitlines()[:1_000]]
     signs = (
-        (Kind.DCMQRSCP, re.search(r"(?mi)^\s*(?:HostTable|AETable)\s+BEGIN", text)),
+        (Kind.DCMQRSCP, re.search(r"(?mi)^[ \t]*+(?:HostTable|AETable)\s++BEGIN", text)),
         (Kind.DCM4CHEE, re.search(r"(?mi)^dn:", text) and re.search(r"(?i)dicom(?:Device|Network)", text)),
-        (Kind.CONQUEST, re.search(r"(?mi)^\s*\[sscscp\]", text)),
+        (Kind.CONQUEST, re.search(r"(?mi)^[ \t]*+\[sscscp\]", text)),
         (Kind.ORTHANC, is_json and re.search(r'"(?:Dicom|Http|Remote|Registered)\w+"', text)),
         (Kind.COMPOSE, re.search(r"(?m)^services:", text)),
         (Kind.CONQUEST_MAP, any(config_others.MAP_LINE.match(line) for line in lines)),

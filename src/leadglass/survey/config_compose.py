@@ -30,7 +30,7 @@ _MEDICAL: Final = {
 }  # fmt: skip
 _PUBLISHED: Final = re.compile(
     r"(?:(?P<host>\[[0-9a-fA-F:]*\]|[\w.-]+|\$\{[^}]*\}):(?=.*:))?(?:(?P<out>[\d-]+|\$\{[^}]*\})?:)?"
-    r"(?P<first>\d{1,5})(?:-(?P<last>\d{1,5}))?(?P<udp>/udp)?(?:/tcp)?\Z"
+    r"(?P<first>[0-9]{1,5})(?:-(?P<last>[0-9]{1,5}))?(?P<udp>/udp)?(?:/tcp)?\Z"
 )
 _OWN_MACHINE: Final = re.compile(r"127\.|\[?::1\]?\Z|localhost\Z")
 _SECRET: Final = re.compile(
@@ -163,7 +163,7 @@ def _service(lines: list[tuple[int, str]]) -> _Service:
         return made
     depth = lines[0][0]
     starts = [place for place, (indent, line) in enumerate(lines) if indent == depth and line[0] != "-"]
-    for first, last in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for first, last in pairwise([*starts, len(lines)]):
         key, _, value = lines[first][1].partition(":")
         below = lines[first + 1 : last]
         match key.strip("\"'"):
@@ -211,7 +211,7 @@ def _ports(inline: list[str], below: list[tuple[int, str]]) -> Iterator[int]:
 
 
 def _numbers(first: str, last: str) -> Iterator[int]:
-    if first.isdigit():
+    if first.isascii() and first.isdigit() and len(first) < 6:
         begin, end = int(first), int(last or first)
         yield from (port for port in (*_MEDICAL, 8080, 8443) if begin <= port <= end)
 
@@ -219,10 +219,11 @@ def _numbers(first: str, last: str) -> Iterator[int]:
 def _environment(below: list[tuple[int, str]]) -> dict[str, str]:
     """Read variables, as a mapping or as a list, and texts of several lines."""
     made: dict[str, str] = {}
+    texts: dict[str, list[str]] = {}
     open_key, depth = "", 0
     for indent, raw in below:
         if open_key and indent > depth:
-            made[open_key] += raw + "\n"
+            texts.setdefault(open_key, []).append(raw + "\n")
             continue
         open_key = ""
         is_item = raw.startswith("-")
@@ -232,4 +233,5 @@ def _environment(below: list[tuple[int, str]]) -> dict[str, str]:
         if value in {"|", ">", "|-", ">-"}:
             open_key, depth, value = key, indent, ""
         made[key] = value
-    return made
+        texts.pop(key, None)
+    return made | {key: "".join(lines) for key, lines in texts.items()}

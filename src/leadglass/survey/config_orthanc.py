@@ -19,8 +19,9 @@ CHECKS: Final = (
     "config-orthanc-titles",
 )
 
-_COMMENTS: Final = re.compile(r'("(?:[^"\\]|\\.)*")|/\*.*?\*/|//[^\n]*', re.DOTALL)
-_TRAILING: Final = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])')
+# A text or a comment that does not end is one to the end of the file: nothing is looked through twice.
+_COMMENTS: Final = re.compile(r'("(?:[^"\\]++|\\.)*+"?)|/\*(?:[^*]++|\*(?!/))*+(?:\*/)?|//[^\n]*+', re.DOTALL)
+_TRAILING: Final = re.compile(r'("(?:[^"\\]++|\\.)*+"?)|,(?=\s*+[}\]])', re.DOTALL)
 
 _DEFAULT_PAIRS: Final = frozenset(
     {("orthanc", "orthanc"), ("demo", "demo"), ("admin", "admin"), ("alice", "alicePassword"), ("admin", "password")}
@@ -150,7 +151,11 @@ def _users(said: Mapping[str, object], users: Mapping[str, object] | None, made:
             not_tested=() if made.is_whole else ("Whether another file of its folder registers somebody.",),
         )
         return
-    weak = sum(1 for user, secret in (users or {}).items() if not secret or (user, secret) in _DEFAULT_PAIRS)
+    weak = sum(
+        1
+        for user, secret in (users or {}).items()
+        if not secret or (isinstance(secret, str) and (user, secret) in _DEFAULT_PAIRS)
+    )
     if weak:
         made.report(
             "config-orthanc-default",

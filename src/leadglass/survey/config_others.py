@@ -96,25 +96,29 @@ def _first(entry: dict[str, tuple[str, ...]], key: str, otherwise: str) -> str:
 
 
 def _entries(text: str, name: str) -> Iterator[dict[str, tuple[str, ...]]]:
-    entry: dict[str, tuple[str, ...]] = {}
+    entry: dict[str, list[str]] = {}
+    goes_on: list[str] = []
     is_comment = False
     last = ""
     for number, line in enumerate([*text.splitlines(), ""], 1):
         if line.startswith(" "):  # goes on with the line before
             if last and not is_comment:
-                entry[last] = (*entry[last][:-1], entry[last][-1] + line[1:])
+                goes_on.append(line[1:])
             continue
+        if goes_on:
+            entry[last][-1] += "".join(goes_on)
+            goes_on = []
         is_comment = line.startswith("#")
         if not line.strip():
             if entry:
-                yield entry
+                yield {key: tuple(values) for key, values in entry.items()}
             entry, last = {}, ""
         elif not is_comment and line != "-":  # which ends one change of several
             key, colon, value = line.partition(":")
             if not colon:
                 raise BadInput(f"{name}, line {number}: a line of an LDIF is a name, a colon and a value.")
             last = key.strip().lower()
-            entry[last] = (*entry.get(last, ()), value.strip(": "))
+            entry.setdefault(last, []).append(value.strip(": "))
 
 
 def conquest(text: str, name: str, made: Audit) -> None:
@@ -122,7 +126,7 @@ def conquest(text: str, name: str, made: Audit) -> None:
     for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("[") and "]" not in line:
             raise BadInput(f"{name}, line {number}: the name of a section does not end.")
-    guarded = re.search(r"(?mi)^\s*association\s*=\s*\S", text) is not None
+    guarded = re.search(r"(?mi)^[ \t]*+association[ \t]*+=[ \t]*+\S", text) is not None
     if not guarded:
         made.report(
             "config-conquest-callers",
@@ -143,7 +147,7 @@ MAP_LINE: Final = re.compile(
 
 def conquest_map(text: str, name: str, made: Audit) -> None:
     """Read acrnema.map: where images may be sent; a star for a host is whoever asks."""
-    plain = re.sub(r"/\*.*?\*/", lambda found: "\n" * found[0].count("\n"), text, flags=re.DOTALL)
+    plain = re.sub(r"/\*(?:[^*]++|\*(?!/))*+(?:\*/)?", lambda found: "\n" * found[0].count("\n"), text)
     destinations = anybody = 0
     for number, raw in enumerate(plain.splitlines(), 1):
         line = raw.strip()
