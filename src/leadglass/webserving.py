@@ -342,7 +342,6 @@ def _sharing(parts: Parts, visitors: Visitors) -> SharingDesk:
         accounts.sessions,
         Threads(Pool(_OPENING, "links")),
         said.practice,
-        parts.config.web.address.rstrip("/"),
     )
 
 

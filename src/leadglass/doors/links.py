@@ -13,6 +13,19 @@ PATHS: Final = {Purpose.SET_UP: "/set-up", Purpose.SIGN_IN: "/sign-in/link"}
 """Where each link leads."""
 
 
+def origin(address: str, host: str) -> str:
+    """Give what paths are put behind for somebody else.
+
+    Parameters
+    ----------
+    address : str
+        The one that people use, as the operator wrote it; empty: none was written.
+    host : str
+        Where the archive was asked, or listens.
+    """
+    return address.rstrip("/") or f"https://{host}"
+
+
 def path_of(link: Link) -> str:
     """Give path and fragment, to be put behind ``https://HOST:PORT``."""
     return f"{PATHS[link.purpose]}#{link.secret}"

@@ -32,7 +32,9 @@ def share_url_of(config: "Config", created: "CreatedShare") -> str:
 
 
 def _origin(config: "Config") -> str:
-    return config.web.address.rstrip("/") or f"https://{config.listen.https or DEFAULT_ADDRESS}"
+    from leadglass.doors.links import origin
+
+    return origin(config.web.address, config.listen.https or DEFAULT_ADDRESS)
 
 
 def until(link: "Link") -> str:

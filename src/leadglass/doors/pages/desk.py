@@ -6,6 +6,7 @@ from pathlib import Path
 from leadglass.archive.archive import Archive
 from leadglass.audit.log import AuditLog
 from leadglass.config import Config
+from leadglass.doors.links import origin
 from leadglass.doors.pages.devices.desk import DevicesDesk
 from leadglass.doors.pages.sharing.desk import SharingDesk
 from leadglass.doors.pages.system.desk import SystemDesk
@@ -60,3 +61,7 @@ class PagesDesk:
     devices_desk: DevicesDesk
     system: SystemDesk
     survey: FollowUp
+
+    def origin(self, host: str) -> str:
+        """Give what paths are put behind for somebody else: the address people use, or the host that was asked."""
+        return origin(self.config.web.address, host)

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.requests import Request
 
-from leadglass.doors.web.problem import HttpFault
-from leadglass.errors import BadInput
+from leadglass.doors.web.problem import HttpFault, problem_of
+from leadglass.errors import BadInput, Denied, LeadglassError, Throttled
 
 MOST_BYTES: Final = 32 * 1024
 """Bytes of a form: a passphrase may have 1,024 characters of four bytes, written out in twelve."""
@@ -128,6 +128,34 @@ def same_twice(fields: dict[str, str], name: str) -> str:
     if value != fields.get("again", value):
         raise BadInput("The two new passwords are not the same.")
     return value
+
+
+def told(request: Request, error: LeadglassError, *, denied: str = "") -> tuple[str, HTTPStatus]:
+    """Say what was wrong with a form, to be shown beside it, and the status of that page.
+
+    Parameters
+    ----------
+    request : Request
+        What was sent; where a program sent it, it hears the error instead.
+    error : LeadglassError
+        What was wrong. That of a refusal is told too: it is about what was typed.
+    denied : str
+        What is said of a refusal instead of its message.
+
+    Raises
+    ------
+    LeadglassError
+        The error, as a program may hear it.
+    """
+    is_denied = isinstance(error, Denied)
+    text = (denied or error.message) if is_denied else error.message
+    if wants_json(request):
+        raise (HttpFault(HTTPStatus.FORBIDDEN, text) if is_denied else error) from None
+    if isinstance(error, Throttled):
+        seconds = max(1, round(error.retry_after))
+        wait = f"{seconds} seconds" if seconds < 90 else f"{round(seconds / 60)} minutes"
+        text = f"Too many attempts failed. Try again in {wait}."
+    return text, problem_of(error).status
 
 
 def way_back(text: str) -> str:

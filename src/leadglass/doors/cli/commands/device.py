@@ -11,6 +11,7 @@ import click
 from leadglass.doors.cli.options import ae_title, application_of, data_option, examples, json_option
 from leadglass.doors.cli.reach import sentence_on, turned_away
 from leadglass.doors.cli.terminal import Terminal, cell, table
+from leadglass.doors.listed import device_as_json
 from leadglass.errors import BadInput
 from leadglass.identity.device import Device
 
@@ -171,7 +172,7 @@ def device_list(context: click.Context, data: Path, *, as_json: bool) -> None:
         devices = opened.devices.list()
         now = opened.devices.now
     if as_json:
-        terminal.json([_as_json(device) for device in devices])
+        terminal.json([device_as_json(device) for device in devices])
         return
     if not devices:
         terminal.tell("No device is enrolled. Enrol one: leadglass device add AE --address CIDR --allow echo,store")
@@ -228,23 +229,6 @@ def _bulk(device: Device, now: datetime) -> tuple[str, str]:
     until = "" if device.bulk_until is None else f"until {device.bulk_until}"
     ended = "" if device.is_bulk(now.astimezone(UTC).date()) else " (ended)"
     return f"{until}{ended}: {device.bulk}".removeprefix(": "), "dim" if ended else "yellow"
-
-
-def _as_json(device: Device) -> dict[str, object]:
-    return {
-        "ae": device.ae_title,
-        "addresses": [str(network) for network in device.addresses],
-        "allow": sorted(device.allow),
-        "plaintext": device.plaintext,
-        "until": device.until.isoformat() if device.until else None,
-        "why_plaintext": device.why_plaintext or None,
-        "host": device.host or None,
-        "port": device.port or None,
-        "bulk": device.bulk or None,
-        "bulk_until": device.bulk_until.isoformat() if device.bulk_until else None,
-        "fingerprint": device.fingerprint or None,
-        "certificate_until": device.certificate_until.isoformat() if device.certificate_until else None,
-    }
 
 
 @device_command.command("test", epilog=examples("leadglass device test WS1"))

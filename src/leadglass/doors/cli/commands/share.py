@@ -4,7 +4,7 @@ Rule: the link goes to stdout, alone and once, so that a script can pass it on; 
 code that it asks for, and everything said about it, go to stderr.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import click
 from leadglass.doors.cli.options import application_of, data_option, duration, examples, json_option, study_uids
 from leadglass.doors.cli.terminal import Terminal, cell, table
 from leadglass.doors.cli.weblinks import share_url_of
+from leadglass.doors.listed import share_as_json
 
 if TYPE_CHECKING:
     from leadglass.config import Config
@@ -142,7 +143,7 @@ def share_list(context: click.Context, data: Path, *, everything: bool, as_json:
         now = shares.now
         listed = [each for each in shares.list(opened.caller, everybodys=True) if everything or each.counts(now)]
     if as_json:
-        terminal.json([_as_json(share, now) for share in listed])
+        terminal.json([share_as_json(share, counts=share.counts(now)) for share in listed])
         return
     if not listed:
         terminal.tell("There is no link. Make one: leadglass share create --study UID")
@@ -184,7 +185,7 @@ def _lock(*, pin: bool, once: bool) -> "ShareLock":
 def _tell(terminal: Terminal, config: "Config", created: "CreatedShare", what: str, *, as_json: bool) -> None:
     link, share = share_url_of(config, created), created.share
     if as_json:
-        terminal.json({**_as_json(share, share.made), "link": link, "code": created.code})
+        terminal.json({**share_as_json(share, counts=True), "link": link, "code": created.code})
         return
     terminal.say(link)
     terminal.tell(f"{what}, until {share.until:%Y-%m-%d %H:%M} UTC. End it: leadglass share revoke {share.id}")
@@ -204,25 +205,3 @@ def _what(share: "Share") -> str:
         return f"receives, {share.files} of {share.most_files} files"
     count = "1 study" if len(share.studies) == 1 else f"{len(share.studies)} studies"
     return f"{count}{'' if share.may_download else ', look only'}{', masked' if share.is_masked else ''}"
-
-
-def _as_json(share: "Share", now: datetime) -> dict[str, object]:
-    return {
-        "id": share.id,
-        "way": share.kind.value,
-        "studies": list(share.studies),
-        "view": "masked" if share.is_masked else "full",
-        "download": share.may_download,
-        "asks_for": share.lock.value,
-        "issuer": share.issuer,
-        "note": share.note,
-        "made": share.made.isoformat(),
-        "until": share.until.isoformat(),
-        "opened": share.opened.isoformat() if share.opened else None,
-        "ended": share.ended.isoformat() if share.ended else None,
-        "why_ended": share.why_ended,
-        "wrong_numbers": share.wrong,
-        "files": share.files,
-        "octets": share.octets,
-        "counts": share.counts(now),
-    }

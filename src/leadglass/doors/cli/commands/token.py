@@ -4,7 +4,7 @@ Rule: the token itself goes to stdout, alone and once, so that a script can keep
 everything said about it goes to stderr.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -12,11 +12,12 @@ import click
 from leadglass.doors.cli.options import application_of, data_option, duration, examples, json_option
 from leadglass.doors.cli.rights import role_option, scope_option, studies
 from leadglass.doors.cli.terminal import Terminal, cell, table
+from leadglass.doors.listed import own_token_as_json, token_as_json
 from leadglass.identity.own_tokens import OwnToken
 from leadglass.identity.tokens import Token
 from leadglass.policy.roles import NEEDS_NO_IMAGES, Role, own_scope
 from leadglass.policy.scope import Scope
-from leadglass.policy.scope_words import SYNTAX, write_scope
+from leadglass.policy.scope_words import SYNTAX
 
 
 @click.group("token")
@@ -79,7 +80,9 @@ def token_list(context: click.Context, data: Path, *, everything: bool, as_json:
         listed = [token for token in tokens.list() if everything or token.counts(now)]
         own = [token for token in opened.open_own_tokens().everybodys(opened.caller) if everything or token.counts(now)]
     if as_json:
-        terminal.json([*(_as_json(token, now) for token in listed), *(_own_as_json(token, now) for token in own)])
+        terminal.json(
+            [*(token_as_json(token, now) for token in listed), *(own_token_as_json(token, now) for token in own)]
+        )
         return
     if not listed and not own:
         terminal.tell("There is no token. Make one: leadglass token create NAME --role ROLE")
@@ -127,34 +130,3 @@ def token_revoke(context: click.Context, name: str, data: Path) -> None:
         else:
             token = opened.open_tokens().revoke(opened.caller, name)
     terminal.say(f"{token.name} ({token.id}) does not count any more.")
-
-
-def _own_as_json(token: OwnToken, now: datetime) -> dict[str, object]:
-    return {
-        "name": token.name,
-        "id": token.id,
-        "owner": token.owner,
-        "role": token.role.value,
-        "scope": list(write_scope(token.scope)),
-        "made": token.made.isoformat(),
-        "made_by": f"person:{token.owner}",
-        "until": token.until.isoformat(),
-        "ended": token.ended.isoformat() if token.ended else None,
-        "last_used": token.used.isoformat() if token.used else None,
-        "counts": token.counts(now),
-    }
-
-
-def _as_json(token: Token, now: datetime) -> dict[str, object]:
-    return {
-        "name": token.name,
-        "id": token.id,
-        "role": token.role.value,
-        "scope": None if token.scope is None else list(write_scope(token.scope)),
-        "made": token.made.isoformat(),
-        "made_by": token.made_by,
-        "until": token.until.isoformat(),
-        "ended": token.ended.isoformat() if token.ended else None,
-        "last_used": token.used.isoformat() if token.used else None,
-        "counts": token.counts(now),
-    }

@@ -6,6 +6,7 @@ from typing import Final
 
 from starlette.responses import JSONResponse, Response
 
+from leadglass.doors.listed import device_as_json
 from leadglass.doors.pages.devices.connecting import Connecting, connecting
 from leadglass.doors.pages.devices.desk import DOOR, DevicesDesk
 from leadglass.doors.pages.devices.words import Shown, ae_title_of, reach_of, shown
@@ -155,22 +156,9 @@ _DONE: Final = {
 
 def as_json(each: Shown) -> dict[str, object]:
     """Give a device as a program wants it."""
-    device, contact = each.device, each.contact
-    return {
-        "ae": device.ae_title,
-        "addresses": [str(network) for network in device.addresses],
-        "allow": sorted(device.allow),
-        "plaintext": device.plaintext,
-        "until": device.until.isoformat() if device.until else None,
-        "why_plaintext": device.why_plaintext or None,
-        "host": device.host or None,
-        "port": device.port or None,
-        "bulk": device.bulk or None,
-        "bulk_until": device.bulk_until.isoformat() if device.bulk_until else None,
-        "fingerprint": device.fingerprint or None,
-        "certificate_until": device.certificate_until.isoformat() if device.certificate_until else None,
+    return device_as_json(each.device) | {
         "marks": [{"text": mark.text, "kind": mark.kind} for mark in each.marks],
-        "last_contact": _contact(contact),
+        "last_contact": _contact(each.contact),
     }
 
 

@@ -5,19 +5,19 @@ from typing import Final
 
 from starlette.responses import JSONResponse, Response
 
+from leadglass.doors.listed import own_token_as_json
 from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.managing import words
-from leadglass.doors.pages.managing.programs import address_of, curl_of, life_of, lives, marks, own_as_json
+from leadglass.doors.pages.managing.programs import curl_of, life_of, lives, marks
 from leadglass.doors.pages.page import page
+from leadglass.doors.pages.people.account import require_person
 from leadglass.doors.pages.people.desk import PeopleDesk
-from leadglass.doors.pages.people.signing_in import in_words
-from leadglass.doors.web.forms import fields_of, needed, wants_json
-from leadglass.doors.web.problem import HttpFault, problem_of
+from leadglass.doors.web.forms import fields_of, needed, told, wants_json
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Conflict, Denied, LeadglassError, NotHere, Throttled
 from leadglass.identity.own_tokens import OwnCreated, OwnToken, rights_within
 from leadglass.identity.person import Person
-from leadglass.policy.caller import Caller, CallerKind
+from leadglass.policy.caller import Caller
 from leadglass.policy.roles import Role
 from leadglass.policy.scope import Scope
 
@@ -70,7 +70,7 @@ class _OwnTokens:
         return await self._page(asked)
 
     async def create(self, asked: Asked) -> Response:
-        _require_person(asked.caller)
+        require_person(asked.caller)
         fields = await fields_of(asked.request)
         try:
             # The password first: who does not know it learns nothing.
@@ -89,7 +89,7 @@ class _OwnTokens:
         token = created.token
         if wants_json(asked.request):
             now = self._desk.own_tokens.now
-            return JSONResponse({**own_as_json(token, now), "token": created.secret}, HTTPStatus.CREATED)
+            return JSONResponse({**own_token_as_json(token, now), "token": created.secret}, HTTPStatus.CREATED)
         grants = rights_within(token.role, token.scope, person)
         said = next((said for _, said, role in purposes(person) if role is token.role), "")
         return page(
@@ -103,13 +103,14 @@ class _OwnTokens:
             scope=_said(token, person),
             is_blind=False,
             curl=curl_of(
-                address_of(asked.request, self._desk.config), frozenset(a for grant in grants for a in grant.actions)
+                self._desk.origin(asked.request.headers["host"]),
+                frozenset(a for grant in grants for a in grant.actions),
             ),
             back=PATH,
         )
 
     async def revoke(self, asked: Asked) -> Response:
-        _require_person(asked.caller)
+        require_person(asked.caller)
         id_ = (await fields_of(asked.request)).get("id", "")[:64]
         mine = await self._desk.threads.run(self._desk.own_tokens.mine, asked.caller)
         if all(token.id != id_ for token in mine):
@@ -119,10 +120,7 @@ class _OwnTokens:
         return JSONResponse({"done": said}) if wants_json(asked.request) else await self._page(asked, done=said)
 
     async def _again(self, asked: Asked, error: LeadglassError, fields: dict[str, str]) -> Response:
-        text = "That is not your password." if isinstance(error, Denied) else in_words(error)
-        if wants_json(asked.request):
-            raise HttpFault(HTTPStatus.FORBIDDEN, text) if isinstance(error, Denied) else error
-        status = HTTPStatus.FORBIDDEN if isinstance(error, Denied) else problem_of(error).status
+        text, status = told(asked.request, error, denied="That is not your password.")
         return await self._page(asked, status=status, error=text, fields=fields)
 
     async def _page(
@@ -134,11 +132,11 @@ class _OwnTokens:
         done: str = "",
         fields: dict[str, str] | None = None,
     ) -> Response:
-        _require_person(asked.caller)
+        require_person(asked.caller)
         person, mine = await self._desk.threads.run(self._known, asked.caller)
         now = self._desk.own_tokens.now
         if wants_json(asked.request):
-            return JSONResponse([own_as_json(token, now) for token in mine])
+            return JSONResponse([own_token_as_json(token, now) for token in mine])
         return page(
             asked.request,
             "managing/own_tokens.html",
@@ -181,8 +179,3 @@ def _role_of(person: Person, word: str) -> Role:
         if offered == word:
             return role
     raise BadInput("Choose what the token is for.")
-
-
-def _require_person(caller: Caller) -> None:
-    if caller.kind is not CallerKind.PERSON:
-        raise Denied("Only a person who is signed in has an account.")

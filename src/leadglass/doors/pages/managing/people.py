@@ -138,8 +138,7 @@ class _People:
         )
 
     def _link_page(self, asked: Asked, person: Person, link: Link, *, is_new: bool) -> Response:
-        address = self._desk.config.web.address.rstrip("/") or f"https://{asked.request.headers['host']}"
-        url = f"{address}{path_of(link)}"
+        url = f"{self._desk.origin(asked.request.headers['host'])}{path_of(link)}"
         if wants_json(asked.request):
             status = HTTPStatus.CREATED if is_new else HTTPStatus.OK
             return JSONResponse({"name": person.name, "link": url, "until": link.until.isoformat()}, status)

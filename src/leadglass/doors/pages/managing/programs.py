@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from leadglass.config import Config
+from leadglass.doors.listed import own_token_as_json, token_as_json
 from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.managing import words
 from leadglass.doors.pages.page import page
@@ -25,7 +24,6 @@ from leadglass.identity.tokens import Created, Token
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
 from leadglass.policy.roles import Role, grants_of, parse_role
-from leadglass.policy.scope_words import write_scope
 
 PATH: Final = "/tokens"
 
@@ -99,11 +97,6 @@ def life_of(text: str) -> timedelta:
     return int(number) * units[unit]
 
 
-def address_of(request: Request, config: Config) -> str:
-    """Give what paths are put behind for somebody else: the address people use, or the one that was asked."""
-    return config.web.address.rstrip("/") or f"https://{request.headers['host']}"
-
-
 def curl_of(address: str, actions: frozenset[Action]) -> str:
     """Give a line that shows that a token works, with something it may do."""
     if Action.FIND in actions:
@@ -142,7 +135,9 @@ class _Programs:
     def _created(self, asked: Asked, created: Created) -> Response:
         token = created.token
         if wants_json(asked.request):
-            return JSONResponse({**_as_json(token, self._desk.tokens.now), "token": created.secret}, HTTPStatus.CREATED)
+            return JSONResponse(
+                {**token_as_json(token, self._desk.tokens.now), "token": created.secret}, HTTPStatus.CREATED
+            )
         actions = frozenset(a for grant in grants_of(token.role, token.scope) for a in grant.actions)
         return page(
             asked.request,
@@ -154,7 +149,7 @@ class _Programs:
             says=dict(_roles_for_programs())[token.role],
             scope=words.said_scope(token.role, token.scope),
             is_blind=words.is_blind(token.role, token.scope),
-            curl=curl_of(address_of(asked.request, self._desk.config), actions),
+            curl=curl_of(self._desk.origin(asked.request.headers["host"]), actions),
             back=PATH,
         )
 
@@ -192,8 +187,8 @@ class _Programs:
         if wants_json(asked.request):
             return JSONResponse(
                 {
-                    "programs": [_as_json(token, now) for token in programs],
-                    "people": [own_as_json(token, now) for token in own],
+                    "programs": [token_as_json(token, now) for token in programs],
+                    "people": [own_token_as_json(token, now) for token in own],
                 }
             )
         return page(
@@ -224,34 +219,3 @@ class _Programs:
 def _roles_for_programs() -> list[tuple[Role, str]]:
     first = [(Role.SERVICE, "Finds, reads and stores studies: what most programs need.")]
     return first + [(role, said) for role, said in words.SENTENCES.items() if role is not Role.SERVICE]
-
-
-def _as_json(token: Token, now: datetime) -> dict[str, object]:
-    return {
-        "name": token.name,
-        "id": token.id,
-        "role": token.role.value,
-        "scope": None if token.scope is None else list(write_scope(token.scope)),
-        "made": token.made.isoformat(),
-        "made_by": token.made_by,
-        "until": token.until.isoformat(),
-        "ended": token.ended.isoformat() if token.ended else None,
-        "last_used": token.used.isoformat() if token.used else None,
-        "counts": token.counts(now),
-    }
-
-
-def own_as_json(token: OwnToken, now: datetime) -> dict[str, object]:
-    """Give one token of a person; never what proves it."""
-    return {
-        "name": token.name,
-        "id": token.id,
-        "owner": token.owner,
-        "role": token.role.value,
-        "scope": list(write_scope(token.scope)),
-        "made": token.made.isoformat(),
-        "until": token.until.isoformat(),
-        "ended": token.ended.isoformat() if token.ended else None,
-        "last_used": token.used.isoformat() if token.used else None,
-        "counts": token.counts(now),
-    }

@@ -12,10 +12,8 @@ from leadglass.doors.listed import session_as_json
 from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.pages.people.desk import PeopleDesk
 from leadglass.doors.pages.people.rights import rights_of
-from leadglass.doors.pages.people.signing_in import in_words
 from leadglass.doors.pages.qr import qr_path
-from leadglass.doors.web.forms import fields_of, same_twice, wants_json
-from leadglass.doors.web.problem import HttpFault, problem_of
+from leadglass.doors.web.forms import fields_of, same_twice, told, wants_json
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Denied, LeadglassError, NotHere, Throttled
 from leadglass.identity.passwords import LEAST
@@ -54,7 +52,7 @@ class _Account:
         return await self._page(asked)
 
     async def password(self, asked: Asked) -> Response:
-        _require_person(asked.caller)
+        require_person(asked.caller)
         fields = await fields_of(asked.request)
         current = fields.get("current", "")
         try:
@@ -67,7 +65,7 @@ class _Account:
     # --- authenticator app -----------------------------------------------------------
 
     async def begin(self, asked: Asked) -> Response:
-        _require_person(asked.caller)
+        require_person(asked.caller)
         fields = await fields_of(asked.request)
         try:
             await self._confirm_owner(asked.caller, fields)
@@ -77,7 +75,7 @@ class _Account:
         return self._app_page(asked, enrolment)
 
     async def confirm(self, asked: Asked) -> Response:
-        _require_person(asked.caller)
+        require_person(asked.caller)
         code = (await fields_of(asked.request)).get("code", "")
         try:
             codes = await self._desk.threads.run(self._desk.accounts.factors.confirm, asked.caller, code)
@@ -89,7 +87,7 @@ class _Account:
         return _codes_page(asked, codes, "Your authenticator app counts from now on.")
 
     async def remove(self, asked: Asked) -> Response:
-        _require_person(asked.caller)
+        require_person(asked.caller)
         fields = await fields_of(asked.request)
         try:
             await self._confirm_owner(asked.caller, fields)
@@ -99,7 +97,7 @@ class _Account:
         return await self._done(asked, "The authenticator app and the recovery codes are taken away.")
 
     async def codes(self, asked: Asked) -> Response:
-        _require_person(asked.caller)
+        require_person(asked.caller)
         fields = await fields_of(asked.request)
         try:
             await self._confirm_owner(asked.caller, fields)
@@ -130,19 +128,19 @@ class _Account:
     async def sessions(self, asked: Asked) -> Response:
         if not wants_json(asked.request):
             return see_other(f"{PATH}#sessions")
-        _require_person(asked.caller)
+        require_person(asked.caller)
         listed = await self._desk.threads.run(self._desk.accounts.sessions.list, asked.caller.name)
         return JSONResponse([_as_json(session, asked.caller) for session in listed])
 
     async def end(self, asked: Asked) -> Response:
-        _require_person(asked.caller)
+        require_person(asked.caller)
         fields = await fields_of(asked.request)
         sessions = self._desk.accounts.sessions
         await self._desk.threads.run(sessions.end_own, asked.caller, fields.get("session", "")[:64])
         return await self._done(asked, "The session has ended.")
 
     async def end_others(self, asked: Asked) -> Response:
-        _require_person(asked.caller)
+        require_person(asked.caller)
         caller = asked.caller
         sessions = self._desk.accounts.sessions
         await self._desk.threads.run(sessions.end_all, caller, caller.name, but=caller.session)
@@ -157,17 +155,14 @@ class _Account:
 
     async def _again(self, asked: Asked, where: str, error: LeadglassError) -> Response:
         """Show the account with what was wrong beside the form it was wrong in."""
-        text = "That is not your password." if isinstance(error, Denied) else in_words(error)
-        if wants_json(asked.request):
-            raise HttpFault(HTTPStatus.FORBIDDEN, text) if isinstance(error, Denied) else error
-        status = HTTPStatus.FORBIDDEN if isinstance(error, Denied) else problem_of(error).status
+        text, status = told(asked.request, error, denied="That is not your password.")
         return await self._page(asked, status=status, errors={where: text})
 
     async def _page(
         self, asked: Asked, *, status: int = HTTPStatus.OK, done: str = "", errors: dict[str, str] | None = None
     ) -> Response:
         caller = asked.caller
-        _require_person(caller)
+        require_person(caller)
         person, sessions, codes = await self._desk.threads.run(self._known, caller.name)
         if wants_json(asked.request):
             return JSONResponse(
@@ -206,7 +201,7 @@ def _codes_page(asked: Asked, codes: tuple[str, ...], said: str) -> Response:
     return page(asked.request, "people/codes.html", caller=asked.caller, said=said, codes=codes)
 
 
-def _require_person(caller: Caller) -> None:
+def require_person(caller: Caller) -> None:
     """Refuse whoever has no account: a token, for instance.
 
     Raises

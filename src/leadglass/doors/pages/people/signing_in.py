@@ -16,10 +16,9 @@ from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.pages.people.desk import PeopleDesk
 from leadglass.doors.web import cookie
 from leadglass.doors.web.evidence import peer_of
-from leadglass.doors.web.forms import fields_of, needed, same_twice, wants_json, wants_page, way_back
-from leadglass.doors.web.problem import HttpFault, problem_of
+from leadglass.doors.web.forms import fields_of, needed, same_twice, told, wants_json, wants_page, way_back
 from leadglass.doors.web.routes import Access, Asked, Route, Services
-from leadglass.errors import BadInput, Denied, LeadglassError, Throttled
+from leadglass.errors import BadInput, Denied, Throttled
 from leadglass.identity.onetime import Purpose
 from leadglass.identity.passwords import LEAST
 from leadglass.identity.sessions import OpenedSession, csrf_of
@@ -104,10 +103,8 @@ class _SigningIn:
                 self._desk.sign_in.sign_in, name, password, peer_of(request), agent=_agent(request)
             )
         except (Denied, BadInput, Throttled) as error:
-            if wants_json(request):
-                raise _told(error) from None
-            status = HTTPStatus.FORBIDDEN if isinstance(error, Denied) else problem_of(error).status
-            return sign_in_page(request, self._desk, status=status, error=in_words(error), name=name[:64], back=back)
+            text, status = told(request, error)
+            return sign_in_page(request, self._desk, status=status, error=text, name=name[:64], back=back)
         if isinstance(result, NeedsSecond):
             if wants_json(request):
                 return JSONResponse({"signed_in": False, "needs": "second factor", "ticket": result.ticket})
@@ -123,10 +120,8 @@ class _SigningIn:
                 self._desk.sign_in.second, ticket, code, peer_of(request), agent=_agent(request)
             )
         except (Denied, Throttled) as error:
-            if wants_json(request):
-                raise _told(error) from None
-            status = HTTPStatus.FORBIDDEN if isinstance(error, Denied) else problem_of(error).status
-            return page(request, "people/second.html", status=status, ticket=ticket, back=back, error=in_words(error))
+            text, status = told(request, error)
+            return page(request, "people/second.html", status=status, ticket=ticket, back=back, error=text)
         return await self._signed_in(request, opened, back)
 
     # --- links -----------------------------------------------------------------------
@@ -143,15 +138,13 @@ class _SigningIn:
                 self._desk.sign_in.set_up, secret, password, peer_of(request), agent=_agent(request)
             )
         except (Denied, BadInput) as error:
-            if wants_json(request):
-                raise _told(error) from None
-            status = HTTPStatus.FORBIDDEN if isinstance(error, Denied) else HTTPStatus.BAD_REQUEST
+            text, status = told(request, error)
             again = "" if isinstance(error, Denied) else secret
             return page(
                 request,
                 "people/set_up.html",
                 status=status,
-                error=error.message,
+                error=text,
                 secret=again,
                 advice=_ADVICE,
                 least=LEAST,
@@ -168,9 +161,8 @@ class _SigningIn:
                 self._desk.sign_in.by_link, secret, peer_of(request), agent=_agent(request)
             )
         except Denied as error:
-            if wants_json(request):
-                raise _told(error) from None
-            return page(request, "people/link.html", status=HTTPStatus.FORBIDDEN, error=error.message, secret="")
+            text, status = told(request, error)
+            return page(request, "people/link.html", status=status, error=text, secret="")
         return await self._signed_in(request, opened, "/")
 
     async def _signed_in(self, request: Request, opened: OpenedSession, back: str) -> Response:
@@ -191,20 +183,6 @@ class _SigningIn:
         # Metadata and bulk data are kept by browsers, to be asked about again: not beyond the session (W3C).
         answer.headers["Clear-Site-Data"] = '"cache"'
         return cookie.take(answer)
-
-
-def _told(error: LeadglassError) -> LeadglassError:
-    """Give the error as a program is to hear it: what people read on the page may be read by programs too."""
-    return HttpFault(HTTPStatus.FORBIDDEN, error.message) if isinstance(error, Denied) else error
-
-
-def in_words(error: LeadglassError) -> str:
-    """Say an error at a form, with how long to wait where that is it."""
-    if isinstance(error, Throttled):
-        seconds = max(1, round(error.retry_after))
-        wait = f"{seconds} seconds" if seconds < 90 else f"{round(seconds / 60)} minutes"
-        return f"Too many attempts failed. Try again in {wait}."
-    return error.message
 
 
 def _agent(request: Request) -> str:

@@ -24,8 +24,6 @@ class SharingDesk:
         Where links are opened: who tries many takes no thread from who is in.
     practice : str
         What recipients are told of who shares with them.
-    address : str
-        How people reach the archive; empty when nobody wrote it down.
     """
 
     shares: Shares
@@ -33,4 +31,3 @@ class SharingDesk:
     sessions: Sessions
     threads: Threads
     practice: str
-    address: str

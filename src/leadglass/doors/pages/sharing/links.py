@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from leadglass.dicom.levels import Level
 from leadglass.dicom.uids import parse_uid
 from leadglass.doors.links import path_of_share
+from leadglass.doors.listed import share_as_json
 from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.menu import may
 from leadglass.doors.pages.page import page, see_other
@@ -202,7 +202,7 @@ class _Links:
 
     def _created(self, asked: Asked, created: CreatedShare) -> Response:
         """Show a link, this once."""
-        link = self._base(asked.request) + path_of_share(created)
+        link = self._desk.origin(asked.request.headers["host"]) + path_of_share(created)
         if wants_json(asked.request):
             return JSONResponse(
                 {**as_json(created.share, asked.caller, counts=True), "link": link, "code": created.code}, 201
@@ -256,9 +256,6 @@ class _Links:
             return JSONResponse(as_json(share, asked.caller, counts=False))
         return see_other(f"{PATH}/{share.id}")
 
-    def _base(self, request: Request) -> str:
-        return self._sharing.address or f"https://{request.headers.get('host', '')}"
-
     def _days(self) -> tuple[int, ...]:
         longest, usual = self._sharing.shares.longest.days, self._sharing.shares.life.days
         offered = {day for day in _DAYS if day <= longest} | {usual, longest}
@@ -281,25 +278,7 @@ _WORDS: Final = {
 def as_json(share: Share, caller: Caller, *, counts: bool) -> dict[str, object]:
     """Write a link for programs; a note, which may name a patient, for its maker alone, or for whom it is shown to."""
     is_told = share.issuer == str(caller) or share.kind is ShareKind.RECEIVE
-    return {
-        "id": share.id,
-        "way": share.kind.value,
-        "issuer": share.issuer,
-        "made": share.made.isoformat(),
-        "until": share.until.isoformat(),
-        "note": share.note if is_told else "",
-        "studies": list(share.studies),
-        "view": "masked" if share.is_masked else "full",
-        "download": share.may_download,
-        "asks_for": share.lock.value,
-        "wrong_numbers": share.wrong,
-        "opened": share.opened.isoformat() if share.opened else None,
-        "ended": share.ended.isoformat() if share.ended else None,
-        "why_ended": share.why_ended,
-        "files": share.files,
-        "octets": share.octets,
-        "counts": counts,
-    }
+    return share_as_json(share, counts=counts) | {"note": share.note if is_told else ""}
 
 
 def _uids(text: str) -> tuple[str, ...]:

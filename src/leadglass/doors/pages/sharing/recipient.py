@@ -19,15 +19,15 @@ from leadglass.dicom.uids import UID
 from leadglass.doors.dicomweb.locating import locate
 from leadglass.doors.dicomweb.paths import Target
 from leadglass.doors.pages.desk import PagesDesk
+from leadglass.doors.pages.menu import may
 from leadglass.doors.pages.page import page, see_other
-from leadglass.doors.pages.people.signing_in import in_words
 from leadglass.doors.pages.sharing.desk import SharingDesk
 from leadglass.doors.pages.study.asking import find
 from leadglass.doors.pages.study.facts import StudyFacts, study_facts
 from leadglass.doors.web import cookie
 from leadglass.doors.web.evidence import SHARE_COOKIE, Unidentified, peer_of
-from leadglass.doors.web.forms import fields_of, wants_json, wants_page
-from leadglass.doors.web.problem import HttpFault, problem_of
+from leadglass.doors.web.forms import fields_of, told, wants_json, wants_page
+from leadglass.doors.web.problem import HttpFault
 from leadglass.doors.web.routes import Access, Asked, Route, Services
 from leadglass.doors.web.sharecookie import HOME, give_share
 from leadglass.errors import Denied, NotHere, Throttled
@@ -116,11 +116,9 @@ class _Recipient:
                 raise
             return closed_page(request)
         except (Denied, Throttled) as error:
-            if wants_json(request):
-                raise HttpFault(HTTPStatus.FORBIDDEN, error.message) if isinstance(error, Denied) else error from None
-            status = HTTPStatus.FORBIDDEN if isinstance(error, Denied) else problem_of(error).status
+            text, status = told(request, error)
             lock = ShareLock.ONCE if fields.get("lock") == ShareLock.ONCE else ShareLock.PIN  # for the words alone
-            return self._ask(request, secret, lock, in_words(error), status)
+            return self._ask(request, secret, lock, text, status)
         if isinstance(answer, Asks):
             if wants_json(request):
                 return JSONResponse({"opened": False, "needs": "code"})
@@ -178,7 +176,7 @@ class _Recipient:
             found = find(self._desk.archive, caller, Level.STUDY, _ONE, StudyInstanceUID=uid)
             has_images = not share.is_masked or (bool(found.matches) and self._is_given(caller, uid))
             lent += [
-                Lent(study_facts(match), _may(caller, Action.GET), _may(caller, Action.EXPORT), has_images)
+                Lent(study_facts(match), may(caller, Action.GET), may(caller, Action.EXPORT), has_images)
                 for match in found.matches
             ]
         return lent
@@ -195,7 +193,3 @@ class _Recipient:
         answer = page(asked.request, "sharing/left.html", caller=None)
         answer.headers["Clear-Site-Data"] = '"cache"'
         return cookie.take_share(answer)
-
-
-def _may(caller: Caller, action: Action) -> bool:
-    return any(action in grant.actions for grant in caller.grants)
