@@ -2,12 +2,15 @@
 
 import html
 import re
-from typing import Self
+from typing import Final, Self
 
 import httpx
 
 from leadglass.app import App
 from leadglass.audit.event import Event
+from leadglass.crypto.passphrase import Cost
+from leadglass.identity.passwords import Passwords
+from leadglass.identity.people import People
 from leadglass.policy.roles import Role
 from leadglass.policy.scope_words import parse_scope
 from tests.peers.web import Web
@@ -104,10 +107,14 @@ class Browser:
         return answer
 
 
+_CHEAP: Final = Cost(memory_kib=8 * 1024, passes=1, lanes=1)
+"""What a guess costs until somebody signs in with the password, which is then hashed as the archive has it."""
+
+
 def add_person(web: Web, name: str, role: str = "radiologist", *scope: str, password: str = GOOD) -> str:
     """Make an account with a password, unless it is there; gives its name."""
     with App().open(web.leadglass.data) as opened:
-        people = opened.open_people().people
+        people = People(opened.open_people().store, Passwords(_CHEAP))
         there = people.find(name)
         assert there is None or there.role is Role(role), "another test has somebody of this name"
         if there is None:

@@ -13,6 +13,7 @@ from leadglass.doors.pages.study.asking import find
 from leadglass.doors.pages.study.kinds import Kind, kind_of
 from leadglass.errors import LeadglassError
 from leadglass.policy.action import Action
+from tests.callers import unbraked
 from tests.corpus import read_manifest
 from tests.doors.dicomweb.wadohouse import Got
 from tests.doors.pages.study.pageshouse import PagesHouse, main_of, pages
@@ -29,6 +30,7 @@ def stored(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         houses: Stored = []
         for number, held in enumerate(rounds(corpus)):
             house = stack.enter_context(pages(tmp_path_factory.mktemp(f"pages{number}")))
+            house.caller = unbraked(house.caller)
             kept: list[tuple[str, str, str, str]] = []
             for entry in held:
                 instance = entry.instance
@@ -102,6 +104,7 @@ def test_a_video_is_given_whole_or_in_parts_as_browsers_ask(stored: Stored) -> N
 def test_what_is_malformed_and_was_kept_has_a_page_too(corpus: Path, tmp_path: Path) -> None:
     seen = 0
     with pages(tmp_path) as house:
+        house.caller = unbraked(house.caller)
         for file in read_manifest(corpus):
             if not file.is_malformed or file.path.stat().st_size > 4 << 20:
                 continue
