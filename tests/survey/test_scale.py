@@ -8,9 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter, deque
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,7 +57,7 @@ class Surveyed:
         """Start a command of ``leadglass survey``; it is over with the block."""
         command = [sys.executable, "-m", "leadglass", "survey", *arguments, "--json"]
         with subprocess.Popen(
-            [str(each) for each in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [str(each) for each in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as process:
             try:
                 yield process
@@ -118,15 +119,18 @@ def _prepared(folder: Path, port: int) -> Surveyed:
 
 
 def _ended(process: "subprocess.Popen[str]") -> tuple[int, int]:
-    """Give the exit code of a process, and the most memory that it ever had (kB)."""
-    assert process.stdout is not None
+    """Give the exit code of a process, and the most memory that it was seen to have had (kB)."""
+    status = Path(f"/proc/{process.pid}/status")
+    peak = 0
+    while process.poll() is None:
+        with suppress(OSError):  # it has just ended
+            highest = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+            peak = max(peak, *(int(line.split()[1]) for line in highest), 0)
+        time.sleep(0.1)
     assert process.stderr is not None
-    process.stdout.read()
     said = process.stderr.read()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode in {0, 3, -signal.SIGKILL}, said
-    return process.returncode, used.ru_maxrss
+    return process.returncode, peak
 
 
 def _most_in_a_second(times: Sequence[datetime]) -> int:
