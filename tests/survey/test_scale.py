@@ -136,7 +136,7 @@ def _ended(process: "subprocess.Popen[str]") -> tuple[int, int]:
 def _most_in_a_second(times: Sequence[datetime]) -> int:
     newest: deque[float] = deque()
     most = 0
-    for at in sorted(time.timestamp() for time in times):
+    for at in sorted(moment.timestamp() for moment in times):
         newest.append(at)
         while newest[0] <= at - 0.995:  # what is written is cut off to milliseconds
             newest.popleft()
