@@ -265,6 +265,11 @@ class Register:
 
     def expire(self, today: date) -> None:
         """Open again what was accepted until an earlier day."""
+        accepted = self._connection.execute(
+            "SELECT min(coalesce(accepted_until, '')) FROM entry WHERE standing = ?", (Standing.ACCEPTED,)
+        ).fetchone()[0]
+        if accepted is None or accepted >= today.isoformat():
+            return  # who only reads waits for no run that writes
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             for entry in self.entries():

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import sqlite3
 from collections.abc import Generator
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser as Chromium
 
 from leadglass.doors.pages.page import PAGE_POLICY
+from leadglass.errors import Busy
 from leadglass.followup import FollowUp, Stage
 from leadglass.survey import scope as scopes
 from leadglass.survey.state import State, folder_of
@@ -319,6 +321,27 @@ def test_what_is_no_database_is_said_to_be_unreadable_and_stays_as_it_is(tmp_pat
     assert stage is Stage.UNREADABLE
     assert "the user that the archive runs as" in fault
     assert kept.read_bytes() == b"not a database" * 1000
+
+
+def test_it_is_read_while_a_survey_writes_and_says_so_where_it_cannot_be_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = survey_into(tmp_path)
+    opened = sqlite3.connect
+
+    def impatient(path: Path, *, isolation_level: None, timeout: float) -> sqlite3.Connection:
+        return opened(path, isolation_level=isolation_level, timeout=timeout * 0.0)
+
+    monkeypatch.setattr(sqlite3, "connect", impatient)
+    follow = FollowUp(file, lambda _: None, door="pages", version="0")
+    with State(folder_of(file)) as writing:
+        writing.connection.execute("BEGIN IMMEDIATE")
+        assert follow.overview(everything()).stage is Stage.KEPT
+        assert follow.endpoint(everything(), "192.0.2.10", 104)[0].open
+        with pytest.raises(Busy, match="Ask again"):
+            follow.told(everything(), "192.0.2.10", "")
+        writing.connection.execute("ROLLBACK")
+    assert follow.told(everything(), "192.0.2.10", "")
 
 
 # --- how it looks ---------------------------------------------------------------------------
