@@ -58,14 +58,16 @@ STANDINGS: Final = {
 }
 """What each standing is called on the page, and how it is marked."""
 
-_DONE: Final = {
+DONE: Final = {
     "assigned": "It is assigned.",
     "told": "It is noted that the owner was told. Re-tests are due 7, 30 and 60 days after the first time.",
     "fixed": "It is noted that it is said to be fixed. It counts as fixed when a survey looked and did not find it.",
     "accepted": "It is accepted until that day; then it is open again.",
 }
+"""What is said after a form did what it is for."""
 
-_ENDED: Final = {Status.DONE: "is done", Status.STOPPED: "was stopped", Status.RUNNING: "goes on, or was cut off"}
+ENDED: Final = {Status.DONE: "is done", Status.STOPPED: "was stopped", Status.RUNNING: "goes on, or was cut off"}
+"""How a run stands, after 'Survey 3'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ class _Survey:
             "survey/survey.html",
             caller=asked.caller,
             status=HTTPStatus.OK if fault is None else problem_of(fault.error).status,
-            done=_DONE.get(query.get("done", ""), ""),
+            done=DONE.get(query.get("done", ""), ""),
             error="" if fault is None else fault.error.message,
             about="" if fault is None else fault.about,
             fields={} if fault is None else fault.fields,
@@ -151,7 +153,7 @@ class _Survey:
             counts=_counts(overview, today),
             chart=_trend(overview),
             points=list(reversed(overview.trend))[:_SHOWN_RUNS],
-            ended=_ENDED,
+            ended=ENDED,
             path_of=path_of,
             kinds=KINDS,
             standings=STANDINGS,
@@ -186,7 +188,7 @@ class _Survey:
             "survey/endpoint.html",
             caller=asked.caller,
             status=HTTPStatus.OK if fault is None else problem_of(fault.error).status,
-            done=_DONE.get(asked.request.query_params.get("done", ""), ""),
+            done=DONE.get(asked.request.query_params.get("done", ""), ""),
             error="" if fault is None else fault.error.message,
             about="" if fault is None else fault.about,
             fields={} if fault is None else fault.fields,
@@ -246,7 +248,7 @@ class _Survey:
 
     def _done(self, asked: Asked, fields: dict[str, str], done: str) -> Response:
         if wants_json(asked.request):
-            return JSONResponse({"done": _DONE[done]})
+            return JSONResponse({"done": DONE[done]})
         return see_other(f"{_back(fields)}?done={done}")
 
     async def _again(self, asked: Asked, fault: _Fault) -> Response:
