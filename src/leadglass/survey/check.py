@@ -14,11 +14,15 @@ from typing import Final
 
 from leadglass.errors import BadInput
 from leadglass.survey.findings import Exposure, Finding, severity_of
-from leadglass.survey.gate import Gate, Line
+from leadglass.survey.gate import Closed, Gate, Line
 from leadglass.survey.scope import Address, Level, Vantage
 
 DICOM_PORTS: Final = frozenset({104, 11112, 2761, 2762, 4242, 11113, 2345, 5678, 4006})
 """Where DICOM is looked for first; on any other open port it is looked for too."""
+
+
+MOST_ASKED: Final = 120
+"""Connections and requests that a check makes at an endpoint at most; none of ours needs half of that."""
 
 
 @dataclass(slots=True)
@@ -131,6 +135,14 @@ class Visit:
     known: Known
     name: str = ""
     found: list[Finding] = field(default_factory=list[Finding])
+    asked: int = 0
+    """Connections and requests of this check; no more than ``MOST_ASKED``, whatever the peer leads to."""
+
+    def count(self) -> None:
+        """Count one; raises ``Closed`` where it is one too many."""
+        self.asked += 1
+        if self.asked > MOST_ASKED:
+            raise Closed("The peer leads on and on.")
 
     @property
     def vantage(self) -> Vantage:
@@ -146,6 +158,7 @@ class Visit:
 
     def connect(self, *, tls: ssl.SSLContext | None = None, act: str = "connect") -> AbstractAsyncContextManager[Line]:
         """Open a line to the endpoint; see ``Gate.connect``."""
+        self.count()
         return self.gate.connect(
             self.address,
             self.port,

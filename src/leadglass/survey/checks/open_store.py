@@ -12,7 +12,7 @@ from leadglass.survey.scope import Level
 from leadglass.survey.speech import names
 from leadglass.survey.speech.http import Response, Talk
 
-_HREF: Final = re.compile(r"<(?:[A-Za-z0-9]+:)?href\s*>\s*([^<]{1,2000}?)\s*</", re.IGNORECASE)
+_HREF: Final = re.compile(r"<(?:[A-Za-z0-9]++:)?href\s*+>\s*+([^<]{1,2000}+)</", re.IGNORECASE)
 _KEY: Final = re.compile(r"<Key>([^<]{1,2000})</Key>")
 _BUCKET: Final = re.compile(r"<Bucket>\s*(?:<[A-Z]\w+>[^<]*</\w+>\s*)*?<Name>([^<]{3,63})</Name>")
 _TRUNCATED: Final = "<IsTruncated>true<"
@@ -62,9 +62,9 @@ async def run_bucket(visit: Visit) -> None:
             if answer.status != 200 or not _is_xml(answer):
                 continue
             begin = answer.text[:2_000]
-            if "<ListAllMyBucketsResult" in begin:
+            if "<ListAllMyBucketsResult" in begin and folder == "/":  # who lists more below it has no end
                 found = [f"/{quote(unescape(each))}/" for each in names.unique(_BUCKET.findall(answer.text), _LOOKED)]
-                waiting = deque(each for each in dict.fromkeys((*found, *waiting)) if each != folder)
+                waiting = deque(each for each in dict.fromkeys((*found, *waiting)) if each != "/")
             elif "<ListBucketResult" in begin:
                 # keys are text and no addresses: a blank in one is to be written as such
                 keys = names.unique(quote(unescape(each)) for each in _KEY.findall(answer.text))

@@ -12,7 +12,7 @@ from leadglass.survey.speech.http import Response, Talk
 ROOTS: Final = ("", "/orthanc")
 """Where it lies by itself, and behind a proxy as its handbook shows it."""
 
-_VERSION: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){1,3}")
+_VERSION: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){1,3}")
 
 
 async def run(visit: Visit) -> None:

@@ -1,16 +1,23 @@
 """How much is there, where Orthanc says it to anybody: two numbers, told as orders of magnitude."""
 
+from typing import Final
+
 from leadglass.survey.check import Check, Known, Visit
 from leadglass.survey.checks.orthanc_rest import roots, table
 from leadglass.survey.findings import Exposure
 from leadglass.survey.scope import Level
 from leadglass.survey.speech.http import Talk
 
+_MOST: Final = 10**9
+"""What is more than any archive holds."""
+
 
 def bucket(count: int) -> str:
     """Give the order of magnitude of a count: ``none``, ``1-9``, ``10-99`` and so on."""
     if count <= 0:
         return "none"
+    if count >= _MOST:
+        return f"{_MOST} or more"
     least = 10 ** (len(str(count)) - 1)
     return f"{least}-{10 * least - 1}"
 
@@ -24,7 +31,7 @@ async def run(visit: Visit) -> None:
         for root in roots(known):
             said = table(await talk.ask("GET", f"{root}/statistics"))
             studies, images = said.get("CountStudies"), said.get("CountInstances")
-            if not isinstance(studies, int) or not isinstance(images, int):
+            if type(studies) is not int or type(images) is not int:  # true is no number
                 continue
             visit.report(
                 Exposure.E5 if studies > 0 else Exposure.E4,

@@ -77,7 +77,7 @@ async def run(visit: Visit) -> None:
                 "HTTP authentication",
                 "nothing to log out of",
             )
-        elif form is not None and form.method == "post" and form.password != "-":  # noqa: S105
+        elif form is not None and form.only_signs_in:
             pair, parted = await _by_form(talk, path, known.product)
             by = "a form"
         else:
@@ -111,7 +111,7 @@ async def _by_form(talk: Talk, path: str, product: str) -> tuple[Pair | None, st
         # each try has a page, and a session, of its own: what stands hidden in a form is good for once
         shown = await talk.ask("GET", path, act="GET the login page")
         form = page(shown).sign_in
-        target = talk.here(path, form.action or path) if form is not None else None
+        target = talk.here(path, form.action or path) if form is not None and form.only_signs_in else None
         if form is None or target is None:
             return None, ""
         cookies = dict(shown.cookies)

@@ -155,6 +155,7 @@ class Talk:
         if any(not "!" <= sign <= "~" for sign in path):
             raise BadInput("An address on a web server has neither blanks nor signs that are not ASCII.")
         is_new = self._line is None
+        self._visit.count()
         for is_last in (not is_new, True):
             line = await self._open()
             try:
@@ -302,6 +303,8 @@ class Form:
         Names and what they hold already.
     user, password : str
         The names of the fields that ask who one is.
+    passwords : int
+        How many passwords it asks for: who wants a new one asks for it twice.
     """
 
     action: str = ""
@@ -309,6 +312,12 @@ class Form:
     fields: dict[str, str] = field(default_factory=dict[str, str], repr=False)
     user: str = ""
     password: str = ""
+    passwords: int = 0
+
+    @property
+    def only_signs_in(self) -> bool:
+        """Whether it may be sent: it makes no account, and sets no password."""
+        return self.method == "post" and self.password not in {"", "-"} and self.passwords == 1
 
 
 @dataclass(slots=True)
@@ -357,6 +366,7 @@ class _Reader(HTMLParser):
             self.page.forms.append(self._form)
         if kind == "password":
             self._form.password = self._form.password or name or "-"
+            self._form.passwords += 1
         elif kind in {"text", "email"} and not self._form.user:
             self._form.user = name
         if name and kind not in {"submit", "button", "image", "reset", "file"} and len(self._form.fields) < 64:

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-_VERSION: Final = re.compile(r"(\d{1,4}(?:[._]\d{1,4}){1,3})")
-_PACKED: Final = re.compile(r"(?:DCMTK|PYNETDICOM)_(\d)(\d)(\d{1,2})\Z")
+_VERSION: Final = re.compile(r"([0-9]{1,4}(?:[._][0-9]{1,4}){1,3})")
+_PACKED: Final = re.compile(r"(?:DCMTK|PYNETDICOM)_([0-9])([0-9])([0-9]{1,2})\Z")
 
 _ROOTS: Final[tuple[tuple[str, str], ...]] = (
     ("1.2.276.0.7230010.3.", "DCMTK"),

@@ -62,14 +62,19 @@ async def call(
     reader.opaque()
     if reader.word() != 0:
         raise Closed("The program is not there.")
-    return reader.rest
+    return reader.rest()
 
 
 class Reader:
     """Reads XDR (RFC 4506); raises ``Closed`` where it ends too early."""
 
     def __init__(self, data: bytes) -> None:
-        self.rest = data
+        self._data = data
+        self._at = 0
+
+    def rest(self) -> bytes:
+        """Give what was not read yet."""
+        return self._data[self._at :]
 
     def word(self) -> int:
         """Give an unsigned integer."""
@@ -91,7 +96,7 @@ class Reader:
 
     def take(self, count: int) -> bytes:
         """Give so many bytes."""
-        if count > len(self.rest):
+        begin, self._at = self._at, self._at + count
+        if self._at > len(self._data):
             raise Closed("The peer's answer ends too early.")
-        taken, self.rest = self.rest[:count], self.rest[count:]
-        return taken
+        return self._data[begin : self._at]

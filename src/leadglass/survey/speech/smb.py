@@ -39,6 +39,10 @@ _NTLMSSP: Final = bytes.fromhex("300c060a2b06010401823702020a")
 _BUFFER: Final = 64 * 1024
 _ANSWER: Final = 128 * 1024
 _MOST_PENDING: Final = 16
+_LONGEST_NAME: Final = 510
+"""Bytes of a file's name (MS-FSCC 2.1.5.2): entries that lie upon each other could all claim the whole answer."""
+_LONGEST_SHARE: Final = 80
+"""Signs of a share's name (MS-SRVS 2.2.4.22 has no more than fit here)."""
 
 
 class Session(StrEnum):
@@ -347,7 +351,7 @@ def read_shares(stub: bytes) -> list[Share]:
                 text, at = _text(stub, at)
             if remark:
                 _, at = _text(stub, at)
-            if text:
+            if 0 < len(text) <= _LONGEST_SHARE:
                 found.append(Share(text, is_disk=kind & 0x3 == 0))
     except struct.error:
         raise Closed("The peer's list of shares ends too early.") from None
@@ -369,7 +373,7 @@ def read_entries(data: bytes) -> Sequence[Entry]:
     while at + 64 <= len(data):
         further = int.from_bytes(data[at : at + 4], "little")
         attributes, length = struct.unpack_from("<II", data, at + 56)
-        raw = data[at + 64 : at + 64 + length]
+        raw = data[at + 64 : at + 64 + min(length, _LONGEST_NAME)]
         raw = raw[: len(raw) & ~1]
         found.append(Entry(raw.decode("utf-16-le", "surrogatepass"), bool(attributes & _FOLDER)))
         if further < 64:

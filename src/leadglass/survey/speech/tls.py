@@ -262,7 +262,7 @@ def read_certificate(der: bytes, now: datetime, names: tuple[str, ...]) -> Certi
             is_sha1=isinstance(algorithm, SHA1 | MD5),
             names_host=_names(read, names),
         )
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.UnsupportedGeneralNameType):
         return None
 
 
