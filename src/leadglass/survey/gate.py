@@ -121,7 +121,8 @@ class Line:
         self._journal.write(act, self.check, self.address, self.port, len(data))
         try:
             self._writer.write(data)
-            await asyncio.wait_for(self._writer.drain(), ANSWER)
+            async with asyncio.timeout(ANSWER):
+                await self._writer.drain()
         except (OSError, TimeoutError) as error:
             raise Closed("The connection was closed.") from error
 
@@ -129,14 +130,16 @@ class Line:
         """Give so many bytes; raises ``Closed`` when they do not come."""
         self._take(count)
         try:
-            return await asyncio.wait_for(self._reader.readexactly(count), seconds)
+            async with asyncio.timeout(seconds):
+                return await self._reader.readexactly(count)
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise Closed("The peer closed the connection, or was silent.") from error
 
     async def some(self, most: int = 65_536, seconds: float = ANSWER) -> bytes:
         """Give what there is, at least a byte; empty when the peer closed; raises ``Closed`` when it is silent."""
         try:
-            data = await asyncio.wait_for(self._reader.read(most), seconds)
+            async with asyncio.timeout(seconds):
+                data = await self._reader.read(most)
         except (OSError, TimeoutError) as error:
             raise Closed("The peer was silent.") from error
         self._take(len(data))
@@ -161,7 +164,8 @@ class Line:
         self._writer.close()
         try:
             with suppress(OSError, TimeoutError, ssl.SSLError):
-                await asyncio.wait_for(self._writer.wait_closed(), FAREWELL)
+                async with asyncio.timeout(FAREWELL):
+                    await self._writer.wait_closed()
         finally:
             # who does not answer the goodbye of TLS, or reads nothing, would hold the connection for half a minute
             self._writer.transport.abort()
