@@ -198,7 +198,7 @@ def _strangers(dcmtk: Dcmtk, canary: Canary, file: Path, authority: Authority, f
     yield Stranger("anonymous FTP", {21: ("E0", "E4", "E5")}, lambda own, address: _vsftpd(own, address, canary))
     yield Stranger("guest SMB", {445: ("E0", "E4", "E5")}, lambda own, address: _samba(own, address, canary))
     yield Stranger("NFS", {2049: ("E0", "E4", "E5")}, lambda own, address: _nfs(own, address, canary))
-    yield Stranger("rsync", {873: ("E0", "E4", "E4")}, lambda own, address: _rsyncd(own, address, canary))
+    yield Stranger("rsync", {873: ("E0", "E4", "E5")}, lambda own, address: _rsyncd(own, address, canary))
     yield Stranger("HTTP listing", {80: ("E0", "E4", "E5")}, lambda own, address: _listing(own, address, canary))
     yield Stranger("echo server on port 104", {104: ("E0", "E0", "E0")}, lambda _, address: echo(address, 104))
     yield Stranger("web server on port 104", {104: ("E0", "E0", "E0")}, lambda _, address: http(address, 104))
