@@ -1,7 +1,8 @@
 """Gathers the texts of pages, reports and letters into a catalogue for translators: ``locale/leadglass.pot``.
 
 Rule: a text is in the catalogue when a template marks it (``_("…")``, ``{% trans %}``)
-or a table that templates name by (roles, the menu, modalities …) holds it.
+or a table that templates name by (roles, the menu, modalities …) holds it, or when
+code of pages, of the web door or of ``identity`` says it of an error as it stands.
 ``make docs`` writes it; ``tests/test_docs.py`` fails when it is stale.
 """
 
@@ -42,6 +43,7 @@ _HEADER: Final = """\
 # How a language is added: CONTRIBUTING.md.
 """
 _OPTIONS: Final = {"extensions": "jinja2.ext.i18n", "trimmed": "false", "silent": "false"}
+_ERRORS: Final = frozenset({"BadInput", "Busy", "Conflict", "Denied", "HttpFault", "NotHere", "Throttled"})
 _ENUMS: Final[tuple[type[StrEnum], ...]] = (Role, Outcome, Severity, Kind, SurveySeverity, Standing, Change, Grade)
 
 
@@ -107,10 +109,38 @@ def _named() -> Iterator[tuple[str, tuple[str, ...]]]:
             yield kind.__name__, (each.value,)
 
 
+def _told() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Give what pages say of errors, and of what was done, as far as it is one text as it stands."""
+    package = PAGES.parent.parent
+    for folder in (package / "identity", package / "doors" / "web", PAGES):
+        for source in sorted(folder.rglob("*.py")):
+            for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+                for text in _texts_of(node):
+                    yield source.relative_to(package).as_posix(), (text,)
+
+
+def _texts_of(node: ast.AST) -> Iterator[str]:
+    given: list[ast.expr | None] = []
+    match node:
+        case ast.Call(func=ast.Name(id=name)) if name in _ERRORS:
+            given = [*node.args]
+        case ast.Call(func=ast.Attribute(attr="_done")):
+            given = [*node.args]
+        case ast.keyword(arg="denied"):
+            given = [node.value]
+        case ast.AnnAssign(target=ast.Name(id="_DONE" | "_TITLES" | "_WHAT_NEXT"), value=ast.Dict(values=values)):
+            given = [*values]
+        case _:
+            pass
+    for each in given:
+        if isinstance(each, ast.Constant) and isinstance(each.value, str) and " " in each.value:
+            yield each.value
+
+
 def catalogue() -> str:
     """Give the catalogue: in the order of its texts' first places, without dates, so that it changes with them only."""
     made = Catalog(project="Leadglass", charset="utf-8", fuzzy=False, header_comment=_HEADER.rstrip())
-    for place, text in (*_marked(), *_named(), *_spoken(), *_tabled()):
+    for place, text in (*_marked(), *_named(), *_told(), *_spoken(), *_tabled()):
         made.add(text if len(text) > 1 else "".join(text), locations=[(place, 0)])
     kept = io.BytesIO()
     write_po(kept, made, width=110, omit_header=True, include_lineno=False)

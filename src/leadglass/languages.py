@@ -58,8 +58,14 @@ def speak(environment: Environment, language: str) -> None:
 
     Texts are taken for safe once they are translated, also where a template has a
     value translated: so all are escaped here, and none has mark-up inside.
+
+    What code says, errors above all, passes the filter ``told``: in the language
+    where it is a text as it stands, in English where it was put together.
     """
     kept = texts(language)
+
+    def told(text: str) -> str:
+        return kept.gettext(text) if text else ""  # what is empty, a catalogue has its own description of
 
     def one(text: str) -> str:
         return str(escape(kept.gettext(text)))
@@ -67,6 +73,7 @@ def speak(environment: Environment, language: str) -> None:
     def one_or_many(text: str, many: str, number: int) -> str:
         return str(escape(kept.ngettext(text, many, number)))
 
+    environment.filters["told"] = told
     cast("_International", environment).install_gettext_callables(one, one_or_many, newstyle=True)
 
 

@@ -9,7 +9,9 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from leadglass import languages
+from leadglass.doors.pages import page
 from tests.corpus import ROOT
+from tests.tongues import PSEUDO, bracketed, speaking
 
 PAGES = ROOT / "src" / "leadglass" / "doors" / "pages"
 TEMPLATES = sorted((PAGES / "templates").rglob("*.html"))
@@ -57,3 +59,21 @@ def test_a_catalogue_made_from_the_gathered_texts_is_what_pages_speak(
     assert languages.wanted("fr, de-AT;q=0.8") == "de"
     assert languages.texts("de").gettext("Studies") == "Untersuchungen"
     assert languages.texts("de").gettext("Sign out") == "Sign out"
+
+
+def test_what_was_wrong_is_said_in_the_language_and_never_taken_for_a_pattern(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speaking(tmp_path, monkeypatch)
+    pages = page.environment.__wrapped__(PSEUDO)
+    alert = pages.from_string("{% from 'parts.html' import alert %}{{ alert(text) }}")
+    for text in ("That is not your password.", "Give the last day as in 2027-06-30.", "There is no such session."):
+        assert bracketed(text) in alert.render(text=text)
+    put_together = "A <b>name</b> of 100 %s and %(this)s characters."
+    assert "A &lt;b&gt;name&lt;/b&gt; of 100 %s and %(this)s characters." in alert.render(text=put_together)
+    assert alert.render(text="").strip() == ""
+    fault = pages.get_template("fault.html")
+    said = {"caller": None, "csrf": "", "menu": (), "here": "/", "language": PSEUDO}
+    shown = fault.render(title="There is nothing here", detail="There is no such token.", **said)
+    assert f"<h1>{bracketed('There is nothing here')}</h1>" in shown
+    assert bracketed("There is no such token.") in shown
