@@ -229,18 +229,6 @@ class SignIn:
             accounts.end_everything(connection, person.name)
         return self._sessions.open(person, peer, evidence, agent=agent)
 
-    def name_of_link(self, secret: str, peer: str) -> str:
-        """Say whose account a set-up link opens, for whoever holds it.
-
-        Raises
-        ------
-        Denied
-        """
-        person = self._links.whose(secret, Purpose.SET_UP)
-        if person is None:
-            raise self._refuse_link(peer)
-        return person.name
-
     # --- one's own account ------------------------------------------------------------
 
     def confirm(self, caller: Caller, password: str) -> Person:

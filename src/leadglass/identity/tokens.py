@@ -34,7 +34,6 @@ from leadglass.system import utc_now
 
 TOKENS_FILE: Final = "tokens.db"
 
-DEFAULT_LIFE: Final = timedelta(hours=1)
 LONGEST_NAME: Final = 64
 
 _SCHEMA: Final = (

@@ -35,11 +35,6 @@ SCOPE_HELP: Final = (
 """How a scope is written, and what it means."""
 
 
-def needs_scope(role: Role) -> bool:
-    """Say whether a role sees nothing until studies are named."""
-    return role not in NEEDS_NO_IMAGES and own_scope(role).is_nothing
-
-
 def said_scope(role: Role, scope: Scope | None) -> str:
     """Say which studies somebody may see, without naming patients."""
     if role in NEEDS_NO_IMAGES:

@@ -46,7 +46,6 @@ MOST_ZIPS_OF_ONE: Final = 96
 """Of them, those of one caller: three requests of the page's script, with nothing but ZIPs."""
 _LOOK_AGAIN: Final = 0.5
 """Seconds after which it is looked up again whether somebody may still send."""
-_NOT_UNPACKED: Final = "It was not unpacked: sending was broken off, or the link takes no more."
 _DICOM: Final = "application/dicom"
 BODIES: Final = (_DICOM, "application/octet-stream", "application/zip")
 """What a body of one file may be called; all are treated alike."""
