@@ -98,6 +98,10 @@ class Connection:
         """Whether an association was asked for and granted, in the clear (PS3.8 9.3)."""
         return self.said[:2] == b"\1\0" and self.heard[:1] == bytes((PDUType.ASSOCIATE_AC,))
 
+    def begins(self, *words: bytes) -> list[float]:
+        """Give when this machine said something that begins with one of some words."""
+        return [each.at for each in self.packets if each.target == self.target and each.payload.startswith(words)]
+
     def pdus(self, *, own: bool) -> list[int]:
         """Give the kinds of its PDUs."""
         return list(_kinds(self.said if own else self.heard))
@@ -147,12 +151,11 @@ class Capture:
         """Whom this machine sent anything by TCP."""
         return {each.target for each in self.packets if each.source in self.own}
 
-    def names_asked(self) -> list[float]:
-        """Give when this machine asked for names: UDP to port 53."""
+    def datagrams(self) -> list[float]:
+        """Give when this machine sent anything by UDP over IPv4: to ask for a name, for one."""
+        own = {each.packed for each in self.own}
         return [
-            at
-            for at, frame in self.frames
-            if frame[12:14] == b"\x08\0" and frame[23] == 17 and frame[36:38] == b"\0\x35"
+            at for at, frame in self.frames if frame[12:14] == b"\x08\0" and frame[23] == 17 and frame[26:30] in own
         ]
 
 

@@ -247,7 +247,7 @@ def test_a_name_that_moves_while_the_survey_goes_on_moves_nothing(outside: Outsi
         ran, capture = outside.survey(hosts=f'"{NAME}"')
         assert ran.code == 0, ran.said
         assert json.loads(ran.out)["run"]["open"] == 1
-        asked = capture.names_asked()
+        asked = capture.datagrams()
         assert resolver.asked == 1
         assert asked
         first = min(each.began for each in capture.connections)
@@ -264,7 +264,7 @@ def test_a_name_that_leads_to_the_internet_stops_an_inner_survey_before_its_firs
     assert ran.code != 0
     assert f"{NAME}, which leads to 11.22.33.44, an address of the internet" in ran.err
     assert capture.connections == []
-    assert capture.names_asked()
+    assert capture.datagrams()
 
 
 def test_a_name_that_leads_nowhere_is_told(outside: Outside) -> None:

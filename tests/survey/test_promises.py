@@ -238,7 +238,7 @@ def test_nothing_leaves_the_scope(promises: Promises) -> None:
         inside = {each for each in surveyed.capture.targets if each in ip_network(NETWORK)}
         assert surveyed.capture.targets == inside
         assert IPv4Address(EXCLUDED) not in inside
-        assert surveyed.capture.names_asked() == []
+        assert surveyed.capture.datagrams() == []
         assert inside
 
 
@@ -284,6 +284,15 @@ def test_one_connection_at_a_time_to_a_host_and_some_time_between_two(promises: 
                 last = began if host in ftp else ended
                 assert then - last >= BETWEEN - CLOCKS, (host, began, ended, then)
     assert looked > 100
+
+
+def test_requests_on_one_line_are_as_far_apart_as_connections_are(promises: Promises) -> None:
+    looked = 0
+    for each in promises.levels[3].capture.connections:
+        for one, other in pairwise(each.begins(b"GET ", b"POST ", b"OPTIONS ", b"PROPFIND ")):
+            looked += 1
+            assert other - one >= BETWEEN - CLOCKS, each.target
+    assert looked > 50
 
 
 def test_every_association_is_released_and_only_who_gives_records_unasked_is_aborted(promises: Promises) -> None:

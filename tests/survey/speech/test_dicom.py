@@ -50,6 +50,9 @@ class Pipe:
     def write(self, data: bytes) -> None:
         self.sent += data
 
+    def get_extra_info(self, name: str) -> None:
+        """Know nothing of a connection."""
+
     async def drain(self) -> None:
         await asyncio.sleep(0)
 
