@@ -76,10 +76,10 @@ def test_who_was_told_before_is_reminded_of_when_and_of_what_is_still_there(kept
     kept.run([found(), found("192.0.2.11", 11112)], day=DAY + timedelta(days=7))
     reminder = _letter(kept, "Radiology IT", day=DAY + timedelta(days=7))
     assert reminder.is_reminder
-    assert "told you on 2026-03-01 (7 days ago)" in reminder.body
+    assert "You know since 2026-03-01 (7 days ago)" in reminder.body
     still, since = reminder.body.index("192.0.2.10:104"), reminder.body.index("192.0.2.11:11112")
     assert reminder.body.index("What is still there:") < still < reminder.body.index("not told of yet:") < since
-    assert "You were told on 2026-03-01; seen again on 2026-03-08." in reminder.body
+    assert "Known to you since 2026-03-01; seen again on 2026-03-08." in reminder.body
     assert reminder.subject != _letter(kept, "Vendor {due} %s <b>").subject
     _gives_nothing_away(reminder.subject)
 
@@ -94,6 +94,15 @@ def test_what_is_said_to_be_closed_is_not_asked_for_again(kept: Followed) -> Non
         < letter.body.index("said to be closed")
         < letter.body.index("192.0.2.10:104")
     )
+
+
+def test_who_said_it_was_closed_and_is_contradicted_by_a_run_is_reminded(kept: Followed) -> None:
+    kept.register.fixed("192.0.2.10", "them", "", DAY)
+    kept.state.connection.execute("UPDATE entry SET said = ''")  # before the run began
+    kept.run([found()], day=DAY + timedelta(days=7))
+    letter = _letter(kept, "Radiology IT", day=DAY + timedelta(days=7))
+    assert letter.is_reminder
+    assert "Known to you since 2026-03-01; seen again on 2026-03-08." in letter.body
 
 
 def test_what_was_closed_and_came_back_is_told_of_anew(kept: Followed) -> None:

@@ -28,7 +28,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "greeting": "To {owner},",
     "why": "A survey of our network, allowed by {authorised_by}, found that systems you answer for are open to "
     "people who should not reach them. No patient's data was read.",
-    "again": "This is a reminder. We told you on {first} ({days} days ago) that systems you answer for are open to "
+    "again": "This is a reminder. You know since {first} ({days} days ago) that systems you answer for are open to "
     "people who should not reach them. What is listed first below was still there when we last looked. No patient's "
     "data was read.",
     "new": "What was found:",
@@ -37,7 +37,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "back": "What was closed before, and is back:",
     "claimed": "What is said to be closed; it is looked at again, and nothing is to be done until then:",
     "item": "- {where}: {title}\n  How bad: {severity}. Found first on {first_seen}. Reference {reference}.",
-    "item again": "- {where}: {title}\n  How bad: {severity}. You were told on {told}; seen again on {last_seen}. "
+    "item again": "- {where}: {title}\n  How bad: {severity}. Known to you since {told}; seen again on {last_seen}. "
     "Reference {reference}.",
     "do": "What closes it (the full text, with settings by product, is in the survey's report):",
     "fix": "- {title}. {why}",
