@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -252,6 +253,7 @@ def test_a_program_gets_the_same_as_json(web: Web, reader: str) -> None:
         assert (listed["total"], listed["is_total_exact"]) == (60, True)
         found = client.post("/studies", json={"anything": "knie", "sort": "received"}).json()
         assert [each["study"] for each in found["studies"]] == [f"1.50.{n}" for n in range(59, -1, -2)]
+        assert {datetime.fromisoformat(each["received"]).utcoffset() for each in found["studies"]} == {timedelta(0)}
         assert client.post("/studies", json={"period": "never"}).status_code == 400
 
 

@@ -317,7 +317,7 @@ def _order(word: str) -> Order:
 
 def _json(seen: Shown, place: Place) -> Response:
     """Give the same to a program."""
-    rows: Sequence[dict[str, str | int | list[str]]] = [
+    rows: Sequence[dict[str, str | int | list[str] | None]] = [
         {
             "study": row.uid,
             "patient": row.patient,
@@ -330,7 +330,7 @@ def _json(seen: Shown, place: Place) -> Response:
             "accession": row.accession,
             "series": row.series,
             "instances": row.images,
-            "received": row.received,
+            "received": row.received.isoformat(timespec="seconds") if row.received else None,
         }
         for row in seen.rows
     ]

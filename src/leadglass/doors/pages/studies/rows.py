@@ -5,7 +5,7 @@ Rule: what is shown is cut to a bound and printable, whatever was stored (``stud
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from leadglass.dicom.model import Attributes
@@ -32,7 +32,7 @@ class Row:
     accession: str
     series: int
     images: int
-    received: str
+    received: datetime | None
 
 
 def row_of(match: Attributes, received: Mapping[str, str]) -> Row:
@@ -43,8 +43,7 @@ def row_of(match: Attributes, received: Mapping[str, str]) -> Row:
     match : dict
         The study.
     received : mapping of str to str
-        When studies first came (ISO 8601, UTC), by UID, as far as that is shown;
-        it is, in the archive's own time.
+        When studies first came (ISO 8601, UTC), by UID, as far as that is shown.
     """
     modalities = [each for each in reading.texts(match, "ModalitiesInStudy") if each]
     day, uid = reading.first(match, "StudyDate"), reading.first(match, "StudyInstanceUID", 64)
@@ -66,9 +65,8 @@ def row_of(match: Attributes, received: Mapping[str, str]) -> Row:
     )
 
 
-def _moment(text: str) -> str:
+def _moment(text: str) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text)
+        return datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
-        return ""
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+        return None
