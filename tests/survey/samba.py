@@ -41,10 +41,25 @@ def samba(
         pytest.skip("Samba is not installed: apt-get install samba")
     port = port or free_port()
     folder.mkdir(exist_ok=True)
-    said = [f"{name} = {folder / name.replace(' ', '-')}" for name in _FOLDERS]
+    with _short() as own:
+        yield from _run(program, folder, own, settings, shares, port, address)
+
+
+@contextmanager
+def _short() -> Generator[Path]:
+    """Give a folder with a short name: paths of sockets lie in it, which may have a hundred characters at most."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="smb", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def _run(
+    program: Path, folder: Path, own: Path, settings: str, shares: dict[str, str], port: int, address: str
+) -> Generator[int]:
+    said = [f"{name} = {own / name.replace(' ', '-')}" for name in _FOLDERS]
     for name in _FOLDERS:
-        (folder / name.replace(" ", "-")).mkdir()
-        (folder / name.replace(" ", "-")).chmod(0o755)
+        (own / name.replace(" ", "-")).mkdir()
+        (own / name.replace(" ", "-")).chmod(0o755)
     (folder / "smb.conf").write_text(
         "\n".join(
             [
