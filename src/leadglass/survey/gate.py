@@ -271,8 +271,6 @@ class Gate:
         ------
         Denied
             When the address is outside of the scope.
-        Closed
-            When the block takes longer than ``PATIENCE``.
         Stopped
         """
         address = plain(address)
@@ -284,14 +282,8 @@ class Gate:
             async with host.lock:
                 await self._wait(address)
                 async with self._slot(act, check, address, port, is_new=is_new):
-                    held = asyncio.timeout(PATIENCE)
                     try:
-                        async with held:
-                            yield
-                    except TimeoutError as error:
-                        if held.expired():
-                            raise Closed("The peer was too slow.") from error
-                        raise
+                        yield
                     finally:
                         self._spoke(address)
         finally:
@@ -438,7 +430,14 @@ class Gate:
         try:
             if self.is_stopped:
                 raise Stopped("The survey was stopped.")
-            yield line
+            held = asyncio.timeout(PATIENCE)
+            try:
+                async with held:
+                    yield line
+            except TimeoutError as error:
+                if held.expired():
+                    raise Closed("The peer was too slow.") from error
+                raise
         finally:
             await line.close()
             self._lines.discard(line)
