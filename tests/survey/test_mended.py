@@ -63,11 +63,15 @@ def files() -> Generator[Path]:
         yield folder
 
 
-def _seen(folder: Path, port: int, checks: Sequence[Check] = registry.CHECKS) -> dict[str, str]:
+def _visited(folder: Path, port: int, checks: Sequence[Check] = registry.CHECKS) -> Visited:
     (folder / "journal.jsonl").unlink(missing_ok=True)
-    seen: Visited = visit(folder, port, checks, Level.OPT_IN)
+    seen = visit(folder, port, checks, Level.OPT_IN)
     assert not seen.outcome.not_tested
-    return seen.rungs
+    return seen
+
+
+def _seen(folder: Path, port: int, checks: Sequence[Check] = registry.CHECKS) -> dict[str, str]:
+    return _visited(folder, port, checks).rungs
 
 
 def test_orthanc(tmp_path: Path) -> None:
@@ -85,6 +89,20 @@ def test_orthanc(tmp_path: Path) -> None:
     with orthanc(tmp_path / "mended", {}, more=json.loads(json.dumps(mended))) as peer:
         after = _seen(tmp_path, peer.dicom) | _seen(tmp_path, peer.http)
     assert set(after.values()) == {"E1"}, after
+
+
+def test_orthanc_in_tls(tmp_path: Path) -> None:
+    """Its DICOM; the web side of the release that Debian 12 has breaks down in TLS, whoever speaks it."""
+    pem = write_certificate(tmp_path / "server.pem", bits=2048)
+    mended = _as_json(said("dicom-tls", "Orthanc")) | _as_json(said("dicom-mutual-tls", "Orthanc"))
+    paths = [key for key, value in mended.items() if str(value).startswith("/etc/orthanc/")]
+    assert len(paths) == 3
+    mended |= dict.fromkeys(paths, str(pem))
+    with orthanc(tmp_path / "mended", {}, more=json.loads(json.dumps(mended))) as peer:
+        seen = _visited(tmp_path, peer.dicom)
+    assert set(seen.rungs.values()) == {"E1"}
+    assert seen.finding("dicom-tls").proof["client_certificate"] == "needed"
+    assert {each.transport for each in seen.outcome.findings} == {"tls"}
 
 
 def test_dcmqrscp(dcmtk: Dcmtk, tmp_path: Path) -> None:
@@ -193,7 +211,7 @@ def test_rsync(client: str, files: Path, tmp_path: Path) -> None:
     (tmp_path / "secrets").chmod(0o600)
     lines = said("share-require-login", "rsync")
     lines = lines.replace("/etc/rsyncd.secrets", str(tmp_path / "secrets")).replace("192.0.2.10", client)
-    for place, module, rungs in ((1, "[images]", {"rsync-modules": "E4"}), (2, lines, {})):
+    for place, module, rungs in ((1, "[images]", {"rsync-modules": "E5"}), (2, lines, {})):
         port = free_port()
         path = tmp_path / f"rsyncd{place}.conf"
         path.write_text(f"address = 127.0.0.1\nport = {port}\nuse chroot = no\n{module}\n  path = {files}\n")

@@ -254,7 +254,14 @@ _ALL: Final = (
                 "ssl_protocols TLSv1.2 TLSv1.3;\nssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;\n"
                 "ssl_prefer_server_ciphers on;",
             ),
-            Step("Orthanc", "In orthanc.json; 4 is TLS 1.2 and newer.", '"SslMinimumProtocolVersion": 4'),
+            Step("Orthanc, web side", "In orthanc.json; 4 is TLS 1.2 and newer.", '"SslMinimumProtocolVersion": 4'),
+            Step(
+                "Orthanc, DICOM",
+                "From 1.12.4 on, in orthanc.json, with the suites that are to be taken. Releases before speak TLS 1.0 "
+                "too, and cannot be told otherwise: a TLS proxy such as stunnel before them.",
+                '"DicomTlsMinimumProtocolVersion": 4,\n"DicomTlsCiphersAccepted": ["ECDHE-ECDSA-AES256-GCM-SHA384", '
+                '"ECDHE-RSA-AES256-GCM-SHA384",\n    "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256"]',
+            ),
             Step("dcm4chee", "In Network Connection.", "dcmTLSProtocol: TLSv1.2\ndcmTLSProtocol: TLSv1.3"),
             Step("any", "An update of the product, where it knows neither. A TLS proxy before it until then."),
         ),
@@ -354,7 +361,7 @@ _ALL: Final = (
             ),
             Step(
                 "Orthanc",
-                "In orthanc.json.",
+                "In orthanc.json. The 1.10.1 of Debian 12 breaks down when TLS is spoken: put nginx before it.",
                 '"SslEnabled": true,\n"SslCertificate": "/etc/orthanc/server.pem"',
             ),
             Step("dcm4chee", "Use its port 8443, and take 8080 out of the compose file."),
