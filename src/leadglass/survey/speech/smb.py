@@ -352,7 +352,7 @@ def read_shares(stub: bytes) -> list[Share]:
             if remark:
                 _, at = _text(stub, at)
             if 0 < len(text) <= _LONGEST_SHARE:
-                found.append(Share(text, is_disk=kind & 0x3 == 0))
+                found.append(Share(text, is_disk=kind & 0x3 == 0 and text.upper() != "IPC$"))
     except struct.error:
         raise Closed("The peer's list of shares ends too early.") from None
     return found
