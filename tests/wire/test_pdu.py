@@ -171,3 +171,10 @@ def test_user_information_of_thousands_of_sub_items_is_refused() -> None:
     )
     with pytest.raises(ProtocolViolation, match="more than 1024 sub-items"):
         decode(PDUType.ASSOCIATE_RQ, memoryview(encode(request))[6:])
+
+
+@pytest.mark.parametrize("length", range(4))
+def test_an_answer_to_a_context_that_ends_too_early_is_a_violation(length: int) -> None:
+    head = b"\0\1\0\0" + b"ANY".ljust(16) + b"ANY".ljust(16) + bytes(32)
+    with pytest.raises(ProtocolViolation):
+        decode(PDUType.ASSOCIATE_AC, memoryview(head + bytes((0x21, 0, 0, length)) + b"\1\0\0\0"[:length]))

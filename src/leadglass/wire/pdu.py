@@ -347,7 +347,8 @@ def _decode_accept(body: memoryview) -> AssociateAccept:
             case ItemType.APPLICATION_CONTEXT:
                 application_context = decode_uid(value)
             case ItemType.PRESENTATION_CONTEXT_AC:
-                contexts[_context_id(value, contexts)] = _decode_answered(value)
+                number = _context_id(value, contexts)  # first: it looks at the length
+                contexts[number] = _decode_answered(value)
             case ItemType.USER_INFORMATION:
                 user = decode_user_information(value)
             case _:

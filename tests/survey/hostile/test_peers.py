@@ -159,6 +159,7 @@ def _made(check: Check, peer: Peer, spoils: Sequence[tuple[int, Spoil, bool]], f
                 await check.run(visit)
             found.extend(visit.found)
         server.close()
+        await asyncio.sleep(0)  # who was just let in is closed too
 
     asyncio.run(make())
     assert errors == []
