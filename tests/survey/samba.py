@@ -1,8 +1,10 @@
 """Samba with shares of the test's own, on one port of loopback; names and contents are canaries."""
 
+import os
+import signal
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -78,9 +80,25 @@ def _run(
             ]
         )
     )
-    command = [program, "--foreground", "--debug-stdout", f"--configfile={folder / 'smb.conf'}"]
-    with running(command, log=folder / "log") as process:
-        wait_until(lambda: is_listening(port, address) or process.poll() is not None, "Samba listens")
-        if process.poll() is not None:
-            pytest.skip("Samba does not run here: " + (folder / "log").read_text(errors="replace")[-300:])
-        yield port
+    configuration = folder / "smb.conf"
+    command = [program, "--foreground", "--debug-stdout", f"--configfile={configuration}"]
+    try:
+        with running(command, log=folder / "log") as process:
+            wait_until(lambda: is_listening(port, address) or process.poll() is not None, "Samba listens")
+            if process.poll() is not None:
+                pytest.skip("Samba does not run here: " + (folder / "log").read_text(errors="replace")[-300:])
+            yield port
+    finally:
+        for each in _helpers(configuration):
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+
+
+def _helpers(configuration: Path) -> Generator[int]:
+    """Give what it started for itself, in sessions of their own, and leaves behind: all that have its configuration."""
+    said = f"--configfile={configuration}".encode()
+    for each in Path("/proc").iterdir():
+        if each.name.isdigit():
+            with suppress(OSError):
+                if said in (each / "cmdline").read_bytes().split(b"\0"):
+                    yield int(each.name)
