@@ -14,14 +14,14 @@ from functools import partial
 from http import HTTPStatus
 from re import Pattern
 from time import monotonic
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from leadglass.doors.threads import Threads
 from leadglass.doors.web.evidence import BEING_SENT, Evidence, peer_of
-from leadglass.doors.web.gate import Message, Receive, Scope, Send
+from leadglass.doors.web.gate import Message, Receive, Scope, Send, connection_of
 from leadglass.doors.web.problem import UNIDENTIFIED, HttpFault, plain, problem_of
 from leadglass.doors.web.routes import Access, AnonymousHandler, Asked, Handler, Route, pattern_of
 from leadglass.doors.web.sharecookie import reaches
@@ -39,11 +39,6 @@ _LOOK_AGAIN: Final = 0.25
 
 _SHOW: Final = "Send a token that counts, as Authorization: Bearer TOKEN; or sign in with a browser."
 """The same whatever was shown: whether a token was wrong or over is for the audit log."""
-
-
-class _Connection(Protocol):
-    def identified(self) -> bool: ...
-    def cut(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +147,7 @@ class WebApp:
                 asked = monotonic()
                 request.scope[BEING_SENT] = True
                 if not await self._may_still(request, caller):
-                    cast("_Connection", request.scope["leadglass.connection"]).cut()
+                    connection_of(request.scope).cut()
                     return
             await send(message)
 
@@ -193,7 +188,7 @@ class WebApp:
         caller = await self._identify(request)
         if caller is None:
             return self._welcome(request) or plain(UNIDENTIFIED, CHALLENGE, _SHOW).response()
-        if not cast("_Connection", request.scope["leadglass.connection"]).identified():
+        if not connection_of(request.scope).identified():
             raise Busy("There are too many connections at one time. Ask again later.")
         request.scope["leadglass.caller"] = str(caller)
         request.scope["leadglass.asks"] = caller

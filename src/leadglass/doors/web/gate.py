@@ -69,10 +69,14 @@ _ON_RECORD: Final = "Whoever runs the archive finds what is missing in its audit
 
 
 class Connection(Protocol):
-    """What the gate may do with the connection of a request."""
+    """What may be done with the connection of a request."""
+
+    def identified(self) -> bool:
+        """Note that a caller was identified on it; False when there are too many such connections."""
+        ...
 
     def cut(self) -> None:
-        """Drop it."""
+        """Drop it in the middle of an answer, so that nobody takes that for whole."""
         ...
 
 
@@ -127,16 +131,16 @@ class Gate:
         except LeadglassError as error:
             problem = problem_of(error)
         except asyncio.CancelledError:
-            _cut(scope)  # the server ends, and this with it
+            connection_of(scope).cut()  # the server ends, and this with it
         except ClientDisconnect:
-            _cut(scope)  # nobody is left to be answered: no fault of ours, and as often as anybody likes
+            connection_of(scope).cut()  # nobody is left to be answered: no fault of ours, and as often as anybody likes
         except Exception as error:  # noqa: BLE001 - the border: a fault ends one answer, not the server
             LOG.error("A request failed: %s", place(error), extra={"request": answer.id})  # noqa: TRY400 - no texts
             problem = plain(FAULT)
         if problem is not None:
             await answer.say(problem, scope)
         elif not answer.complete:
-            _cut(scope)
+            connection_of(scope).cut()
         _log(scope, answer, begun)
 
     def _fields(self, scope: Scope) -> _Fields:
@@ -261,7 +265,7 @@ class _Answer:
     async def say(self, problem: Problem, scope: Scope) -> None:
         """Answer with a problem, or cut an answer that has begun."""
         if self.started:
-            _cut(scope)
+            connection_of(scope).cut()
             return
         if problem.slug:
             await problem.response()(scope, _nothing, self.send)
@@ -277,8 +281,9 @@ async def _nothing() -> Message:
     return {"type": "http.disconnect"}
 
 
-def _cut(scope: Scope) -> None:
-    cast("Connection", scope["leadglass.connection"]).cut()
+def connection_of(scope: Scope) -> Connection:
+    """Give the connection that a request came on."""
+    return cast("Connection", scope["leadglass.connection"])
 
 
 def _log(scope: Scope, answer: _Answer, begun: float) -> None:
