@@ -13,7 +13,7 @@ from tests.peers.slow_line import begun
 from tests.peers.web import Web
 
 LARGE = 7190
-SIZE = 4 * 4096 * 4096
+SIZE = 2 * 4096 * 4096
 """Octets: far more than what lies in the buffers between."""
 
 PATH = f"/dicom-web/studies/{study(LARGE)}"
@@ -21,7 +21,7 @@ PATH = f"/dicom-web/studies/{study(LARGE)}"
 
 @pytest.fixture(scope="module", autouse=True)
 def large(web: Web) -> None:
-    stored(web, LARGE, instances=4, side=4096)
+    stored(web, LARGE, instances=2, side=4096)
 
 
 def cookie_of(browser: Browser, name: str) -> str:
