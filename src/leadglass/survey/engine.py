@@ -21,6 +21,7 @@ from leadglass.errors import LeadglassError
 from leadglass.survey.check import Check, Known, Visit
 from leadglass.survey.findings import Finding
 from leadglass.survey.gate import ANSWER, CONNECT, Closed, Gate, Stopped, Unreachable
+from leadglass.survey.journal import Unrecorded
 from leadglass.survey.scope import Address, Rate
 
 LOG: Final = logging.getLogger(__name__)
@@ -179,7 +180,7 @@ class Engine:
             visit = Visit(check, self.gate, target.address, target.port, known, target.name)
             try:
                 await check.run(visit)
-            except Stopped:
+            except (Stopped, Unrecorded):
                 raise
             except (Unreachable, Closed, LeadglassError, OSError) as error:
                 LOG.debug("check not finished", extra={"check": check.id, "error": type(error).__name__})

@@ -6,6 +6,7 @@ numbers and an address; nothing that a peer said.
 
 import json
 import os
+import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,10 @@ from leadglass.errors import Misconfigured
 from leadglass.survey.scope import Address
 
 _MODE: Final = 0o600
+
+
+class Unrecorded(Misconfigured):
+    """An act could not be put down."""
 
 
 class Journal:
@@ -38,10 +43,17 @@ class Journal:
     def __init__(self, path: Path, run: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._run = run
         self._clock = clock
+        self._path = path
         try:
-            self._file: IO[str] = os.fdopen(
-                os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _MODE), "a", encoding="ascii"
-            )
+            # no link of somebody else's is followed, and a pipe keeps nobody waiting
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+            self._file: IO[bytes] = os.fdopen(os.open(path, flags, _MODE), "ab", buffering=0)
+            found = os.fstat(self._file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                self._file.close()
+                raise Misconfigured(f"The journal {path} is no file. Move it away.")
+            if found.st_size and os.pread(self._file.fileno(), 1, found.st_size - 1) != b"\n":
+                self._file.write(b"\n")  # the last line was cut off: the next is one of its own
         except OSError as error:
             raise Misconfigured(f"The journal {path} cannot be written ({error.strerror}).") from error
 
@@ -54,7 +66,6 @@ class Journal:
     def close(self) -> None:
         """Put it on stable storage, and close it."""
         if not self._file.closed:
-            self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
 
@@ -71,6 +82,11 @@ class Journal:
             To whom.
         octets : int
             How many bytes are sent.
+
+        Raises
+        ------
+        Unrecorded
+            When it cannot be put down: it is not done then, and nothing more is.
         """
         said = {
             "time": self._clock().astimezone(UTC).isoformat(timespec="milliseconds"),
@@ -81,5 +97,10 @@ class Journal:
             "port": port,
             "octets": octets,
         }
-        self._file.write(json.dumps(said, separators=(",", ":")) + "\n")
-        self._file.flush()
+        line = json.dumps(said, separators=(",", ":")).encode("ascii") + b"\n"
+        try:
+            is_whole = self._file.write(line) == len(line)
+        except OSError as error:
+            raise Unrecorded(f"The journal {self._path} cannot be written ({error.strerror}).") from error
+        if not is_whole:
+            raise Unrecorded(f"The journal {self._path} cannot be written (the disk is full).")

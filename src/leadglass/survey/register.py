@@ -17,6 +17,7 @@ from leadglass.survey import standing as rules
 from leadglass.survey.entries import Asset, Entry, Notice, Step, Tally, line
 from leadglass.survey.findings import Exposure, Finding, Severity
 from leadglass.survey.looking import is_open, look_of
+from leadglass.survey.safekeeping import damaged
 from leadglass.survey.standing import CLOSED, TO_RETEST, Standing
 from leadglass.survey.state import Run, State
 
@@ -422,6 +423,13 @@ def _as_finding(entry: Entry) -> Finding:
 
 
 def _entry_of(row: tuple[object, ...]) -> Entry:
+    try:
+        return _entry_read(row)
+    except (ValueError, TypeError):
+        raise damaged() from None
+
+
+def _entry_read(row: tuple[object, ...]) -> Entry:
     texts = cast("tuple[str, ...]", row)
     until = cast("str | None", row[15])
     return Entry(

@@ -5,13 +5,14 @@ and the run can go on later.
 """
 
 import asyncio
+import os
 import resource
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from leadglass.errors import Misconfigured
 from leadglass.survey.check import Check
 from leadglass.survey.engine import Engine, Outcome, Target
 from leadglass.survey.gate import Gate
@@ -77,8 +78,10 @@ async def _survey(
     told: Callable[[Outcome], None],
 ) -> bool:
     stop_file = state.folder / STOP
-    with suppress(FileNotFoundError):
-        stop_file.unlink()  # one from before is about a run that has ended
+    try:
+        stop_file.unlink(missing_ok=True)  # one from before is about a run that has ended
+    except OSError as error:
+        raise Misconfigured(f"{stop_file} says stop, and cannot be removed ({error.strerror}).") from error
     state.makes(run.id, [check.id for check in checks if check.level <= scope.level])
     with Journal(state.folder / JOURNAL, run.id) as journal:
         gate = Gate(scope, journal)
@@ -157,6 +160,17 @@ def _make_room(connections: int) -> None:
 
 
 async def _watch(file: Path, stop: Callable[[], Awaitable[None]]) -> None:
-    while not file.exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
+    while not _is_there(file):  # noqa: ASYNC110 - another process makes it
         await asyncio.sleep(_LOOKED)
     await stop()
+
+
+def _is_there(file: Path) -> bool:
+    """Say whether a file is there; also where its folder is gone, or closed to us: then nobody could make it."""
+    try:
+        os.lstat(file)
+    except FileNotFoundError:
+        return not file.parent.exists()
+    except OSError:
+        return True
+    return True

@@ -23,6 +23,7 @@ from typing import Final, Self, cast
 from leadglass.errors import BadInput, Busy, Misconfigured, NotHere
 from leadglass.survey.engine import Outcome, Target
 from leadglass.survey.findings import Exposure, Finding, Severity
+from leadglass.survey.safekeeping import damaged, prepare, require_own
 from leadglass.survey.scope import SurveyScope
 
 FILE: Final = "survey.db"
@@ -168,19 +169,24 @@ class State:
         self._lock: int | None = None
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            require_own(folder)
             if writes:
-                self._lock = os.open(folder / "survey.lock", os.O_RDWR | os.O_CREAT, 0o600)
+                self._lock = os.open(folder / "survey.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path = folder / FILE
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
         except BlockingIOError as error:
+            self._unlock()
             raise Busy(f"A survey goes on in {folder}. Wait for it, or stop it: touch {folder / STOP}") from error
         except (OSError, sqlite3.Error) as error:
+            self._unlock()
             raise Misconfigured(f"The folder {folder} of the survey cannot be used ({error}).") from error
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        self._connection.executescript(_SCHEMA)
+        try:
+            prepare(self._connection, folder, _SCHEMA, writes=writes)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -191,6 +197,9 @@ class State:
     def close(self) -> None:
         """Let go of it."""
         self._connection.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -471,6 +480,13 @@ _RUNS: Final = (
 
 
 def _run_of(row: tuple[object, ...]) -> Run:
+    try:
+        return _run_from(row)
+    except (ValueError, TypeError):
+        raise damaged() from None
+
+
+def _run_from(row: tuple[object, ...]) -> Run:
     started, ended = cast("str", row[2]), cast("str | None", row[3])
     return Run(
         id=cast("str", row[0]),
@@ -514,6 +530,13 @@ def _row_of(run: str, finding: Finding) -> tuple[object, ...]:
 
 
 def _finding_of(row: tuple[object, ...]) -> Finding:
+    try:
+        return _finding_from(row)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise damaged() from None
+
+
+def _finding_from(row: tuple[object, ...]) -> Finding:
     said = cast("Mapping[str, object]", json.loads(cast("str", row[7])))
 
     def texts(name: str) -> tuple[str, ...]:
