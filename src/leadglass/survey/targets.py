@@ -346,16 +346,16 @@ def _nmap(source: Source) -> Iterator[Entry]:
     told = _Nmap()
     parser = DefusedParser(target=told, forbid_dtd=False)  # nmap writes a DOCTYPE; entities stay forbidden
     told.line = lambda: parser.parser.CurrentLineNumber
-    since = 0
+    fed = 0
     try:
         while chunk := source.file.read(_CHUNK):
-            last = chunk.rfind(b">")
-            since = since + len(chunk) if last < 0 else len(chunk) - last
-            if since > _LONGEST_LINE:
+            # how far the parser came, and not where the last > stands: comments and values may be full of them
+            if fed - max(0, parser.parser.CurrentByteIndex) > _LONGEST_LINE:
                 raise BadInput(
                     f"Line {told.line()}: the XML has an element that does not end. That is no file of nmap's."
                 )
             parser.feed(chunk)
+            fed += len(chunk)
             for source.line, entry in told.found:
                 yield entry
             told.found.clear()
