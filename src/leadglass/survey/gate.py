@@ -16,13 +16,13 @@ import ssl
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from datetime import date, datetime
 from time import monotonic
 from typing import Final, cast
 
 from leadglass.errors import Busy, Denied
 from leadglass.survey.journal import Journal
-from leadglass.survey.scope import Address, SurveyScope, plain
+from leadglass.survey.scope import Address, SurveyScope, plain, today
 from leadglass.survey.turns import Turns
 
 CONNECT: Final = 5.0
@@ -184,6 +184,8 @@ class Gate:
         Monotonic seconds.
     wall : callable
         The local time, for the scope's hours.
+    today : callable
+        The day, for those in which the scope is in force.
     """
 
     def __init__(
@@ -193,6 +195,7 @@ class Gate:
         *,
         clock: Callable[[], float] = monotonic,
         wall: Callable[[], datetime] = datetime.now,
+        today: Callable[[], date] = today,
     ) -> None:
         self.scope = scope
         self.connections = 0
@@ -201,6 +204,7 @@ class Gate:
         self._journal = journal
         self._clock = clock
         self._wall = wall
+        self._today = today
         self._stop = asyncio.Event()
         self._parted = asyncio.Event()
         self._lines: set[Line] = set()
@@ -322,6 +326,9 @@ class Gate:
         """Wait until it is time: for the hours, and for the host."""
         while not self.scope.hours.contain(self._wall()):
             await self.pause(1.0)
+        if not self.scope.valid_from <= self._today() <= self.scope.valid_until:  # a run may be longer than its scope
+            await self.stop()
+            raise Stopped("The scope is in force no more: nothing is sent.")
         rate = self.scope.rate
         last = self._last.get(address)
         if last is not None:

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from leadglass.survey import running
 from leadglass.survey.check import Check, Visit
 from leadglass.survey.engine import Target
 from leadglass.survey.findings import Exposure
+from leadglass.survey.gate import Gate, Stopped
 from leadglass.survey.journal import Journal, Unrecorded
 from leadglass.survey.register import Register
 from leadglass.survey.scope import Level
@@ -214,3 +215,22 @@ def test_a_clock_that_goes_back_changes_no_order_of_acts(tmp_path: Path) -> None
         "connect",
         "A-ASSOCIATE-RQ",
     ]
+
+
+def test_a_run_that_outlasts_its_scope_stops(tmp_path: Path) -> None:
+    within = scope()
+    days = iter((within.valid_until, within.valid_until + timedelta(days=1)))
+
+    async def run() -> Gate:
+        with Journal(tmp_path / JOURNAL, "a run") as journal:
+            gate = Gate(within, journal, today=lambda: next(days))
+            async with gate.turn(HERE, 104, "a-check"):
+                pass
+            with pytest.raises(Stopped, match="in force no more"):
+                async with gate.turn(HERE, 104, "a-check"):
+                    pass
+        return gate
+
+    gate = asyncio.run(run())
+    assert gate.is_stopped
+    assert gate.connections == 1
