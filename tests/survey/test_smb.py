@@ -56,10 +56,9 @@ def _seen(folder: Path, settings: str, shares: dict[str, str], level: Level = Le
         f"{GUESTS}\nserver min protocol = SMB3_11",
         f"{GUESTS}\nserver max protocol = SMB2_02",
         f"{GUESTS}\nserver max protocol = SMB2_10",
-        f"{GUESTS}\nserver min protocol = NT1",
         USERS,
     ],
-    ids=["guests", "signing", "3.1.1", "2.0.2", "2.1", "SMB 1 too", "anonymous sessions"],
+    ids=["guests", "signing", "3.1.1", "2.0.2", "2.1", "anonymous sessions"],
 )
 def test_a_share_for_anybody_is_listed_and_its_images_are_read_as_far_as_they_begin(
     settings: str, files: Path, tmp_path: Path
