@@ -181,7 +181,9 @@ class Register:
     # --- assets --------------------------------------------------------------------
 
     def assign(self, asset: Asset) -> None:
-        """Say whose an address or a network is; what is left empty stays as it was."""
+        """Say whose an address or a network is; what is left empty stays as it was. Raises ``BadInput``."""
+        if "%" in str(asset.network):  # a zone may be any text
+            raise BadInput("An asset is an address or a network without a zone, as in 192.0.2.0/28.")
         key = (str(asset.network), asset.port)
         row = self._connection.execute(
             "SELECT unit, owner, contact FROM asset WHERE network = ? AND port = ?", key

@@ -7,15 +7,16 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
 
-from leadglass.errors import Busy, Misconfigured
+from leadglass.errors import BadInput, Busy, Misconfigured
 from leadglass.survey import running
 from leadglass.survey.check import Check, Visit
 from leadglass.survey.engine import Target
+from leadglass.survey.entries import Asset
 from leadglass.survey.findings import Exposure
 from leadglass.survey.gate import Gate, Stopped
 from leadglass.survey.journal import Journal, Unrecorded
@@ -234,3 +235,11 @@ def test_a_run_that_outlasts_its_scope_stops(tmp_path: Path) -> None:
     gate = asyncio.run(run())
     assert gate.is_stopped
     assert gate.connections == 1
+
+
+def test_an_asset_has_no_zone_in_which_a_text_could_hide(tmp_path: Path) -> None:
+    with State(tmp_path / "clinic.survey", writes=True) as state:
+        register = Register(state)
+        with pytest.raises(BadInput, match="without a zone"):
+            register.assign(Asset(ip_network("fe80::1%\x1b[31m"), 0, owner="somebody"))
+        assert register.assets() == []
