@@ -246,6 +246,12 @@ class Certificate:
 
 def read_certificate(der: bytes, now: datetime, names: tuple[str, ...]) -> Certificate | None:
     """Give what a certificate is like; None where it cannot be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of serial numbers and the like: what others print is not ours to tell
+        return _certificate(der, now, names)
+
+
+def _certificate(der: bytes, now: datetime, names: tuple[str, ...]) -> Certificate | None:
     try:
         read = x509.load_der_x509_certificate(der)
         key = read.public_key()
