@@ -130,6 +130,15 @@ def test_who_tries_the_titles_of_manuals_gets_further(around: Surroundings, opte
     assert "dicom-titles" in opted_in.of(around.ports["dcmqrscp-open"])
 
 
+def test_studies_are_counted_where_queries_are_answered_and_nobody_is_told_more(
+    around: Surroundings, opted_in: Surveyed
+) -> None:
+    counted = opted_in.of(around.ports["dcmqrscp-open"])["volume-dicom"]
+    assert counted["exposure"] == "E5"
+    assert counted["proof"] == {"studies": "1-9", "images": "not told"}, "DCMTK gives no numbers of images"
+    assert not any("volume-dicom" in opted_in.of(around.ports[name]) for name in ("orthanc-restricted", "tls"))
+
+
 def test_why_strangers_are_turned_away_is_told_apart(around: Surroundings, surveyed: Surveyed) -> None:
     def titles(name: str) -> object:
         return cast("dict[str, object]", surveyed.of(around.ports[name])["dicom-answers"]["proof"])["titles"]

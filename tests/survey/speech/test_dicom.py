@@ -15,7 +15,7 @@ from leadglass.survey.gate import Line
 from leadglass.survey.journal import Journal
 from leadglass.survey.scope import Address
 from leadglass.survey.speech import dicom
-from leadglass.survey.speech.dicom import Answer, Nature, Queried, Speaker
+from leadglass.survey.speech.dicom import Answer, Counted, Nature, Queried, Speaker
 from leadglass.wire import command_set
 from leadglass.wire.messages import CFindRsp
 from leadglass.wire.pdu import (
@@ -124,6 +124,55 @@ def test_an_acceptance_with_anything_in_it_is_read_or_is_no_dicom(noise: bytes, 
         assert found.nature in {Nature.ACCEPTED, Nature.REJECTED, Nature.ABORTED, Nature.NOT_DICOM}
         if found.nature is Nature.ACCEPTED:
             assert kind == PDUType.ASSOCIATE_AC
+
+
+def record(images: bytes) -> bytes:
+    """Give a record as an archive gives it: a UID, a name nobody asked for, and a number of images."""
+    return b"".join(
+        group.to_bytes(2, "little") + element.to_bytes(2, "little") + len(value).to_bytes(4, "little") + value
+        for group, element, value in (
+            (0x0010, 0x0010, b"CANARY^NAME "),
+            (0x0020, 0x000D, b"1.2.3\0"),
+            (0x0020, 0x1208, images),
+        )
+    )
+
+
+async def count(speaker: Speaker) -> Counted:
+    assert (await associate(speaker)).nature is Nature.ACCEPTED
+    counted = await speaker.count_studies(1, 3)
+    await speaker.release()
+    return counted
+
+
+def test_studies_are_counted_by_their_numbers_of_images_alone() -> None:
+    answer = ACCEPT + response(0xFF00, record(b"12")) + response(0xFF01, record(b"  7 ")) + response(0)
+    found, pipe = said(answer, count)
+    assert found == Counted(2, 19, is_told=True, is_all=True)
+    assert pipe.kinds() == [PDUType.ASSOCIATE_RQ, PDUType.P_DATA_TF, PDUType.P_DATA_TF, PDUType.RELEASE_RQ]
+
+
+def test_more_than_is_counted_is_cancelled_and_what_does_not_end_is_aborted() -> None:
+    many = ACCEPT + response(0xFF00, record(b"1 ")) * 5
+    found, pipe = said(many + response(0xFE00), count)
+    assert found == Counted(3, 3, is_told=True)
+    assert pipe.kinds()[-2:] == [PDUType.P_DATA_TF, PDUType.RELEASE_RQ], "C-CANCEL-RQ, and a goodbye"
+    _, pipe = said(many, count)
+    assert pipe.kinds()[-1] == PDUType.ABORT
+
+
+@pytest.mark.parametrize("images", [b"", b"-1", b"1e9", b"9" * 10, "\N{ARABIC-INDIC DIGIT THREE}".encode()])
+def test_what_is_no_number_of_images_is_none(images: bytes) -> None:
+    found, _ = said(ACCEPT + response(0xFF00, record(images)) + response(0), count)
+    assert found == Counted(1, 0, is_told=False, is_all=True)
+
+
+@given(st.binary(max_size=400))
+def test_whatever_answers_is_counted_or_not_and_nothing_is_raised(answer: bytes) -> None:
+    found, _ = said(ACCEPT + answer, count)
+    assert found.studies <= 3
+    found, _ = said(ACCEPT + response(0xFF00, answer) + response(0), count)
+    assert found.studies == 1
 
 
 @given(st.binary(max_size=400))

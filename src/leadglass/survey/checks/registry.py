@@ -26,6 +26,7 @@ from leadglass.survey.checks import (
     rsync_modules,
     smb_guest,
     volume,
+    volume_dicom,
     web_credentials,
 )
 
@@ -40,6 +41,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     dicom_clear.CHECK,
     dicom_services.CHECK,
     dicom_query.CHECK,
+    volume_dicom.CHECK,
     dicom_identity.CHECK,
     dicom_honeypot.CHECK,
     http_identify.CHECK,  # those of the web go by what it says

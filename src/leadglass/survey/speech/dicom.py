@@ -2,12 +2,14 @@
 
 Rule 1. Every association that was made is released; one that is stopped in the
 middle is aborted. Rule 2. A data set that comes as an answer is never read: its
-bytes are dropped, and the association aborted. Rule 3. We say who we are: the
+bytes are dropped, and the association aborted. Only who was asked how much there
+is (level 3) is read, and of it one number a record. Rule 3. We say who we are: the
 Implementation Version Name is the survey's.
 """
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from leadglass.survey.speech.tls import wants_certificate
 from leadglass.wire import command_set
 from leadglass.wire.errors import AbortReason, AbortSource, ProtocolViolation
 from leadglass.wire.items import UserIdentity, UserIdentityType
-from leadglass.wire.messages import CEchoRq, CEchoRsp, CFindRq, CFindRsp, Command, is_pending
+from leadglass.wire.messages import CCancelRq, CEchoRq, CEchoRsp, CFindRq, CFindRsp, Command, is_pending
 from leadglass.wire.pdu import (
     PDV,
     Abort,
@@ -59,6 +61,11 @@ _IN_ALL: Final = 2 * ANSWER
 """Seconds for a question and all of its answer, however slowly that drips."""
 _TLS_ALERT: Final = 21
 _LARGEST_COMMAND: Final = 1 << 14
+_LARGEST_RECORD: Final = 1 << 12
+"""Bytes of a record that are looked through: what was asked for takes a hundred."""
+_COUNTING: Final = 60.0
+"""Seconds for counting, however slowly records come."""
+_DIGITS: Final = 9
 _ABORT: Final = encode(Abort(AbortSource.SERVICE_USER, AbortReason.NOT_SPECIFIED))
 
 
@@ -118,6 +125,28 @@ class Queried:
     """Whether it was answered by an A-ABORT: a refusal in proper form (Orthanc's)."""
 
 
+@dataclass(slots=True)
+class Counted:
+    """How much there is, as far as it was counted.
+
+    Parameters
+    ----------
+    studies : int
+        Records that came.
+    images : int
+        What they said of images together.
+    is_told : bool
+        Whether any said how many images it has.
+    is_all : bool
+        Whether there are no more: the query ended by itself, with Success.
+    """
+
+    studies: int = 0
+    images: int = 0
+    is_told: bool = False
+    is_all: bool = False
+
+
 def random_title() -> str:
     """Give an AE title that nobody has given to anything."""
     return "X" + secrets.token_hex(7).upper()
@@ -164,6 +193,8 @@ class Speaker:
         self._accept: AssociateAccept | None = None
         self._has_aborted = False
         self._kind = 0
+        self._heard: deque[PDV] = deque()
+        """Fragments that came together with one that was waited for."""
 
     async def associate(
         self, called: str, calling: str, proposed: Sequence[ProposedContext], user: UserIdentity | None = None
@@ -262,6 +293,41 @@ class Speaker:
             return Queried(response.status, gave_records=True)
         return Queried(response.status)
 
+    async def count_studies(self, context_id: int, most: int) -> Counted:
+        """Ask for every study's UID and NumberOfStudyRelatedInstances, and count, no further than ``most``.
+
+        Nothing but the number is read of a record (PS3.4 C.3.4), and nothing of it
+        is kept. What goes on behind ``most`` is cancelled (PS3.7 9.1.2.2), and the
+        association is aborted where that changes nothing.
+        """
+        counted = Counted()
+        identifier = (
+            _element(0x0008, 0x0052, b"STUDY ") + _element(0x0020, 0x000D, b"") + _element(0x0020, _INSTANCES, b"")
+        )
+        command = CFindRq(message_id=1, affected_sop_class_uid=STUDY_ROOT_FIND)
+        try:
+            async with asyncio.timeout(_COUNTING):
+                asked = command_set.encode(command, has_data_set=True)
+                await self._send(context_id, asked, identifier, "C-FIND-RQ for UIDs and numbers of images")
+                while counted.studies < most:
+                    status, images = await self._match()
+                    if not is_pending(status):
+                        counted.is_all = status == 0
+                        return counted
+                    counted.studies += 1
+                    counted.images += images or 0
+                    counted.is_told = counted.is_told or images is not None
+            async with asyncio.timeout(_IN_ALL):
+                cancel = CCancelRq(message_id_being_responded_to=1)
+                await self._send(context_id, command_set.encode(cancel, has_data_set=False), None, "C-CANCEL-RQ")
+                while not isinstance(response := (await self._command())[0], CFindRsp) or is_pending(response.status):
+                    pass
+        except _Aborted:
+            pass
+        except (Closed, ProtocolViolation, TimeoutError):
+            await self._give_up()
+        return counted
+
     async def release(self) -> bool:
         """Say goodbye; gives whether it was answered."""
         if self._accept is None:
@@ -299,8 +365,32 @@ class Speaker:
 
     async def _command(self) -> tuple[Command, bool]:
         """Give the next command set; fragments of data sets are dropped."""
+        return command_set.decode(await self._message(is_command=True, most=_LARGEST_COMMAND))
+
+    async def _match(self) -> tuple[int, int | None]:
+        """Give the status of the next answer to a query, and how many images its record says that it has."""
+        response, has_data_set = await self._command()
+        if not isinstance(response, CFindRsp) or (is_pending(response.status) and not has_data_set):
+            raise ProtocolViolation("What answers is no answer to a query.")
+        record = await self._message(is_command=False, most=_LARGEST_RECORD) if has_data_set else b""
+        return response.status, _images(record)
+
+    async def _message(self, *, is_command: bool, most: int) -> bytes:
+        """Give the next command set, or the next data set; fragments of the other kind are dropped."""
         taken = b""
         while True:
+            pdv = await self._pdv()
+            if pdv.is_command is not is_command:
+                continue
+            taken += pdv.fragment
+            if len(taken) > most:
+                raise ProtocolViolation("It is larger than anything that was asked for.")
+            if pdv.is_last:
+                return taken
+
+    async def _pdv(self) -> PDV:
+        """Give the next fragment."""
+        while not self._heard:
             pdu = await self._pdu()
             if isinstance(pdu, Abort):
                 self._line.farewell = None
@@ -308,14 +398,8 @@ class Speaker:
                 raise _Aborted("The association was aborted.")
             if not isinstance(pdu, PData):
                 raise Closed("The association ended.")
-            for pdv in pdu.pdvs:
-                if not pdv.is_command:
-                    continue
-                taken += pdv.fragment
-                if len(taken) > _LARGEST_COMMAND:
-                    raise ProtocolViolation("A command set is larger than any of the Standard.")
-                if pdv.is_last:
-                    return command_set.decode(taken)
+            self._heard.extend(pdu.pdvs)
+        return self._heard.popleft()
 
     async def _pdu(self, *, in_the_beginning: bool = False) -> object:
         head = await self._line.exactly(_HEADER)
@@ -327,6 +411,23 @@ class Speaker:
         return decode(kind, memoryview(await self._line.exactly(length)))
 
 
+_INSTANCES: Final = 0x1208
+"""NumberOfStudyRelatedInstances, in group 0020."""
+
+
+def _images(record: bytes) -> int | None:
+    """Give NumberOfStudyRelatedInstances of a record in Implicit VR Little Endian; nothing else of it is looked at."""
+    at = 0
+    while at + 8 <= len(record):
+        length = int.from_bytes(record[at + 4 : at + 8], "little")
+        value = record[at + 8 : at + 8 + length]
+        if record[at : at + 4] == _tag(0x0020, _INSTANCES):
+            said = value.strip(b" \0")
+            return int(said) if said.isdigit() and len(said) <= _DIGITS else None
+        at += 8 + length
+    return None
+
+
 def _padded(uid: str) -> bytes:
     raw = uid.encode("ascii")
     return raw + b"\0" * (len(raw) % 2)
@@ -334,4 +435,8 @@ def _padded(uid: str) -> bytes:
 
 def _element(group: int, element: int, value: bytes) -> bytes:
     """Write one element as Implicit VR Little Endian (PS3.5 7.1.3)."""
-    return group.to_bytes(2, "little") + element.to_bytes(2, "little") + len(value).to_bytes(4, "little") + value
+    return _tag(group, element) + len(value).to_bytes(4, "little") + value
+
+
+def _tag(group: int, element: int) -> bytes:
+    return group.to_bytes(2, "little") + element.to_bytes(2, "little")
