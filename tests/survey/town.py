@@ -141,7 +141,7 @@ def _strangers(dcmtk: Dcmtk, canary: Canary, file: Path, authority: Authority, f
     )
     yield Stranger(
         "Orthanc, open",
-        {4242: ("E2", "E3", "E3"), 8042: ("E1", "E4", "E5")},
+        {4242: ("E2", "E3", "E5"), 8042: ("E1", "E4", "E5")},
         lambda own, _: _orthanc(
             own, file, DicomAlwaysAllowFind=True, DicomAlwaysAllowGet=True, RemoteAccessAllowed=True, Name=mark
         ),
@@ -168,13 +168,13 @@ def _strangers(dcmtk: Dcmtk, canary: Canary, file: Path, authority: Authority, f
     )
     yield Stranger(
         "DCMTK dcmqrscp, open",
-        {104: ("E1", "E1", "E3")},  # to who knows its title
+        {104: ("E1", "E1", "E5")},  # to who knows its title
         lambda own, _: dcmqrscp(dcmtk, own, "ANY", file, 104),
     )
     yield Stranger(
         "DCMTK dcmqrscp, restricted", {104: ("E1", "E1", "E1")}, lambda own, _: dcmqrscp(dcmtk, own, "known", None, 104)
     )
-    yield Stranger("pynetdicom qrscp", {11112: ("E2", "E3", "E3")}, lambda own, _: _qrscp(dcmtk, own, file))
+    yield Stranger("pynetdicom qrscp", {11112: ("E2", "E3", "E5")}, lambda own, _: _qrscp(dcmtk, own, file))
     yield Stranger(
         "an archive that does not heed what is asked",
         {104: ("E2", "E5", "E5")},
@@ -204,7 +204,7 @@ def _strangers(dcmtk: Dcmtk, canary: Canary, file: Path, authority: Authority, f
     yield Stranger("web server on port 104", {104: ("E0", "E0", "E0")}, lambda _, address: http(address, 104))
     yield Stranger(
         "honeypot after Dicompot",
-        {11112: ("E2", "E3", "E3")},
+        {11112: ("E2", "E3", "E5")},
         lambda _, address: pynetdicom_server(
             canary, heeds_key=True, address=address, port=11112, class_uid=DICOMPOT[0], version=DICOMPOT[1]
         ),
