@@ -59,6 +59,7 @@ class Visit:
 
     def faults_of_access(self) -> list[str]:
         """Run axe-core over the page (WCAG 2.2 A and AA, best practice); gives what it finds serious or critical."""
+        self.page.wait_for_load_state()  # without its style sheet everything is too small
         options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
         # Playwright runs it in a world of its own, which the page's policy does not bind.
         ran = cast("Any", Axe()).run(self.page, options=options)

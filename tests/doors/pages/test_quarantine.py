@@ -199,7 +199,8 @@ def test_it_is_readable_and_works_in_a_browser(web: Web, *, dark: bool, size: di
         page.wait_for_function("() => [...document.images].every((each) => each.complete && each.naturalWidth)")
         assert visit.faults_of_access() == []
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        page.click("button.danger")
+        with page.expect_navigation():
+            page.click("button.danger")
         assert visit.faults_of_access() == []
         page.click("button.danger")
         expect(page.locator(".done")).to_contain_text("1 instance deleted")
