@@ -37,6 +37,14 @@ from tests.peers.running import free_port, wait_until
 from tests.peers.scu import UNCOMPRESSED, Instance, send
 from tests.vault.sets import CT, EXPLICIT, instance, objects
 
+pytestmark = [
+    # pynetdicom's reactor dies when a report comes in the moment in which its own side releases, and leaves its socket.
+    pytest.mark.filterwarnings(
+        r"ignore:Exception in thread Thread-\d+ .run_reactor.:pytest.PytestUnhandledThreadExceptionWarning"
+    ),
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"),
+]
+
 MR_CLASS = "1.2.840.10008.5.1.4.1.1.4"
 A, B, C = (f"1.2.3.4.1.{number}" for number in (71, 72, 73))
 STORE = [(CT, (EXPLICIT,))]
