@@ -13,6 +13,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
+# Tests talk to real programs, on a machine that may be busy: what fails is tried once more, by itself, and that is seen.
+TESTS = $(BIN)/pytest -n $(WORKERS) --dist worksteal || { test $$? -eq 1 \
+	&& echo "What failed is tried once more, by itself. What fails twice has failed." \
+	&& $(BIN)/pytest --last-failed --last-failed-no-failures none --maxfail 10; }
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test torture check format bench docs lock clean
 
@@ -23,7 +28,7 @@ demo: $(VENV)/.runtime ## Bring up a throw-away archive with sample studies
 	@$(BIN)/leadglass demo
 
 test: $(VENV)/.dev ## Run the tests
-	@$(BIN)/pytest -n $(WORKERS) --dist worksteal
+	@$(TESTS)
 
 torture: $(VENV)/.dev ## Kill an archive under load 200 times (a quarter of an hour)
 	@$(BIN)/python -m tests.hostile.torture --kills 200
@@ -33,7 +38,7 @@ check: $(VENV)/.dev ## Run everything that CI runs: format, lint, types, layerin
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+	@$(TESTS)
 
 format: $(VENV)/.dev ## Format and mend what can be mended by a tool
 	$(BIN)/ruff format $(CODE)
