@@ -9,6 +9,7 @@ import stat
 from typing import Final, NamedTuple
 
 from leadglass.survey.gate import Closed, Line
+from leadglass.survey.speech.lines import Lines
 
 _HELLO: Final = b"@RSYNCD: 31.0 sha512 sha256 sha1 md5 md4\n"
 _OLD_HELLO: Final = b"@RSYNCD: 27\n"
@@ -41,7 +42,7 @@ class Rsync:
 
     def __init__(self, line: Line) -> None:
         self._line = line
-        self._raw = b""
+        self._lines = Lines(line)
         self._data = bytearray()
         self._taken = 0
 
@@ -77,7 +78,7 @@ class Rsync:
         arguments = [each.encode() for each in _ARGUMENTS] + [_bytes(module) + b"/"]
         asked = b"".join(each + b"\n" for each in arguments) + b"\n" + bytes(4)  # and no filter
         await self._line.send(asked, "list the top of a module")
-        await self._exactly(4)  # a seed, before anything is in frames
+        await self._lines.exactly(4)  # a seed, before anything is in frames
         found: list[Entry] = []
         before, mode = b"", 0
         while flags := (await self._read(1))[0]:
@@ -117,30 +118,13 @@ class Rsync:
     # --- below ---------------------------------------------------------------------
 
     async def _text(self) -> str:
-        while b"\n" not in self._raw:
-            if len(self._raw) > _LONGEST:
-                raise Closed("The peer sends a line that does not end.")
-            await self._more()
-        line, _, self._raw = self._raw.partition(b"\n")
-        return line.rstrip(b"\r").decode("utf-8", "surrogateescape")
-
-    async def _more(self) -> None:
-        data = await self._line.some()
-        if not data:
-            raise Closed("The peer closed the connection.")
-        self._raw += data
-
-    async def _exactly(self, count: int) -> bytes:
-        while len(self._raw) < count:
-            await self._more()
-        taken, self._raw = self._raw[:count], self._raw[count:]
-        return taken
+        return (await self._lines.raw()).decode("utf-8", "surrogateescape")
 
     async def _read(self, count: int) -> bytes:
         """Read of the data that is in frames; what a daemon says beside is left out."""
         while len(self._data) < count:
-            head = int.from_bytes(await self._exactly(4), "little")
-            payload = await self._exactly(min(head & 0xFF_FFFF, _MOST))
+            head = int.from_bytes(await self._lines.exactly(4), "little")
+            payload = await self._lines.exactly(min(head & 0xFF_FFFF, _MOST))
             self._taken += len(payload)
             if head >> 24 == _DATA:
                 self._data += payload
