@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
 from pathlib import Path
 from threading import Event
 from typing import cast
@@ -20,6 +19,7 @@ from leadglass.survey.speech import dicom
 from leadglass.wire.messages import CEchoRq, CFindRq
 from leadglass.wire.pdu import AssociateAccept, AssociateRequest, PDUType, decode, encode
 from tests.peers.running import Ran, run
+from tests.survey.loopback import write_scope
 from tests.survey.surroundings import Surroundings, listening
 
 SEVERITIES = ("info", "low", "medium", "high", "critical")
@@ -78,23 +78,10 @@ class Surveyed:
         return max(said, default="E0")
 
 
-def scope_file(folder: Path, ports: Iterable[int], level: int) -> Path:
-    """Write a scope of the loopback that is in a hurry."""
-    path = folder / "loopback.toml"
-    day = date.today()  # noqa: DTZ011 - the scope's days are the machine's
-    path.write_text(
-        f'[survey]\nowner = "a test"\ncontact = "nobody"\nauthorised_by = "the test"\nlevel = {level}\n'
-        f"valid_from = {day - timedelta(days=1)}\nvalid_until = {day + timedelta(days=2)}\n"
-        f'[scope]\nnetworks = ["127.0.0.1/32"]\nports = {list(ports)}\n'
-        "[rate]\nconnections_per_second = 1000\nseconds_between = 0\n"
-    )
-    return path
-
-
 def survey(folder: Path, ports: Iterable[int], level: int) -> Surveyed:
     """Survey ports of the loopback with the command that operators use."""
     folder.mkdir(exist_ok=True)
-    path = scope_file(folder, ports, level)
+    path = write_scope(folder / "loopback.toml", ports, level)
     ran = run([sys.executable, "-m", "leadglass", "survey", "run", path, "--json"], timeout=300)
     assert ran.code == 0, ran.said
     return Surveyed(ran, folder, cast("list[dict[str, object]]", json.loads(ran.out)["findings"]))
@@ -300,7 +287,7 @@ def test_what_stops_a_run_stops_it_at_once_and_says_goodbye(
                     pass
 
     with listening(serve) as port:
-        path = scope_file(tmp_path, [port], 2)
+        path = write_scope(tmp_path / "loopback.toml", [port])
         command = [sys.executable, "-m", "leadglass", "survey", "run", str(path), "--json"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             try:

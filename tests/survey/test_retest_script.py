@@ -17,23 +17,8 @@ from leadglass.survey.report.sarif import FINGERPRINT
 from leadglass.survey.scope import today
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.running import free_port, is_listening, wait_until
+from tests.survey.loopback import write_scope
 from tests.survey.nginx import nginx
-
-_SCOPE = """
-[survey]
-owner = "Clinic"
-contact = "tel. 4711"
-authorised_by = "the head of IT"
-valid_from = {first}
-valid_until = {last}
-level = 2
-[scope]
-networks = ["127.0.0.1"]
-ports = [{archive}, {files}]
-[rate]
-connections_per_second = 1000
-seconds_between = 0
-"""
 
 ARCHIVE = ("dicom-answers", "dicom-services", "dicom-identity", "dicom-version")
 LISTING = "directory-listing"
@@ -99,7 +84,7 @@ def test_open_told_fixed_and_back_are_told_exactly(
     where = f"127.0.0.1:{port}"
     with ExitStack() as stack:
         listing = stack.enter_context(nginx(tmp_path / "nginx", f"location / {{ root {files}; autoindex on; }}"))
-        scope.write_text(_SCOPE.format(first=today(), last=today(), archive=port, files=listing))
+        write_scope(scope, (port, listing))
         do = Script(scope, capsys)
 
         with dcmtk.storescp(tmp_path / "received", port=port):

@@ -13,22 +13,7 @@ import pytest
 from leadglass.app import App
 from leadglass.doors.cli.main import run
 from tests.doors.cli.clihouse import Ended
-
-SCOPE = """
-[survey]
-owner = "Clinic"
-contact = "tel. 4711"
-authorised_by = "the head of IT"
-valid_from = {first}
-valid_until = {last}
-level = 2
-[scope]
-networks = ["127.0.0.1"]
-ports = [{port}, {other}]
-[rate]
-connections_per_second = 1000
-seconds_between = 0
-"""
+from tests.survey.loopback import write_scope
 
 Say = Callable[..., Ended]
 
@@ -99,7 +84,7 @@ def test_a_finding_from_open_over_told_and_fixed_to_back(tmp_path: Path, say: Sa
     scope, port = tmp_path / "clinic.toml", _free()
     check = "dicom-answers"
     with _echo() as other:
-        scope.write_text(SCOPE.format(first=today(), last=today(), port=port, other=other))
+        write_scope(scope, (port, other))
         for early in ("register", "trend"):
             assert say(early, scope).code != 0
         with _archive(port):
