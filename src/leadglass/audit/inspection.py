@@ -216,9 +216,11 @@ class Inspection:
             reason = error.message
         finally:
             verified = Verified(str(caller), began, self._clock(), result, reason)
-            with self._lock:
-                self._running, self._last = None, verified
-        self._tell(caller, verified)
+            try:
+                self._tell(caller, verified)  # on record before anybody is shown it
+            finally:
+                with self._lock:
+                    self._running, self._last = None, verified
         if verified.result is not None:
             self._ended(verified.is_whole)
 
