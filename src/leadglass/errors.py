@@ -7,7 +7,7 @@ what was wrong and what to do, and never carries patient data.
 """
 
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class Kind(Enum):
@@ -69,6 +69,13 @@ class Conflict(LeadglassError):
 
 class Busy(LeadglassError):
     kind = Kind.BUSY
+
+
+NOT_AT_HAND: Final = "This is not in memory at the moment. Ask again."
+
+
+class NotAtHand(Busy):
+    """It is not in memory, and was asked for by somebody who may wait for nothing: to be asked for again by who may."""
 
 
 class Throttled(LeadglassError):

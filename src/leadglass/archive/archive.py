@@ -36,7 +36,7 @@ from leadglass.archive.ledger import Ledger
 from leadglass.archive.lists import Page, Window
 from leadglass.archive.misses import Misses
 from leadglass.archive.quarantine import Quarantine
-from leadglass.archive.retrieving import Again, Retrieval, Retrieving
+from leadglass.archive.retrieving import Again, AtHand, Retrieval, Retrieving
 from leadglass.archive.windows import Windows
 from leadglass.audit.decision import decide_on_record
 from leadglass.audit.event import Event, Outcome
@@ -343,6 +343,19 @@ class Archive:
         """
         permit = self._permit(caller, action, record=False, level=level.value, to=to)
         return self._retrieving.retrieve(permit, level, selection, to, is_whole=is_whole)
+
+    def at_hand(self, caller: Caller, action: Action, selection: Selection) -> AtHand | None:
+        """Give one instance to be read of at once, by who must not wait: what ``retrieve`` would give, or None.
+
+        None says nothing but that something would have to be waited for, or to
+        be told: that it is not in memory, not on record yet, braked, masked or
+        not permitted. Then ``retrieve``.
+        """
+        try:
+            permit = decide(caller, action)
+        except Denied:
+            return None
+        return self._retrieving.at_hand(permit, selection)
 
     def position(self, caller: Caller, action: Action) -> int:
         """Give a number that grows with every change, for a door that keeps what it is about to retrieve."""

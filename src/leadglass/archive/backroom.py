@@ -471,6 +471,14 @@ class BackRoom(Protocol):
         """Open one instance for reading."""
         ...
 
+    def at_hand(self, permit: Permit, selection: Selection) -> InstanceRecord | None:
+        """Give the one instance that is selected, where nothing has to be waited for; None says nothing of it."""
+        ...
+
+    def open_at_hand(self, permit: Permit, record: InstanceRecord) -> Reader:
+        """Open what ``at_hand`` gave; this and reading raise ``NotAtHand`` where they would have to wait."""
+        ...
+
     def is_sound(self, permit: Permit, record: InstanceRecord) -> bool:
         """Say whether one instance's object opens to its last byte.
 

@@ -108,9 +108,19 @@ class Braking:
         """Count the octets of one instance, or refuse it."""
         return self._judge(caller, action, lambda usage, now, _: usage.charge(Meter.OCTETS, octets, now))
 
+    def has_room(self, caller: Caller, action: Action, study_uid: str, octets: int) -> bool:
+        """Say whether so many octets of a study make nobody wait and need not be told of; nothing is counted."""
+        brakes = self._brakes(caller.kind)
+        if not brakes or _has_bulk(caller, action):
+            return True
+        mark = self._mark(study_uid)
+        with self._lock:
+            usage = self._usages.get(counted_as(str(caller)))
+            return usage is not None and usage.has_room(octets, mark, self._clock())
+
     def _judge(self, caller: Caller, action: Action, judge: Callable[[Usage, float, int], Verdict]) -> Verdict:
         brakes = self._brakes(caller.kind)
-        if not brakes or any(grant.bulk and action in grant.actions for grant in caller.grants):
+        if not brakes or _has_bulk(caller, action):
             return FREE
         now = self._clock()
         with self._lock:
@@ -312,6 +322,10 @@ class Pedal:
         delay = self._press(caller, action, self._braking.retrieval(caller, action, (study_uid,), octets))
         return max(delay, self.octets(caller, action, octets))
 
+    def has_room(self, caller: Caller, action: Action, study_uid: str, octets: int) -> bool:
+        """Say whether ``retrieval`` and ``octets`` would give no seconds to wait, tell nobody and refuse nothing."""
+        return self._braking.has_room(caller, action, study_uid, octets)
+
     def octets(self, caller: Caller, action: Action, octets: int) -> float:
         """Count the octets of one instance."""
         return self._press(caller, action, self._braking.octets(caller, action, octets))
@@ -347,6 +361,10 @@ class Pedal:
         yield event
         if is_stop:
             yield replace(event, outcome=Outcome.REFUSED)
+
+
+def _has_bulk(caller: Caller, action: Action) -> bool:
+    return any(grant.bulk and action in grant.actions for grant in caller.grants)
 
 
 def throttled(reading: Reading) -> Throttled:

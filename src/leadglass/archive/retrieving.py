@@ -11,6 +11,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from secrets import token_bytes
+from typing import Final
 
 from leadglass.archive import views
 from leadglass.archive.backroom import BackRoom, InstanceRecord, Reader, Selection
@@ -27,8 +28,11 @@ from leadglass.dicom.limits import Limits
 from leadglass.dicom.masking import open_blanked, open_masked
 from leadglass.dicom.matching import Level
 from leadglass.dicom.model import Attributes
-from leadglass.errors import Unsupported
+from leadglass.errors import NOT_AT_HAND, NotAtHand, Unsupported
 from leadglass.policy.permit import Permit
+
+_AT_HAND: Final = Level.IMAGE
+"""The level at which is asked for what is at hand: for one instance."""
 
 
 class Retrieving:
@@ -108,6 +112,14 @@ class Retrieving:
         self._misses.note(permit, [each for each in selection.study_uids if each not in given])
         return Retrieval(self, permit, records, to, delay, is_whole=is_whole)
 
+    def at_hand(self, permit: Permit, selection: Selection) -> "AtHand | None":
+        """Give one instance of which parts can be given without waiting for anything; see ``Archive.at_hand``."""
+        record = self.room.at_hand(permit, selection)
+        if record is None or not permit.view_of(record.facts).is_full:
+            return None
+        is_on_record = self.windows.covers(permit.caller, permit, record.study_uid, _AT_HAND.value)
+        return AtHand(self, permit, record) if is_on_record else None
+
     def again(self, permit: Permit, asked: "Again", to: str = "") -> float | None:
         """Put on record that what was given of a study before is given again; see ``Archive.retrieve_again``."""
         caller, study_uid = permit.caller, asked.study_uid
@@ -127,6 +139,49 @@ class Retrieving:
         self._ledger.record(
             Event.of(permit.caller, Outcome.REFUSED, permit.action, reason, door=self._door, study_uid=study_uid)
         )
+
+
+class AtHand:
+    """One instance that is permitted, on record and seen unmasked, for a door that gives parts of it at once.
+
+    Attributes
+    ----------
+    record : InstanceRecord
+        Which.
+    """
+
+    __slots__ = ("_permit", "_retrieving", "record")
+
+    def __init__(self, retrieving: Retrieving, permit: Permit, record: InstanceRecord) -> None:
+        self._retrieving = retrieving
+        self._permit = permit
+        self.record = record
+
+    def read(self, parts: Sequence[tuple[int, int]]) -> bytes:
+        """Give the bytes at some offsets, of such lengths, one after the other, and count them as ``retrieve`` would.
+
+        Raises
+        ------
+        NotAtHand
+            When something would have to be waited for after all; nothing is counted then.
+        Corrupt
+            When what is on disk fails its authentication.
+        """
+        caller, action, study_uid = self._permit.caller, self._permit.action, self.record.study_uid
+        windows, pedal = self._retrieving.windows, self._retrieving.pedal
+        octets = sum(length for _, length in parts)
+        if not pedal.has_room(caller, action, study_uid, octets):
+            raise NotAtHand(NOT_AT_HAND)
+        with self._retrieving.room.open_at_hand(self._permit, self.record) as reader:
+            pieces = [reader.read_at(*part) for part in parts]
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if len(data) < octets:
+            raise NotAtHand(NOT_AT_HAND)  # who reads it in the usual way says what is wrong
+        windows.request(caller, self._permit, _AT_HAND.value, "")
+        windows.study(caller, self._permit, study_uid)
+        pedal.study(caller, action, study_uid, octets)
+        windows.count(caller, self._permit, study_uid, octets)
+        return data
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,20 @@ class Windows:
         """
         self._cover(_key(caller, permit, study_uid, "", to), caller)
 
+    def covers(self, caller: Caller, permit: Permit, study_uid: str, level: str) -> bool:
+        """Say whether a request, and what is done with a study, are on record, so that neither waits for a record."""
+        now = self._clock()
+        if self._is_due(now):
+            return False
+        with self._lock:
+            tallies = (
+                self._open.get(_key(caller, permit, "", level, "")),
+                self._open.get(_key(caller, permit, study_uid, "", "")),
+            )
+            return all(
+                tally is not None and tally.is_on_record and now - tally.opened < self._window for tally in tallies
+            )
+
     def _cover(self, key: _Key, caller: Caller, *, is_request: bool = False) -> None:
         self._sweep()
         while True:
@@ -217,8 +231,11 @@ class Windows:
 
     def _sweep(self) -> None:
         """Tidy now and then, on the way of whoever comes; what cannot be written is owed."""
-        if self._clock() - self._swept >= self._window / _SWEEPS or len(self._open) > MAX_OPEN:
+        if self._is_due(self._clock()):
             self.tidy()
+
+    def _is_due(self, now: float) -> bool:
+        return now - self._swept >= self._window / _SWEEPS or len(self._open) > MAX_OPEN
 
     def _tell(self, tallies: Iterable[tuple[_Key, _Tally]]) -> LeadglassError | None:
         """Write closing records, or owe them."""

@@ -135,7 +135,7 @@ class SealedReaders:
     Misconfigured, Busy, Full
     """
 
-    __slots__ = ("_idle", "_is_closed", "_kept", "_key", "_lock", "_path")
+    __slots__ = ("_idle", "_is_closed", "_kept", "_key", "_lock", "_path", "_watch", "_watching")
 
     def __init__(self, path: Path, key: bytes, *, create: bool = False, kept: int = 8) -> None:
         self._path = path
@@ -145,6 +145,24 @@ class SealedReaders:
         self._is_closed = False
         self._idle: list[driver.Connection] = []
         self._idle.append(self._open(create=create))
+        self._watching = Lock()
+        self._watch: driver.Connection | None = None
+
+    def version(self) -> int:
+        """Give a number that changes whenever anything is committed, whoever does it; it waits for nobody who writes.
+
+        What was read after a number was given, and is remembered under it, is
+        what would be read now for as long as that number is given.
+
+        Raises
+        ------
+        Misconfigured, Busy, Full
+            When it cannot be said.
+        """
+        with self._watching:
+            if self._watch is None:
+                self._watch = self._open()
+            return self._watch.execute("PRAGMA data_version").fetchone()[0]
 
     @contextmanager
     def reading(self) -> Generator["driver.Connection"]:
@@ -179,6 +197,10 @@ class SealedReaders:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+        with self._watching:
+            if self._watch is not None:
+                self._watch.close()
+                self._watch = None
 
     def _open(self, *, create: bool = False) -> "driver.Connection":
         connection = open_sealed(self._path, self._key, create=create)

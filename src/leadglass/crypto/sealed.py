@@ -14,6 +14,7 @@ reach the disk only sealed.
 """
 
 import os
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final, Self
@@ -21,7 +22,7 @@ from typing import Final, Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from leadglass.errors import BadInput, Corrupt
+from leadglass.errors import NOT_AT_HAND, BadInput, Corrupt, NotAtHand
 
 CHUNK: Final = 65_536
 """Bytes of plaintext in a chunk: a frame of 512 x 512 x 16 bit touches nine, and
@@ -36,6 +37,7 @@ _HEADER: Final = len(_MAGIC) + IDENTITY
 _SEALED: Final = CHUNK + TAG
 _GATHER: Final = 16
 """Chunks read with one system call at most: 1 MiB."""
+_WHOLE: Final = 9 * CHUNK
 _OUT: Final = _HEADER + 9 * _SEALED
 """Bytes written with one system call at most: a CT slice of 512 x 512 is whole in them."""
 
@@ -99,7 +101,7 @@ class SealedWriter:
         Where to seal into; writers that share one share its memory in turn.
     """
 
-    __slots__ = ("_aead", "_file", "_filled", "_header", "_number", "_out", "_rest", "_scratch", "_size")
+    __slots__ = ("_aead", "_file", "_filled", "_header", "_held", "_number", "_out", "_rest", "_scratch", "_size")
 
     def __init__(self, file: int, key: bytes, identity: bytes, scratch: Scratch | None = None) -> None:
         _check(key, identity)
@@ -112,10 +114,12 @@ class SealedWriter:
         self._filled = 0
         self._rest = bytearray()
         """1 to ``CHUNK`` bytes: a chunk is sealed only when it is known not to be the last."""
+        self._held: tuple[bytes, ...] = ()
+        """What was written first, until it is known whether that was all: then it is sealed and written in one go."""
         self._number = 0
         self._size = 0
 
-    def write(self, *blocks: bytes | bytearray | memoryview) -> None:
+    def write(self, *blocks: bytes) -> None:
         """Take the next bytes.
 
         Raises
@@ -123,18 +127,28 @@ class SealedWriter:
         OSError
             When the disk is full or fails: the caller knows which disk it is.
         """
-        if len(self._rest) + sum(map(len, blocks)) <= CHUNK:
-            for block in blocks:
-                self._rest += block
-            return
+        size = sum(map(len, blocks))
+        if not self._held:
+            if len(self._rest) + size <= CHUNK:
+                for block in blocks:
+                    self._rest += block
+                return
+            if not self._number and not self._rest and size <= _WHOLE:
+                self._held = blocks
+                return
         with self._sealing():
-            for block in blocks:
-                with memoryview(block) as plain:
-                    self._take(plain)
+            self._take_all(blocks)
 
     def finish(self) -> int:
-        """Seal the last chunk and give the object's size in bytes; nothing may be written afterwards."""
+        """Seal the last chunk and give the object's size in bytes; nothing may be written afterwards.
+
+        Raises
+        ------
+        OSError
+            As ``write``.
+        """
         with self._sealing():
+            self._take_all(())
             self._seal(self._rest, last=True)
         self._rest = bytearray()
         return self._size
@@ -151,6 +165,13 @@ class SealedWriter:
             self._out = None
             self._filled = 0
             self._scratch.give(piece)
+
+    def _take_all(self, blocks: tuple[bytes, ...]) -> None:
+        """Take what is held, then what comes."""
+        held, self._held = self._held, ()
+        for block in held + blocks:
+            with memoryview(block) as plain:
+                self._take(plain)
 
     def _take(self, plain: memoryview) -> None:
         """Seal whole chunks where they stand; only what spans two blocks is copied."""
@@ -202,6 +223,9 @@ class SealedReader:
         Descriptor open for reading. The reader closes it.
     key, identity : bytes
         As for the writer.
+    at_hand : bool
+        Whether nothing may be waited for: then opening and reading raise
+        ``NotAtHand`` where the bytes are not in memory.
 
     Raises
     ------
@@ -209,16 +233,17 @@ class SealedReader:
         When it is not this object, or was cut or grown.
     """
 
-    __slots__ = ("_aead", "_cached", "_chunks", "_file", "_header", "_size")
+    __slots__ = ("_aead", "_cached", "_chunks", "_file", "_header", "_read", "_size")
 
-    def __init__(self, file: int, key: bytes, identity: bytes) -> None:
+    def __init__(self, file: int, key: bytes, identity: bytes, *, at_hand: bool = False) -> None:
         self._file = file
+        self._read = _read_at_hand if at_hand else _read_all
         try:
             _check(key, identity)
             self._aead = AESGCM(key)
             self._header = _MAGIC + identity
             self._chunks, self._size = self._measure()
-            self._cached = (self._chunks - 1, self._open(self._chunks - 1, 1))
+            self._cached = (self._chunks - 1, self._open(self._chunks - 1, 1)[0])
         except BaseException:
             os.close(file)
             raise
@@ -226,7 +251,7 @@ class SealedReader:
     def _measure(self) -> tuple[int, int]:
         """Give the number of chunks and the size that the file's length and header claim."""
         on_disk = os.fstat(self._file).st_size
-        if _read_all(self._file, _HEADER, 0) != self._header or on_disk < _HEADER + TAG:
+        if self._read(self._file, _HEADER, 0) != self._header or on_disk < _HEADER + TAG:
             raise Corrupt("A stored object is not the one its name says. Restore it from a backup.")
         chunks = -(-(on_disk - _HEADER) // _SEALED)
         size = on_disk - _HEADER - chunks * TAG
@@ -251,29 +276,34 @@ class SealedReader:
         if offset < 0 or end <= offset:
             return b""
         first, last = offset // CHUNK, (end - 1) // CHUNK
-        number, plain = self._cached
         if first == last:
+            number, plain = self._cached
             if number != first:
-                plain = self._open(first, 1)
+                [plain] = self._open(first, 1)
                 self._cached = (first, plain)
             return plain[offset - first * CHUNK : end - first * CHUNK]
-        parts = [self._open(i, min(_GATHER, last + 1 - i)) for i in range(first, last + 1, _GATHER)]
-        plain = parts[0] if len(parts) == 1 else b"".join(parts)
-        skip = offset - first * CHUNK
-        return plain if not skip and len(plain) == end - offset else plain[skip : skip + end - offset]
+        chunks: list[bytes | memoryview] = []
+        for number in range(first, last + 1, _GATHER):
+            chunks += self._open(number, min(_GATHER, last + 1 - number))
+        # What is not wanted of the outer ones is left out here, so that all is copied once.
+        chunks[-1] = memoryview(chunks[-1])[: end - last * CHUNK]
+        chunks[0] = memoryview(chunks[0])[offset - first * CHUNK :]
+        return b"".join(chunks)
 
-    def _open(self, first: int, count: int) -> bytes:
+    def _open(self, first: int, count: int) -> list[bytes]:
         """Read and authenticate ``count`` chunks from number ``first``."""
-        sealed = memoryview(_read_all(self._file, count * _SEALED, _HEADER + first * _SEALED))
-        plain: list[bytes] = []
+        sealed = memoryview(self._read(self._file, count * _SEALED, _HEADER + first * _SEALED))
         try:
-            for i in range(count):
-                number = first + i
-                chunk = sealed[i * _SEALED : (i + 1) * _SEALED]
-                plain.append(self._aead.decrypt(_nonce(number, last=number == self._chunks - 1), chunk, self._header))
+            return [
+                self._aead.decrypt(
+                    _nonce(first + i, last=first + i == self._chunks - 1),
+                    sealed[i * _SEALED : (i + 1) * _SEALED],
+                    self._header,
+                )
+                for i in range(count)
+            ]
         except (InvalidTag, ValueError) as error:
             raise _damaged() from error
-        return plain[0] if count == 1 else b"".join(plain)
 
     def close(self) -> None:
         """Close the file; harmless when done twice."""
@@ -301,3 +331,17 @@ def _read_all(file: int, length: int, offset: int) -> bytes:
     except OSError as error:
         raise Corrupt(f"A stored object cannot be read: {error.strerror}. Check the disk.") from error
     return data
+
+
+def _read_at_hand(file: int, length: int, offset: int) -> memoryview:
+    """Read what the system has in memory; raises ``BlockingIOError`` where that is not all, or cannot be told."""
+    if sys.platform != "linux":
+        raise NotAtHand(NOT_AT_HAND)
+    data = bytearray(length)
+    try:
+        count = os.preadv(file, [data], offset, os.RWF_NOWAIT)
+    except OSError as error:  # a file system that cannot tell says so in one of several ways
+        raise NotAtHand(NOT_AT_HAND) from error
+    if count < length and offset + count < os.fstat(file).st_size:
+        raise NotAtHand(NOT_AT_HAND)
+    return memoryview(data)[:count]

@@ -325,6 +325,15 @@ class Usage:
                 return self._refuse(brake, gauge, amount, now)
         return FREE
 
+    def has_room(self, octets: int, study: int, now: float) -> bool:
+        """Say whether so many octets of a study that was given before are far from every limit; counts nothing."""
+        now = self._forget(now)
+        return study in self.known.get(Meter.STUDIES, {}) and all(
+            self.gauges[brake.meter, brake.window].used + octets <= min(brake.slow, brake.stop)
+            for brake in self.brakes
+            if brake.meter is Meter.OCTETS
+        )
+
     def readings(self, now: float) -> list[Reading]:
         """Say what each brake shows."""
         now = self._forget(now)

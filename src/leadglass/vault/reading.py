@@ -7,7 +7,7 @@ what decisions are made from). Rule 2. No read transaction outlives its call.
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from leadglass.archive.backroom import InstanceRecord, Kept, Selection
 from leadglass.crypto.database import SealedReaders, driver, translating
@@ -15,7 +15,7 @@ from leadglass.dicom.frames import FrameTable
 from leadglass.dicom.json_text import JsonText
 from leadglass.dicom.matching import Level
 from leadglass.dicom.model import Attributes
-from leadglass.errors import BadInput, NotHere
+from leadglass.errors import NOT_AT_HAND, BadInput, NotAtHand, NotHere
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
 from leadglass.policy.scope import Field, Scope
@@ -24,8 +24,17 @@ from leadglass.vault.index.scope_sql import where
 from leadglass.vault.index.sql import Sql, all_of, ask, one_of
 from leadglass.vault.keys import Keys, object_identity
 from leadglass.vault.objects import Place, place_of
+from leadglass.vault.recent import Key, Recent, Row
 
 _PAGE: Final = 500
+
+_RECORD: Final = (
+    "study.id, study.study_uid, study.patient_id, study.issuer_of_patient_id, instance.id, series.series_uid,"
+    " instance.sop_instance_uid, instance.sop_class_uid, instance.transfer_syntax_uid, instance.size, instance.digest"
+)
+_NUMBER_OF_RECORD: Final = 11
+_OPENS: Final = "instance.shelf, instance.object, instance.key, study.key"
+_IN_ORDER: Final = " ORDER BY study.id, series.id, instance.instance_number, instance.id"
 
 _WHOLE: Final = "instance JOIN series ON series.id = instance.series_id JOIN study ON study.id = series.study_id"
 
@@ -84,6 +93,11 @@ class Reading:
     def __init__(self, readers: SealedReaders, keys: Keys) -> None:
         self._readers = readers
         self._keys = keys
+        self._recent = Recent(self._version, self._load)
+
+    def _version(self) -> int:
+        with translating("index"):
+            return self._readers.version()
 
     def close(self) -> None:
         """Close the connections that are not in use."""
@@ -118,6 +132,10 @@ class Reading:
         BadInput
             When nothing is selected by: everything is never meant by leaving all out.
         """
+        if (one := _only(selection)) is not None:
+            rows = self._recent.find(Key(permit.scope, *one[:2]))
+            if rows is not None:
+                return [rows[one[2]].record] if one[2] in rows else []
         conditions = [where(permit.scope)]
         if selection.patient_ids:
             conditions.append(one_of("study.patient_id", selection.patient_ids))
@@ -129,21 +147,40 @@ class Reading:
             conditions.append(one_of("instance.sop_instance_uid", selection.sop_instance_uids))
         if len(conditions) == 1:
             raise BadInput(f"A retrieval at {level} level names what it wants by a unique key.")
-        selected = all_of(conditions)
+        return self._located(all_of(conditions))
+
+    def _located(self, selected: Sql) -> list[InstanceRecord]:
+        with self.connected() as connection:
+            rows = ask(connection, "SELECT " + _RECORD + " FROM " + _WHOLE + " WHERE " + selected.text + _IN_ORDER,
+                       selected.values).fetchall()  # fmt: skip
+            return _records_of(connection, rows)
+
+    def _load(self, key: Key, most: int) -> dict[str, Row] | None:
+        """Read a series, as ``Recent`` wants it."""
+        series = (one_of("study.study_uid", (key.study_uid,)), one_of("series.series_uid", (key.series_uid,)))
+        selected = all_of((where(key.scope), *series))
         with self.connected() as connection:
             rows = ask(
                 connection,
-                "SELECT study.id, study.study_uid, study.patient_id, study.issuer_of_patient_id, instance.id,"
-                " series.series_uid, instance.sop_instance_uid, instance.sop_class_uid, instance.transfer_syntax_uid,"
-                " instance.size, instance.digest FROM " + _WHOLE + " WHERE " + selected.text + ""
-                " ORDER BY study.id, series.id, instance.instance_number, instance.id",
-                selected.values,
+                "SELECT " + _RECORD + ", " + _OPENS + " FROM " + _WHOLE + " WHERE " + selected.text + " LIMIT ?",
+                (*selected.values, most + 1),
             ).fetchall()
-            facts = _facts_of(connection, {row[0]: row[1:4] for row in rows})
-        return [
-            InstanceRecord(row[4], facts[row[0]], row[1], row[5], row[6], row[7], row[8], row[9], row[10])
-            for row in rows
-        ]
+            if len(rows) > most:
+                return None
+            records = _records_of(connection, rows)
+        return {
+            each.sop_instance_uid: Row(each, *row[_NUMBER_OF_RECORD:])
+            for each, row in zip(records, rows, strict=True)
+        }  # fmt: skip
+
+    def at_hand(self, permit: Permit, selection: Selection) -> Row | None:
+        """Give the one instance that is selected from memory, as the index has it now; None says nothing of it."""
+        one = _only(selection)
+        return None if one is None else self._known(permit, *one)
+
+    def _known(self, permit: Permit, study_uid: str, series_uid: str, sop_instance_uid: str) -> Row | None:
+        rows = self._recent.known(Key(permit.scope, study_uid, series_uid))
+        return None if rows is None else rows.get(sop_instance_uid)
 
     def sealed(self, permit: Permit, record: InstanceRecord) -> Sealed:
         """Give where an instance's object is and its key.
@@ -155,20 +192,30 @@ class Reading:
         Corrupt
             When its key does not open.
         """
+        try:
+            return self.sealed_at_hand(permit, record)
+        except NotAtHand:
+            pass
         this = _this(record, permit)
         with self.connected() as connection:
             row = ask(
-                connection,
-                "SELECT instance.shelf, instance.object, instance.key, study.key, study.study_uid FROM " + _WHOLE + ""
-                " WHERE " + this.text,
-                this.values,
+                connection, "SELECT " + _OPENS + " FROM " + _WHOLE + " WHERE " + this.text, this.values
             ).fetchone()
         if row is None:
             raise NotHere("There is no such instance here.")
-        shelf, name, key, study_key, study_uid = row
-        place = place_of(shelf, name)
-        identity = object_identity(place, record.sop_instance_uid)
-        return Sealed(place, self._keys.study(study_key, study_uid).unwrap(key, identity))
+        return self._sealed(Row(record, *row))
+
+    def sealed_at_hand(self, permit: Permit, record: InstanceRecord) -> Sealed:
+        """Give the same from memory; raises ``NotAtHand`` where it is not there."""
+        row = self._known(permit, record.study_uid, record.series_uid, record.sop_instance_uid)
+        if row is None or row.record.row != record.row:
+            raise NotAtHand(NOT_AT_HAND)
+        return self._sealed(row)
+
+    def _sealed(self, row: Row) -> Sealed:
+        place = place_of(row.shelf, row.name)
+        identity = object_identity(place, row.record.sop_instance_uid)
+        return Sealed(place, self._keys.study(row.study_key, row.record.study_uid).unwrap(row.key, identity))
 
     def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:
         """Give the metadata recorded at ingest; raises as ``sealed``."""
@@ -365,6 +412,15 @@ class Reading:
         return [each for each in told if each != "ok"]
 
 
+def _only(selection: Selection) -> tuple[str, str, str] | None:
+    """Give the UIDs of the study, series and instance, where one of each is selected by them alone."""
+    match selection:
+        case Selection((), (study_uid,), (series_uid,), (sop_instance_uid,)):
+            return study_uid, series_uid, sop_instance_uid
+        case _:
+            return None
+
+
 def _covered(permit: Permit, own: StudyFacts | None, alone: StudyFacts) -> StudyFacts | None:
     """Give the facts of something in quarantine whose study is ``own``; None when it is not for a permit.
 
@@ -380,6 +436,12 @@ def _this(record: InstanceRecord, permit: Permit) -> Sql:
     """Say that it is the instance of a record, in the permit's scope."""
     this = Sql("instance.id = ? AND instance.sop_instance_uid = ?", (record.row, record.sop_instance_uid))
     return all_of((this, where(permit.scope)))
+
+
+def _records_of(connection: "driver.Connection", rows: Sequence[tuple[Any, ...]]) -> list[InstanceRecord]:
+    """Give what rows that begin with the columns of ``_RECORD`` say."""
+    facts = _facts_of(connection, {row[0]: row[1:4] for row in rows})
+    return [InstanceRecord(row[4], facts[row[0]], row[1], *row[5:_NUMBER_OF_RECORD]) for row in rows]
 
 
 def _facts_of(connection: "driver.Connection", studies: dict[int, tuple[str, str, str]]) -> dict[int, StudyFacts]:

@@ -48,7 +48,7 @@ from leadglass.vault.keys import Keys
 from leadglass.vault.measuring import Measures, measure
 from leadglass.vault.objects import Objects
 from leadglass.vault.parts import Parts, demand
-from leadglass.vault.reading import Reading
+from leadglass.vault.reading import Reading, Sealed
 from leadglass.vault.settings import VaultSettings
 from leadglass.vault.soundness import is_sound
 
@@ -196,8 +196,22 @@ class Vault:
     def open(self, permit: Permit, record: InstanceRecord) -> Reader:
         """Open one instance; raises ``NotHere``, ``Corrupt``."""
         demand(permit, *_RETRIEVES, Action.RESOLVE)
-        sealed = self._parts.reading.sealed(permit, record)
-        reader = SealedReader(self._parts.objects.open(sealed.place), sealed.key, sealed.place.name)
+        return self._opened(self._parts.reading.sealed(permit, record), record)
+
+    def at_hand(self, permit: Permit, selection: Selection) -> InstanceRecord | None:
+        """Give the one instance that is selected, from memory; None says nothing of it."""
+        demand(permit, *_RETRIEVES)
+        row = self._parts.reading.at_hand(permit, selection)
+        return None if row is None else row.record
+
+    def open_at_hand(self, permit: Permit, record: InstanceRecord) -> Reader:
+        """Open what ``at_hand`` gave, whose object was read lately; raises ``NotAtHand``, ``Corrupt``."""
+        demand(permit, *_RETRIEVES)
+        return self._opened(self._parts.reading.sealed_at_hand(permit, record), record, at_hand=True)
+
+    def _opened(self, sealed: Sealed, record: InstanceRecord, *, at_hand: bool = False) -> SealedReader:
+        file = self._parts.objects.open(sealed.place)
+        reader = SealedReader(file, sealed.key, sealed.place.name, at_hand=at_hand)
         if reader.size != record.size:
             reader.close()
             raise Corrupt("A stored object has another size than its row says. Restore it from a backup.")

@@ -50,6 +50,10 @@ _SMALL: Final = 16 * 1024
 _CHUNK: Final = 256 * 1024
 """bytes read from the socket at once"""
 
+_SLICE: Final = 128 * 1024
+"""bytes encrypted at once: what is written, its records and what is sent are still in the processor's cache then, and
+OpenSSL's buffer need not grow, which copies all that is in it"""
+
 
 def tls_failure(error: BaseException) -> str:
     """Say why a handshake or a connection failed."""
@@ -242,6 +246,15 @@ class Tls(asyncio.BufferedProtocol):
         """Encrypt and send; the outgoing buffer takes everything."""
         if self._error is not None or not len(data):
             return
+        if len(data) <= _SLICE:
+            self._encrypt(data)
+            return
+        with memoryview(data) as whole:
+            for start in range(0, len(whole), _SLICE):
+                if self._error is None:
+                    self._encrypt(whole[start : start + _SLICE])
+
+    def _encrypt(self, data: "bytes | bytearray | memoryview[Any]") -> None:
         try:
             self._secured.write(data)
         except ssl.SSLError as error:

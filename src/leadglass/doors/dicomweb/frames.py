@@ -34,7 +34,8 @@ from leadglass.doors.dicomweb.paths import INSTANCE, Target, instance_path, serv
 from leadglass.doors.dicomweb.pumping import Blocks, Holding, Pause, Prepared, respond
 from leadglass.doors.web.problem import HttpFault
 from leadglass.doors.web.routes import Asked, Route, Services
-from leadglass.errors import BadInput, Full, LeadglassError, NotHere
+from leadglass.errors import BadInput, Full, LeadglassError, NotAtHand, NotHere
+from leadglass.policy.action import Action
 
 _EXPLICIT: Final = uids.EXPLICIT_VR_LITTLE_ENDIAN
 _MOST: Final = 10_000
@@ -117,11 +118,9 @@ class Knowing:
     def known(self, retrieval: Retrieval, record: InstanceRecord) -> Known:
         """Give it, from memory or the index. What the caller may see was decided before; under a mask it is apart."""
         key = (record.row, record.digest, retrieval.is_as_stored(record))
-        with self._lock:
-            found = self._known.get(key)
-            if found is not None:
-                self._known.move_to_end(key)
-                return found
+        found = self._found(key)
+        if found is not None:
+            return found
         made = _look(retrieval, record)
         with self._lock:
             if key not in self._known:
@@ -130,6 +129,22 @@ class Knowing:
             while len(self._known) > _MOST_KNOWN or (self._weight > _MOST_SPANS and len(self._known) > 1):
                 self._weight -= self._known.popitem(last=False)[1].weight
         return made
+
+    def remembered(self, record: InstanceRecord) -> Known | None:
+        """Give it from memory, of what is seen unmasked; None says nothing."""
+        return self._found((record.row, record.digest, True))
+
+    def _found(self, key: tuple[int, bytes, bool]) -> Known | None:
+        with self._lock:
+            found = self._known.get(key)
+            if found is not None:
+                self._known.move_to_end(key)
+            return found
+
+
+def _count(table: FrameTable) -> int:
+    """Give how many frames may be asked for: a video is given whole, as the first."""
+    return 1 if table.layout is Layout.STREAM else table.number_of_frames
 
 
 def _look(retrieval: Retrieval, record: InstanceRecord) -> Known:
@@ -225,7 +240,50 @@ class Frames:
         numbers = parse_frames(request.path_params["frames"])
         wanted = accept_of(request)
         base = service_url(request)
+        at_once = self._at_once(asked, target, numbers, wanted, base)
+        if at_once is not None:
+            return at_once
         return await respond(self._services.threads, lambda: self.prepare(asked, target, numbers, wanted, base))
+
+    def _at_once(
+        self, asked: Asked, target: Target, numbers: list[int], wanted: Sequence[Wanted], base: str
+    ) -> Response | None:
+        """Answer without waiting for anything: one frame, as it lies, of an instance that is in memory.
+
+        A thread would cost more than the answer, and more still where several ask at a time: threads that take
+        turns at Python's lock drive each other's work out of the processors' caches. None: as ``prepare`` does.
+        """
+        if len(numbers) != 1:
+            return None
+        at_hand = self._services.archive.at_hand(asked.caller, Action.GET, target.selection)
+        known = None if at_hand is None else self._knowing.remembered(at_hand.record)
+        if at_hand is None or known is None or known.table is None:
+            return None
+        record = at_hand.record
+        offer = self._offer(record, known, wanted, may_single=True)
+        cutter = Cutter(self._services.transcoder, record, known, offer.transfer_syntax, str(asked.caller))
+        parts = cutter.as_it_lies(numbers[0] - 1)
+        if parts is None:
+            return None
+        try:
+            frame = at_hand.read(parts)
+        except NotAtHand:
+            return None
+        if not offer.is_related:
+            return Response(frame, headers={"Vary": "Accept", "Content-Type": offer.content_type})
+        writer = MultipartWriter(offer.media, {"transfer-syntax": offer.transfer_syntax})
+        head = self._head(writer, offer, f"{base}{instance_path(record)}/frames/", numbers[0])
+        headers = {"Vary": "Accept", "Content-Type": writer.content_type}
+        return Response(b"".join((head, frame, writer.end())), headers=headers)
+
+    @staticmethod
+    def _head(writer: MultipartWriter, offer: Offer, location: str, number: int) -> bytes:
+        return writer.part({"Content-Type": offer.content_type, "Content-Location": f"{location}{number}"})
+
+    def _offer(self, record: InstanceRecord, known: Known, wanted: Sequence[Wanted], *, may_single: bool) -> Offer:
+        """Choose in which way frames are given."""
+        offers = frame_offers(self._services.transcoder, record.transfer_syntax_uid, known, may_single=may_single)
+        return choose(wanted, offers)
 
     def prepare(
         self, asked: Asked, target: Target, numbers: list[int], wanted: Sequence[Wanted], base: str
@@ -237,12 +295,8 @@ class Frames:
         table = known.table
         if table is None:
             raise HttpFault(HTTPStatus.NOT_FOUND, "The instance has no frames, or none that can be told apart.")
-        count = 1 if table.layout is Layout.STREAM else table.number_of_frames
-        require_frames(numbers, count)
-        offers = frame_offers(
-            self._services.transcoder, record.transfer_syntax_uid, known, may_single=len(numbers) == 1
-        )
-        offer = choose(wanted, offers)
+        require_frames(numbers, _count(table))
+        offer = self._offer(record, known, wanted, may_single=len(numbers) == 1)
         cutter = Cutter(self._services.transcoder, record, known, offer.transfer_syntax, str(asked.caller))
         headers = {"Vary": "Accept"}
         if not offer.is_related:
@@ -272,7 +326,7 @@ class Frames:
         with retrieval.open(cutter.record) as reader:
             source = self._source(reader, cutter.record)
             for number in numbers:
-                head = writer.part({"Content-Type": offer.content_type, "Content-Location": f"{location}{number}"})
+                head = self._head(writer, offer, location, number)
                 for piece, block in enumerate(cutter.cut(source, number - 1)):
                     retrieval.read((cutter.record,), len(block), goes_on=piece > 0)
                     yield Pause(retrieval.take_delay())
@@ -313,6 +367,18 @@ class Cutter:
         self._known = known
         self._syntax = transfer_syntax_uid
         self._who = who
+
+    def as_it_lies(self, index: int) -> list[tuple[int, int]] | None:
+        """Give where the bytes of a frame are that leave as they are and are not many; None where that is not so."""
+        table, stored = self._known.table, self.record.transfer_syntax_uid
+        if table is None or stored in uids.DEFLATED or index >= _count(table):
+            return None
+        is_native = table.layout is Layout.NATIVE
+        is_untouched = (
+            self._syntax not in uids.ENCODED and self._lies_as_it_leaves(table) if is_native else self._syntax == stored
+        )
+        parts = table.parts(index) if is_untouched else []
+        return parts if parts and sum(length for _, length in parts) <= _PIECE else None
 
     def cut(self, source: ReadAt, index: int) -> Iterable[bytes]:
         """Give the bytes of a frame, counted from 0, in one or several blocks."""

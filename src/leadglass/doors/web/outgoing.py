@@ -38,8 +38,10 @@ class Outgoing(asyncio.Transport):
             if len(held) + len(data) <= _TOGETHER:
                 self._inner.write(held + data)
             else:
-                self._inner.write(held)
-                self._inner.write(data)
+                with memoryview(data) as whole:
+                    first = _TOGETHER - len(held)
+                    self._inner.write(b"".join((held, whole[:first])))
+                    self._inner.write(whole[first:])
         elif len(data) <= _SMALL:
             self._held = bytes(data)
             if not self._is_due:

@@ -1,0 +1,182 @@
+"""The series that were read from lately."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from leadglass.archive.backroom import InstanceRecord, Selection
+from leadglass.dicom.matching import Level
+from leadglass.errors import Corrupt, NotAtHand
+from leadglass.policy.action import Action
+from leadglass.policy.facts import StudyFacts
+from leadglass.policy.permit import Permit
+from leadglass.policy.scope import Field, Scope
+from leadglass.vault.recent import Key, Recent, Row, Rows
+from leadglass.vault.vault import Vault
+from tests.callers import permit
+from tests.vault.sets import instance, objects, opened, store
+
+GET = permit(Action.GET)
+SERIES = "1.2.3.4.1"
+
+
+def selected(number: int) -> Selection:
+    return Selection((), ("1.2.3.4",), (SERIES,), (f"{SERIES}.{number}",))
+
+
+def locate(vault: Vault, number: int, may: Permit = GET) -> list[InstanceRecord]:
+    return vault.locate(may, Level.IMAGE, selected(number))
+
+
+def fill(vault: Vault, count: int) -> None:
+    for number in range(1, count + 1):
+        store(vault, instance(SOPInstanceUID=f"{SERIES}.{number}", InstanceNumber=number))
+
+
+@pytest.fixture
+def filled(vault: Vault) -> Vault:
+    """Four instances of one series, which was asked for twice."""
+    fill(vault, 4)
+    assert [len(locate(vault, number)) for number in (1, 2)] == [1, 1]
+    return vault
+
+
+def test_a_series_is_at_hand_when_it_was_asked_for_twice(vault: Vault) -> None:
+    fill(vault, 3)
+    locate(vault, 1)
+    assert vault.at_hand(GET, selected(3)) is None
+    locate(vault, 2)
+    record = vault.at_hand(GET, selected(3))
+    assert record is not None
+    series = vault.locate(GET, Level.SERIES, Selection(series_uids=(SERIES,)))
+    assert [record] == locate(vault, 3) == series[2:]
+
+
+def test_what_is_at_hand_reads_as_what_is_opened_in_the_usual_way(filled: Vault) -> None:
+    record = filled.at_hand(GET, selected(3))
+    assert record is not None
+    with filled.open(GET, record) as usual, filled.open_at_hand(GET, record) as at_hand:
+        assert at_hand.size == usual.size
+        for offset, length in ((0, usual.size), (5, 100), (usual.size - 3, 10)):
+            assert at_hand.read_at(offset, length) == usual.read_at(offset, length)
+
+
+def test_nothing_is_at_hand_any_more_once_anything_was_committed(filled: Vault) -> None:
+    store(filled, instance(StudyInstanceUID="9.9", SeriesInstanceUID="9.9.1", SOPInstanceUID="9.9.1.1"))
+    assert filled.at_hand(GET, selected(3)) is None
+    assert len(locate(filled, 3)) == 1
+
+
+def test_a_deleted_study_is_gone_at_once(filled: Vault) -> None:
+    record = filled.at_hand(GET, selected(3))
+    assert record is not None
+    filled.delete(permit(Action.DELETE), "1.2.3.4")
+    assert filled.at_hand(GET, selected(3)) is None
+    assert locate(filled, 3) == []
+    with pytest.raises(NotAtHand):
+        filled.open_at_hand(GET, record)
+
+
+def test_what_another_process_deletes_is_gone_at_once(filled: Vault, tmp_path: Path) -> None:
+    assert filled.at_hand(GET, selected(3)) is not None
+    with opened(tmp_path) as other:
+        other.delete(permit(Action.DELETE), "1.2.3.4")
+        assert filled.at_hand(GET, selected(3)) is None
+        assert locate(filled, 3) == []
+
+
+def test_a_label_that_is_taken_away_takes_the_study_out_of_a_scope_at_once(filled: Vault) -> None:
+    manage = permit(Action.MANAGE)
+    filled.label(manage, "1.2.3.4", "neuro", is_given=True)
+    mine = permit(Action.GET, scope=Scope.where(Field.LABEL, "neuro"))
+    for _ in range(2):
+        assert len(locate(filled, 1, mine)) == 1
+    assert filled.at_hand(mine, selected(1)) is not None
+    filled.label(manage, "1.2.3.4", "neuro", is_given=False)
+    assert filled.at_hand(mine, selected(1)) is None
+    assert locate(filled, 1, mine) == []
+
+
+def test_what_is_remembered_for_one_scope_is_not_there_for_another(filled: Vault) -> None:
+    others = permit(Action.GET, scope=Scope.where(Field.STUDY, "1.2"))
+    for _ in range(3):
+        assert locate(filled, 3, others) == []
+    assert filled.at_hand(others, selected(3)) is None
+    assert filled.at_hand(GET, selected(3)) is not None
+
+
+def test_an_object_that_was_changed_on_disk_is_not_given_at_hand(filled: Vault, tmp_path: Path) -> None:
+    record = filled.at_hand(GET, selected(3))
+    assert record is not None
+    for path in objects(tmp_path):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    with pytest.raises(Corrupt):
+        filled.open_at_hand(GET, record)
+
+
+def test_bytes_that_the_system_does_not_have_in_memory_are_not_waited_for(
+    filled: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def would_wait(*_: object) -> int:
+        raise BlockingIOError
+
+    record = filled.at_hand(GET, selected(3))
+    assert record is not None
+    monkeypatch.setattr(os, "preadv", would_wait)
+    with pytest.raises(NotAtHand):
+        filled.open_at_hand(GET, record)
+
+
+# --- bounds -------------------------------------------------------------------
+
+
+class Index:
+    """Series by their UIDs, as an index that counts how often it is read."""
+
+    def __init__(self, **sizes: int) -> None:
+        self.sizes = sizes
+        self.version = 1
+        self.loads = 0
+
+    def load(self, key: Key, most: int) -> Rows | None:
+        self.loads += 1
+        size = self.sizes[key.series_uid]
+        return {str(number): row(number) for number in range(size)} if size <= most else None
+
+
+def row(number: int) -> Row:
+    facts = StudyFacts("1.2", "4711", "", frozenset(), frozenset(), frozenset())
+    record = InstanceRecord(number, facts, "1.2", "1.3", str(number), "1.4", "1.5", 1, b"")
+    return Row(record, b"", b"", b"", b"")
+
+
+def key(series: str) -> Key:
+    return Key(Scope.everything(), "1.2", series)
+
+
+def test_a_series_that_is_too_large_is_not_read_again_and_again() -> None:
+    index = Index(large=11)
+    recent = Recent(lambda: index.version, index.load, largest=10)
+    assert [recent.find(key("large")) for _ in range(10)] == [None] * 10
+    assert index.loads == 1
+
+
+def test_no_more_is_remembered_than_the_bound() -> None:
+    index = Index(a=6, b=6, c=6)
+    recent = Recent(lambda: index.version, index.load, most=12)
+    for name in "abc":
+        for _ in range(2):
+            recent.find(key(name))
+    assert [recent.known(key(name)) is not None for name in "abc"] == [False, True, True]
+
+
+def test_while_others_store_a_large_series_is_not_read_anew_for_each_instance() -> None:
+    index = Index(large=3_200)
+    recent = Recent(lambda: index.version, index.load)
+    for _ in range(1_000):
+        index.version += 1
+        recent.find(key("large"))
+    assert 2 <= index.loads <= 12
