@@ -13,6 +13,7 @@ from leadglass.archive.backroom import (
     Declared,
     Deleted,
     FsckReport,
+    Held,
     Incoming,
     InstanceRecord,
     Kept,
@@ -30,7 +31,7 @@ from leadglass.dicom.json_text import JsonText
 from leadglass.dicom.matching import Level, Query
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.tags import PatientName, StudyInstanceUID, key
-from leadglass.errors import NOT_AT_HAND, Conflict, LeadglassError, NotAtHand, NotHere
+from leadglass.errors import Conflict, LeadglassError, NotHere
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
 
@@ -228,12 +229,9 @@ class MemoryRoom:
             and (record.study_uid in selection.study_uids or record.sop_instance_uid in selection.sop_instance_uids)
         ]
 
-    def at_hand(self, permit: Permit, selection: Selection) -> InstanceRecord | None:
+    def at_hand(self, permit: Permit, selection: Selection) -> Held | None:
         del permit, selection  # it remembers nothing
         return None
-
-    def open_at_hand(self, permit: Permit, record: InstanceRecord) -> Reader:
-        raise NotAtHand(NOT_AT_HAND)
 
     def open(self, permit: Permit, record: InstanceRecord) -> Reader:
         self.diary.append("open")

@@ -47,16 +47,16 @@ def test_a_series_is_at_hand_when_it_was_asked_for_twice(vault: Vault) -> None:
     locate(vault, 1)
     assert vault.at_hand(GET, selected(3)) is None
     locate(vault, 2)
-    record = vault.at_hand(GET, selected(3))
-    assert record is not None
+    held = vault.at_hand(GET, selected(3))
+    assert held is not None
     series = vault.locate(GET, Level.SERIES, Selection(series_uids=(SERIES,)))
-    assert [record] == locate(vault, 3) == series[2:]
+    assert [held.record] == locate(vault, 3) == series[2:]
 
 
 def test_what_is_at_hand_reads_as_what_is_opened_in_the_usual_way(filled: Vault) -> None:
-    record = filled.at_hand(GET, selected(3))
-    assert record is not None
-    with filled.open(GET, record) as usual, filled.open_at_hand(GET, record) as at_hand:
+    held = filled.at_hand(GET, selected(3))
+    assert held is not None
+    with filled.open(GET, held.record) as usual, held.open() as at_hand:
         assert at_hand.size == usual.size
         for offset, length in ((0, usual.size), (5, 100), (usual.size - 3, 10)):
             assert at_hand.read_at(offset, length) == usual.read_at(offset, length)
@@ -69,13 +69,10 @@ def test_nothing_is_at_hand_any_more_once_anything_was_committed(filled: Vault) 
 
 
 def test_a_deleted_study_is_gone_at_once(filled: Vault) -> None:
-    record = filled.at_hand(GET, selected(3))
-    assert record is not None
+    assert filled.at_hand(GET, selected(3)) is not None
     filled.delete(permit(Action.DELETE), "1.2.3.4")
     assert filled.at_hand(GET, selected(3)) is None
     assert locate(filled, 3) == []
-    with pytest.raises(NotAtHand):
-        filled.open_at_hand(GET, record)
 
 
 def test_what_another_process_deletes_is_gone_at_once(filled: Vault, tmp_path: Path) -> None:
@@ -107,14 +104,14 @@ def test_what_is_remembered_for_one_scope_is_not_there_for_another(filled: Vault
 
 
 def test_an_object_that_was_changed_on_disk_is_not_given_at_hand(filled: Vault, tmp_path: Path) -> None:
-    record = filled.at_hand(GET, selected(3))
-    assert record is not None
+    held = filled.at_hand(GET, selected(3))
+    assert held is not None
     for path in objects(tmp_path):
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
     with pytest.raises(Corrupt):
-        filled.open_at_hand(GET, record)
+        held.open()
 
 
 def test_bytes_that_the_system_does_not_have_in_memory_are_not_waited_for(
@@ -123,11 +120,11 @@ def test_bytes_that_the_system_does_not_have_in_memory_are_not_waited_for(
     def would_wait(*_: object) -> int:
         raise BlockingIOError
 
-    record = filled.at_hand(GET, selected(3))
-    assert record is not None
+    held = filled.at_hand(GET, selected(3))
+    assert held is not None
     monkeypatch.setattr(os, "preadv", would_wait)
     with pytest.raises(NotAtHand):
-        filled.open_at_hand(GET, record)
+        held.open()
 
 
 # --- bounds -------------------------------------------------------------------

@@ -196,6 +196,19 @@ class Reader(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
+class Held(Protocol):
+    """An instance of which is known, at this moment and from memory, what it is and how it is opened."""
+
+    @property
+    def record(self) -> InstanceRecord:
+        """Which."""
+        ...
+
+    def open(self) -> Reader:
+        """Open it; this and reading raise ``NotAtHand`` where they would have to wait for the disk."""
+        ...
+
+
 class Draft(Protocol):
     """Bytes that wait for the instance they belong to; only who holds this finds them, and no crash leaves them."""
 
@@ -471,12 +484,8 @@ class BackRoom(Protocol):
         """Open one instance for reading."""
         ...
 
-    def at_hand(self, permit: Permit, selection: Selection) -> InstanceRecord | None:
+    def at_hand(self, permit: Permit, selection: Selection) -> Held | None:
         """Give the one instance that is selected, where nothing has to be waited for; None says nothing of it."""
-        ...
-
-    def open_at_hand(self, permit: Permit, record: InstanceRecord) -> Reader:
-        """Open what ``at_hand`` gave; this and reading raise ``NotAtHand`` where they would have to wait."""
         ...
 
     def is_sound(self, permit: Permit, record: InstanceRecord) -> bool:

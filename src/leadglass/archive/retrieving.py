@@ -14,7 +14,7 @@ from secrets import token_bytes
 from typing import Final
 
 from leadglass.archive import views
-from leadglass.archive.backroom import BackRoom, InstanceRecord, Reader, Selection
+from leadglass.archive.backroom import BackRoom, Held, InstanceRecord, Reader, Selection
 from leadglass.archive.braking import Pedal
 from leadglass.archive.ledger import Ledger
 from leadglass.archive.masked import MaskedReader, masked_places
@@ -28,7 +28,7 @@ from leadglass.dicom.limits import Limits
 from leadglass.dicom.masking import open_blanked, open_masked
 from leadglass.dicom.matching import Level
 from leadglass.dicom.model import Attributes
-from leadglass.errors import NOT_AT_HAND, NotAtHand, Unsupported
+from leadglass.errors import NOT_AT_HAND, Corrupt, NotAtHand, Unsupported
 from leadglass.policy.permit import Permit
 
 _AT_HAND: Final = Level.IMAGE
@@ -114,11 +114,11 @@ class Retrieving:
 
     def at_hand(self, permit: Permit, selection: Selection) -> "AtHand | None":
         """Give one instance of which parts can be given without waiting for anything; see ``Archive.at_hand``."""
-        record = self.room.at_hand(permit, selection)
-        if record is None or not permit.view_of(record.facts).is_full:
+        held = self.room.at_hand(permit, selection)
+        if held is None or not permit.view_of(held.record.facts).is_full:
             return None
-        is_on_record = self.windows.covers(permit.caller, permit, record.study_uid, _AT_HAND.value)
-        return AtHand(self, permit, record) if is_on_record else None
+        is_on_record = self.windows.covers(permit.caller, permit, held.record.study_uid, _AT_HAND.value)
+        return AtHand(self, permit, held) if is_on_record else None
 
     def again(self, permit: Permit, asked: "Again", to: str = "") -> float | None:
         """Put on record that what was given of a study before is given again; see ``Archive.retrieve_again``."""
@@ -150,12 +150,13 @@ class AtHand:
         Which.
     """
 
-    __slots__ = ("_permit", "_retrieving", "record")
+    __slots__ = ("_held", "_permit", "_retrieving", "record")
 
-    def __init__(self, retrieving: Retrieving, permit: Permit, record: InstanceRecord) -> None:
+    def __init__(self, retrieving: Retrieving, permit: Permit, held: Held) -> None:
         self._retrieving = retrieving
         self._permit = permit
-        self.record = record
+        self._held = held
+        self.record = held.record
 
     def read(self, parts: Sequence[tuple[int, int]]) -> bytes:
         """Give the bytes at some offsets, of such lengths, one after the other, and count them as ``retrieve`` would.
@@ -163,20 +164,22 @@ class AtHand:
         Raises
         ------
         NotAtHand
-            When something would have to be waited for after all; nothing is counted then.
-        Corrupt
-            When what is on disk fails its authentication.
+            When something would have to be waited for after all, or is wrong with what is on disk; nothing is counted
+            then, and who reads it in the usual way hears what it is.
         """
         caller, action, study_uid = self._permit.caller, self._permit.action, self.record.study_uid
         windows, pedal = self._retrieving.windows, self._retrieving.pedal
         octets = sum(length for _, length in parts)
         if not pedal.has_room(caller, action, study_uid, octets):
             raise NotAtHand(NOT_AT_HAND)
-        with self._retrieving.room.open_at_hand(self._permit, self.record) as reader:
-            pieces = [reader.read_at(*part) for part in parts]
+        try:
+            with self._held.open() as reader:
+                pieces = [reader.read_at(*part) for part in parts]
+        except Corrupt as error:
+            raise NotAtHand(NOT_AT_HAND) from error
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if len(data) < octets:
-            raise NotAtHand(NOT_AT_HAND)  # who reads it in the usual way says what is wrong
+            raise NotAtHand(NOT_AT_HAND)
         windows.request(caller, self._permit, _AT_HAND.value, "")
         windows.study(caller, self._permit, study_uid)
         pedal.study(caller, action, study_uid, octets)

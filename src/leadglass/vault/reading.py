@@ -15,7 +15,7 @@ from leadglass.dicom.frames import FrameTable
 from leadglass.dicom.json_text import JsonText
 from leadglass.dicom.matching import Level
 from leadglass.dicom.model import Attributes
-from leadglass.errors import NOT_AT_HAND, BadInput, NotAtHand, NotHere
+from leadglass.errors import BadInput, NotHere
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
 from leadglass.policy.scope import Field, Scope
@@ -173,10 +173,11 @@ class Reading:
             for each, row in zip(records, rows, strict=True)
         }  # fmt: skip
 
-    def at_hand(self, permit: Permit, selection: Selection) -> Row | None:
+    def at_hand(self, permit: Permit, selection: Selection) -> tuple[InstanceRecord, Sealed] | None:
         """Give the one instance that is selected from memory, as the index has it now; None says nothing of it."""
         one = _only(selection)
-        return None if one is None else self._known(permit, *one)
+        row = None if one is None else self._known(permit, *one)
+        return None if row is None else (row.record, self._sealed(row))
 
     def _known(self, permit: Permit, study_uid: str, series_uid: str, sop_instance_uid: str) -> Row | None:
         rows = self._recent.known(Key(permit.scope, study_uid, series_uid))
@@ -192,10 +193,9 @@ class Reading:
         Corrupt
             When its key does not open.
         """
-        try:
-            return self.sealed_at_hand(permit, record)
-        except NotAtHand:
-            pass
+        known = self._known(permit, record.study_uid, record.series_uid, record.sop_instance_uid)
+        if known is not None and known.record.row == record.row:
+            return self._sealed(known)
         this = _this(record, permit)
         with self.connected() as connection:
             row = ask(
@@ -204,13 +204,6 @@ class Reading:
         if row is None:
             raise NotHere("There is no such instance here.")
         return self._sealed(Row(record, *row))
-
-    def sealed_at_hand(self, permit: Permit, record: InstanceRecord) -> Sealed:
-        """Give the same from memory; raises ``NotAtHand`` where it is not there."""
-        row = self._known(permit, record.study_uid, record.series_uid, record.sop_instance_uid)
-        if row is None or row.record.row != record.row:
-            raise NotAtHand(NOT_AT_HAND)
-        return self._sealed(row)
 
     def _sealed(self, row: Row) -> Sealed:
         place = place_of(row.shelf, row.name)

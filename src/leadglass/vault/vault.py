@@ -6,6 +6,7 @@ applies its scope. Rule 2. Nothing here decides who may do what.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -17,6 +18,7 @@ from leadglass.archive.backroom import (
     Declared,
     Deleted,
     FsckReport,
+    Held,
     InstanceRecord,
     Kept,
     Looked,
@@ -198,16 +200,14 @@ class Vault:
         demand(permit, *_RETRIEVES, Action.RESOLVE)
         return self._opened(self._parts.reading.sealed(permit, record), record)
 
-    def at_hand(self, permit: Permit, selection: Selection) -> InstanceRecord | None:
+    def at_hand(self, permit: Permit, selection: Selection) -> Held | None:
         """Give the one instance that is selected, from memory; None says nothing of it."""
         demand(permit, *_RETRIEVES)
-        row = self._parts.reading.at_hand(permit, selection)
-        return None if row is None else row.record
-
-    def open_at_hand(self, permit: Permit, record: InstanceRecord) -> Reader:
-        """Open what ``at_hand`` gave, whose object was read lately; raises ``NotAtHand``, ``Corrupt``."""
-        demand(permit, *_RETRIEVES)
-        return self._opened(self._parts.reading.sealed_at_hand(permit, record), record, at_hand=True)
+        held = self._parts.reading.at_hand(permit, selection)
+        if held is None:
+            return None
+        record, sealed = held
+        return _Held(record, lambda: self._opened(sealed, record, at_hand=True))
 
     def _opened(self, sealed: Sealed, record: InstanceRecord, *, at_hand: bool = False) -> SealedReader:
         file = self._parts.objects.open(sealed.place)
@@ -333,6 +333,14 @@ class Vault:
             with suppress(LeadglassError):  # they are gone; that the list is too long harms nobody
                 self._parts.committer.run(lambda filing: filing.bury(removed))
         return len(removed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An instance from memory, and what opens it."""
+
+    record: InstanceRecord
+    open: Callable[[], Reader]
 
 
 def _own(incoming: backroom.Incoming) -> Incoming:

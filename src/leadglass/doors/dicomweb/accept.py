@@ -6,6 +6,7 @@ is refused, never guessed; the choice hangs on nothing but its two arguments.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -99,6 +100,7 @@ ANYTHING: Final = (Wanted("*/*", None),)
 """What no Accept header says (RFC 9110 section 12.5.1)."""
 
 
+@lru_cache(maxsize=256)
 def parse_accept(text: str) -> tuple[Wanted, ...]:
     """Read an Accept header, or the query parameter ``accept`` (PS3.18 section 8.3.3.1).
 

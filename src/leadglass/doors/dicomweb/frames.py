@@ -47,6 +47,8 @@ _LARGEST: Final = 512 << 20
 """Bytes of a native frame that is held in memory, because its bits or words have to be moved."""
 _MOST_KNOWN: Final = 10_000
 """Instances whose frame table is kept in memory: those of some series that are being read. About 1 kB each."""
+_MOST_CHOICES: Final = 256
+"""Choices among the ways to give frames that are remembered: clients have few headers, and archives few syntaxes."""
 _MOST_SPANS: Final = 2_000_000
 """Fragments in those tables together; some 200 MB."""
 
@@ -232,6 +234,7 @@ class Frames:
         self._knowing = Knowing()
         self._holding = Holding()
         self._limits = Limits()
+        self._chosen: dict[tuple[tuple[Wanted, ...], str, Layout | None, bool, bool], Offer] = {}
 
     async def answer(self, asked: Asked) -> Response:
         """Give some frames of an instance."""
@@ -281,9 +284,18 @@ class Frames:
         return writer.part({"Content-Type": offer.content_type, "Content-Location": f"{location}{number}"})
 
     def _offer(self, record: InstanceRecord, known: Known, wanted: Sequence[Wanted], *, may_single: bool) -> Offer:
-        """Choose in which way frames are given."""
-        offers = frame_offers(self._services.transcoder, record.transfer_syntax_uid, known, may_single=may_single)
-        return choose(wanted, offers)
+        """Choose in which way frames are given; remembered, because each of a series comes to the same."""
+        stored = record.transfer_syntax_uid
+        layout = None if known.table is None else known.table.layout
+        asked = (tuple(wanted), stored, layout, known.shape is None, may_single)
+        chosen = self._chosen.get(asked)
+        if chosen is None:
+            offers = frame_offers(self._services.transcoder, stored, known, may_single=may_single)
+            chosen = choose(wanted, offers)
+            if len(self._chosen) >= _MOST_CHOICES:
+                self._chosen.clear()
+            self._chosen[asked] = chosen
+        return chosen
 
     def prepare(
         self, asked: Asked, target: Target, numbers: list[int], wanted: Sequence[Wanted], base: str

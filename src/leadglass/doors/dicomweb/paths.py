@@ -5,6 +5,7 @@ message says which was wrong, never what it was.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -86,15 +87,21 @@ def service_url(request: Request) -> str:
     leaves out every port: where nobody is in between, the one we listen on is
     put in, unless the operator said how this host is reached (``[web] address``).
     """
-    scheme, host, scope = request.url.scheme, request.url.netloc, request.scope
-    if request.url.port is None:
-        address: str = scope.get("leadglass.address", "")
-        if address and urlsplit(address).hostname == request.url.hostname:
+    scope = request.scope
+    is_direct = "leadglass.direct" in scope and scope["leadglass.direct"] == scope["leadglass.peer"]
+    port: int | None = (scope.get("server") or ("", None))[1] if is_direct else None
+    return _service_url(f"{scope['scheme']}://{request.headers['host']}", scope.get("leadglass.address", ""), port)
+
+
+@lru_cache(maxsize=64)
+def _service_url(origin: str, address: str, port: int | None) -> str:
+    """Give it for who asked at ``origin`` of what listens on ``port``, where nobody is in between."""
+    said = urlsplit(origin)
+    if said.port is None:
+        if address and urlsplit(address).hostname == said.hostname:
             return address + ROOT
-        if "leadglass.direct" in scope and scope["leadglass.direct"] == scope["leadglass.peer"]:
-            port: int | None = (scope.get("server") or ("", None))[1]
-            host += f":{port}" if port not in (None, _OWN_PORT) else ""
-    return f"{scheme}://{host}{ROOT}"
+        origin += f":{port}" if port not in (None, _OWN_PORT) else ""
+    return origin + ROOT
 
 
 def instance_path(record: InstanceRecord) -> str:
