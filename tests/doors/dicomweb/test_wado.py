@@ -19,6 +19,7 @@ from leadglass.doors.dicomweb.frames import parse_frames
 from leadglass.doors.web.problem import HttpFault
 from leadglass.errors import BadInput
 from leadglass.policy.action import Action
+from leadglass.policy.masking import without_identity
 from leadglass.policy.scope import Field, Scope
 from leadglass.policy.view import View
 from tests.callers import device
@@ -68,6 +69,26 @@ def test_each_level_is_given_as_multipart_by_default(house: WadoHouse, path: str
         assert {part.media for part in parts} == {"application/dicom"}
         # Explicit VR Little Endian where no transfer syntax is named, whatever is stored.
         assert {part.syntax for part in parts} == {EXPLICIT}
+
+
+def test_what_is_sent_as_stored_says_its_length_however_long_it_is(tmp_path: Path) -> None:
+    large = bytes(2 * 1024 * 512)
+    any_syntax = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+    with opened(tmp_path) as house:
+        for number in (1, 20, 300):
+            house.store(_instance(number, Rows=1024, Columns=512, PixelData=large), EXPLICIT)
+        house.store(
+            encoded(data_set(SOPInstanceUID="1.2.3.4.1.4", Rows=1024, Columns=512, PixelData=large), IMPLICIT), IMPLICIT
+        )
+        for path, count in ((STUDY, 4), (SERIES, 4), (f"{SERIES}/instances/1.2.3.4.1.20", 1)):
+            got = house.get(path, any_syntax)
+            assert len(got.parts) == count
+            assert got.headers["content-length"] == str(len(got.body))
+        made = house.get(SERIES, f'multipart/related; type="application/dicom"; transfer-syntax={EXPLICIT}')
+        assert {part.syntax for part in made.parts} == {EXPLICIT}
+        assert "content-length" not in made.headers, "what is made anew is as long as it turns out"
+        house.caller = device("RESEARCH", Action.GET, view=without_identity())
+        assert "content-length" not in house.get(SERIES, any_syntax).headers
 
 
 def test_any_transfer_syntax_gives_what_is_stored_and_a_list_is_weighed(house: WadoHouse) -> None:

@@ -73,7 +73,8 @@ class Instances:
             syntaxes = _chosen(transcoder, retrieval, wanted)
         writer = MultipartWriter(DICOM)
         headers = {"Vary": "Accept"}
-        return Prepared(writer.content_type, _related(retrieval, syntaxes, writer, making), headers=headers)
+        blocks = _related(retrieval, syntaxes, writer, making)
+        return Prepared(writer.content_type, blocks, length=_length(retrieval, syntaxes), headers=headers)
 
 
 def routes(services: Services) -> list[Route]:
@@ -239,6 +240,33 @@ def _has_frames(retrieval: Retrieval, record: InstanceRecord) -> bool:
     return retrieval.frames(record) is not None
 
 
+def _length(retrieval: Retrieval, syntaxes: list[str]) -> int | None:
+    """Give the bytes of what ``_related`` gives; None where that is known only when it is made.
+
+    Clients see how far they are, and what is sent needs no chunks, for which each block would be copied.
+    """
+    studies = {record.study_uid: record for record in retrieval.records}
+    if not all(retrieval.is_as_stored(record) for record in studies.values()):
+        return None
+    alike = MultipartWriter(DICOM)  # the boundary is another, and as long
+    befores: dict[tuple[bool, str, int, str], int] = {}
+    length = 0
+    for index, (record, syntax) in enumerate(zip(retrieval.records, syntaxes, strict=True)):
+        if syntax != record.transfer_syntax_uid:
+            return None
+        kind = (index == 0, record.sop_class_uid, len(record.sop_instance_uid), syntax)
+        if kind not in befores:
+            befores[kind] = len(_before(record, syntax, alike))
+        length += befores[kind] + record.size
+    return length + len(alike.end())
+
+
+def _before(record: InstanceRecord, syntax: str, writer: MultipartWriter) -> bytes:
+    """Give what stands before the data set of a part."""
+    meta = file_meta(record.sop_class_uid, record.sop_instance_uid, syntax)
+    return writer.part({"Content-Type": f"{DICOM}; transfer-syntax={syntax}"}) + meta
+
+
 def _related(retrieval: Retrieval, syntaxes: list[str], writer: MultipartWriter, making: _Making) -> Blocks:
     given = [each for each in zip(retrieval.records, syntaxes, strict=True) if not retrieval.withheld(each[0])]
     if not given:
@@ -253,5 +281,4 @@ def _part(
 ) -> tuple[bytes, bytes | None]:
     """Give what stands before the data set of a part, and the data set unless it is as stored."""
     syntax, made = making.made(reader, record.transfer_syntax_uid, syntax)
-    meta = file_meta(record.sop_class_uid, record.sop_instance_uid, syntax)
-    return writer.part({"Content-Type": f"{DICOM}; transfer-syntax={syntax}"}) + meta, made
+    return _before(record, syntax, writer), made
