@@ -94,6 +94,36 @@ def test_who_waits_as_long_as_he_is_told_is_given_something_again(asked: list[tu
     raise AssertionError("Nothing was given after the time that was told.")
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0, 30), st.integers(0, 5), st.integers(0, 40)), min_size=1, max_size=60),
+    st.integers(0, 60),
+)
+def test_where_there_is_room_nobody_is_slowed_refused_or_told_of(
+    asked: list[tuple[float, int, int]], slow: int
+) -> None:
+    used = usage(Brake(Meter.OCTETS, 60.0, slow, 80), Brake(Meter.STUDIES, 60.0, 3, 4))
+    now = 0.0
+    for passed, study, octets in asked:
+        now += passed
+        had_room = used.has_room(octets, study, now)
+        verdicts = (
+            used.would_refuse(Meter.OCTETS, octets, now),
+            used.charge_new(Meter.STUDIES, (study,), now, room=ROOM),
+            used.charge(Meter.OCTETS, octets, now),
+        )
+        if had_room:
+            assert verdicts == (Verdict(), Verdict(), Verdict())
+
+
+def test_a_study_that_was_not_given_before_has_no_room_by_itself() -> None:
+    used = usage(Brake(Meter.OCTETS, 60.0, 100, 100))
+    assert not used.has_room(1, 7, 0.0)
+    used.charge_new(Meter.STUDIES, (7,), 0.0, room=ROOM)
+    assert used.has_room(100, 7, 1.0)
+    assert not used.has_room(101, 7, 1.0)
+
+
 def test_what_was_given_once_is_not_counted_again() -> None:
     used = usage()
     give(used, range(8), 0.0)
