@@ -117,7 +117,7 @@ def test_where_there_is_room_nobody_is_slowed_refused_or_told_of(
 
 
 def test_a_study_that_was_not_given_before_has_no_room_by_itself() -> None:
-    used = usage(Brake(Meter.OCTETS, 60.0, 100, 100))
+    used = usage(Brake(Meter.OCTETS, 60.0, 100, 100), Brake(Meter.STUDIES, 60.0, 3, 4))
     assert not used.has_room(1, 7, 0.0)
     used.charge_new(Meter.STUDIES, (7,), 0.0, room=ROOM)
     assert used.has_room(100, 7, 1.0)

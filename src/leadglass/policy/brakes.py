@@ -328,10 +328,13 @@ class Usage:
     def has_room(self, octets: int, study: int, now: float) -> bool:
         """Say whether so many octets of a study that was given before are far from every limit; counts nothing."""
         now = self._forget(now)
-        return study in self.known.get(Meter.STUDIES, {}) and all(
-            self.gauges[brake.meter, brake.window].used + octets <= min(brake.slow, brake.stop)
+        was_given = study in self.known.get(Meter.STUDIES, {})
+        return all(
+            was_given
+            if brake.meter is Meter.STUDIES
+            else self.gauges[brake.meter, brake.window].used + octets <= min(brake.slow, brake.stop)
             for brake in self.brakes
-            if brake.meter is Meter.OCTETS
+            if brake.meter in (Meter.STUDIES, Meter.OCTETS)
         )
 
     def readings(self, now: float) -> list[Reading]:
