@@ -12,6 +12,7 @@ from leadglass.archive.backroom import (
     Changes,
     Declared,
     Deleted,
+    Described,
     FsckReport,
     Held,
     Incoming,
@@ -232,6 +233,10 @@ class MemoryRoom:
     def at_hand(self, permit: Permit, selection: Selection) -> Held | None:
         del permit, selection  # it remembers nothing
         return None
+
+    def ahead(self, permit: Permit, record: InstanceRecord, octets: int) -> Iterator[Described]:
+        del permit, record, octets
+        return iter(())
 
     def open(self, permit: Permit, record: InstanceRecord) -> Reader:
         self.diary.append("open")

@@ -209,6 +209,25 @@ class Held(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An instance, and what has to be known of it to give its frames.
+
+    Parameters
+    ----------
+    record : InstanceRecord
+        Which.
+    frames : FrameTable or None
+        Where its frames are.
+    attributes : Attributes
+        Its metadata, unmasked.
+    """
+
+    record: InstanceRecord
+    frames: FrameTable | None
+    attributes: Attributes
+
+
 class Draft(Protocol):
     """Bytes that wait for the instance they belong to; only who holds this finds them, and no crash leaves them."""
 
@@ -486,6 +505,13 @@ class BackRoom(Protocol):
 
     def at_hand(self, permit: Permit, selection: Selection) -> Held | None:
         """Give the one instance that is selected, where nothing has to be waited for; None says nothing of it."""
+        ...
+
+    def ahead(self, permit: Permit, record: InstanceRecord, octets: int) -> Iterator[Described]:
+        """Give what is at hand of an instance's series, what comes after it first, up to so many octets of objects.
+
+        The system is told that it will be asked for them.
+        """
         ...
 
     def is_sound(self, permit: Permit, record: InstanceRecord) -> bool:

@@ -8,13 +8,13 @@ what no mask reaches is withheld (``withholding``).
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from secrets import token_bytes
 from typing import Final
 
 from leadglass.archive import views
-from leadglass.archive.backroom import BackRoom, Held, InstanceRecord, Reader, Selection
+from leadglass.archive.backroom import BackRoom, Described, Held, InstanceRecord, Reader, Selection
 from leadglass.archive.braking import Pedal
 from leadglass.archive.ledger import Ledger
 from leadglass.archive.masked import MaskedReader, masked_places
@@ -157,6 +157,13 @@ class AtHand:
         self._permit = permit
         self._held = held
         self.record = held.record
+
+    def ahead(self, octets: int) -> Iterator[Described]:
+        """Give what else of its series is at hand (blocking), up to so many octets of objects.
+
+        It is for the door to be prepared and for nobody to be shown, so it is not put on record.
+        """
+        return self._retrieving.room.ahead(self._permit, self.record, octets)
 
     def read(self, parts: Sequence[tuple[int, int]]) -> bytes:
         """Give the bytes at some offsets, of such lengths, one after the other, and count them as ``retrieve`` would.

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from leadglass.archive.backroom import InstanceRecord, Kept, Selection
+from leadglass.archive.backroom import Described, InstanceRecord, Kept, Selection
 from leadglass.crypto.database import SealedReaders, driver, translating
 from leadglass.dicom.frames import FrameTable
 from leadglass.dicom.json_text import JsonText
@@ -162,7 +162,16 @@ class Reading:
         with self.connected() as connection:
             rows = ask(
                 connection,
-                "SELECT " + _RECORD + ", " + _OPENS + " FROM " + _WHOLE + " WHERE " + selected.text + " LIMIT ?",
+                "SELECT "
+                + _RECORD
+                + ", "
+                + _OPENS
+                + " FROM "
+                + _WHOLE
+                + " WHERE "
+                + selected.text
+                + _IN_ORDER
+                + " LIMIT ?",
                 (*selected.values, most + 1),
             ).fetchall()
             if len(rows) > most:
@@ -178,6 +187,31 @@ class Reading:
         one = _only(selection)
         row = None if one is None else self._known(permit, *one)
         return None if row is None else (row.record, self._sealed(row))
+
+    def ahead(self, permit: Permit, record: InstanceRecord, octets: int) -> Iterator[tuple[Described, Place]]:
+        """Give what is remembered of an instance's series, what comes after it first, up to so many octets."""
+        rows = self._recent.known(Key(permit.scope, record.study_uid, record.series_uid)) or {}
+        series = list(rows.values())
+        begin = next((index for index, row in enumerate(series) if row.record == record), 0)
+        wanted: dict[int, Row] = {}
+        for row in (*series[begin:], *series[:begin]):
+            octets -= row.record.size
+            if octets < 0:
+                break
+            wanted[row.record.row] = row
+        these = all_of((one_of("instance.id", wanted.keys()), where(permit.scope)))
+        with self.connected() as connection:
+            found = ask(
+                connection,
+                "SELECT instance.id, instance.frames, instance.attributes FROM " + _WHOLE + " WHERE " + these.text,
+                these.values,
+            ).fetchall()
+        told = {number: (frames, attributes) for number, frames, attributes in found}
+        for number, row in wanted.items():
+            if number in told:
+                frames, attributes = told[number]
+                table = FrameTable.from_bytes(frames) if frames is not None else None
+                yield Described(row.record, table, packed.unpack(attributes)), place_of(row.shelf, row.name)
 
     def _known(self, permit: Permit, study_uid: str, series_uid: str, sop_instance_uid: str) -> Row | None:
         rows = self._recent.known(Key(permit.scope, study_uid, series_uid))

@@ -17,6 +17,7 @@ from leadglass.archive.backroom import (
     Changes,
     Declared,
     Deleted,
+    Described,
     FsckReport,
     Held,
     InstanceRecord,
@@ -208,6 +209,13 @@ class Vault:
             return None
         record, sealed = held
         return _Held(record, lambda: self._opened(sealed, record, at_hand=True))
+
+    def ahead(self, permit: Permit, record: InstanceRecord, octets: int) -> Iterator[Described]:
+        """Give what is at hand of an instance's series, and have the system read its objects."""
+        demand(permit, *_RETRIEVES)
+        for described, place in self._parts.reading.ahead(permit, record, octets):
+            self._parts.objects.will_read(place)
+            yield described
 
     def _opened(self, sealed: Sealed, record: InstanceRecord, *, at_hand: bool = False) -> SealedReader:
         file = self._parts.objects.open(sealed.place)

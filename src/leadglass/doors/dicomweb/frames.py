@@ -8,21 +8,25 @@ What was compressed in color leaves decoded as RGB or in its own color space,
 by pixel; what was not compressed leaves as it is, its words as Little Endian.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from threading import Lock
+from time import monotonic, sleep
 from typing import Final
 
 from starlette.responses import Response
 
-from leadglass.archive.backroom import InstanceRecord, Reader
-from leadglass.archive.retrieving import Retrieval
+from leadglass.archive.backroom import Described, InstanceRecord, Reader
+from leadglass.archive.retrieving import AtHand, Retrieval
 from leadglass.dicom import tags, uids
 from leadglass.dicom.frames import FrameTable, Layout
 from leadglass.dicom.inflate import plain
 from leadglass.dicom.limits import Limits
+from leadglass.dicom.model import Attributes
 from leadglass.dicom.shape import Shape, is_by_plane, shape_of
 from leadglass.dicom.source import ReadAt
 from leadglass.dicom.transcode import Transcoder
@@ -47,6 +51,10 @@ _LARGEST: Final = 512 << 20
 """Bytes of a native frame that is held in memory, because its bits or words have to be moved."""
 _MOST_KNOWN: Final = 10_000
 """Instances whose frame table is kept in memory: those of some series that are being read. About 1 kB each."""
+_AHEAD: Final = 256 << 20
+"""Bytes of the objects of a series that are read ahead: a CT of 500 slices."""
+_LOOKED: Final = 60.0
+"""Seconds for which the rest of a series is not looked at again."""
 _MOST_CHOICES: Final = 256
 """Choices among the ways to give frames that are remembered: clients have few headers, and archives few syntaxes."""
 _MOST_SPANS: Final = 2_000_000
@@ -123,14 +131,26 @@ class Knowing:
         found = self._found(key)
         if found is not None:
             return found
-        made = _look(retrieval, record)
+        table = retrieval.frames(record)
+        made = _known_of(table, {} if table is None else retrieval.metadata(record))
+        self._keep(key, made)
+        return made
+
+    def learn(self, series: Iterable[Described]) -> None:
+        """Remember what is seen unmasked before it is asked for (blocking); others have their turn after each."""
+        for each in series:
+            key = (each.record.row, each.record.digest, True)
+            if key not in self._known:
+                self._keep(key, _known_of(each.frames, each.attributes))
+            sleep(0)
+
+    def _keep(self, key: tuple[int, bytes, bool], made: Known) -> None:
         with self._lock:
             if key not in self._known:
                 self._known[key] = made
                 self._weight += made.weight
             while len(self._known) > _MOST_KNOWN or (self._weight > _MOST_SPANS and len(self._known) > 1):
                 self._weight -= self._known.popitem(last=False)[1].weight
-        return made
 
     def remembered(self, record: InstanceRecord) -> Known | None:
         """Give it from memory, of what is seen unmasked; None says nothing."""
@@ -149,11 +169,9 @@ def _count(table: FrameTable) -> int:
     return 1 if table.layout is Layout.STREAM else table.number_of_frames
 
 
-def _look(retrieval: Retrieval, record: InstanceRecord) -> Known:
-    table = retrieval.frames(record)
+def _known_of(table: FrameTable | None, attributes: Attributes) -> Known:
     if table is None:
         return Known(None, None)
-    attributes = retrieval.metadata(record)
     try:
         shape = shape_of(attributes)
     except BadInput:
@@ -234,6 +252,9 @@ class Frames:
         self._knowing = Knowing()
         self._holding = Holding()
         self._limits = Limits()
+        self._ahead: asyncio.Task[None] | None = None
+        self._looked: dict[str, float] = {}
+        """Series by when their rest may be looked at again."""
         self._chosen: dict[tuple[tuple[Wanted, ...], str, Layout | None, bool, bool], Offer] = {}
 
     async def answer(self, asked: Asked) -> Response:
@@ -260,6 +281,8 @@ class Frames:
             return None
         at_hand = self._services.archive.at_hand(asked.caller, Action.GET, target.selection)
         known = None if at_hand is None else self._knowing.remembered(at_hand.record)
+        if at_hand is not None and known is None:
+            self._look_ahead(at_hand)
         if at_hand is None or known is None or known.table is None:
             return None
         record = at_hand.record
@@ -278,6 +301,22 @@ class Frames:
         head = self._head(writer, offer, f"{base}{instance_path(record)}/frames/", numbers[0])
         headers = {"Vary": "Accept", "Content-Type": writer.content_type}
         return Response(b"".join((head, frame, writer.end())), headers=headers)
+
+    def _look_ahead(self, at_hand: AtHand) -> None:
+        """Get to know the rest of a series of which some instances were asked for, one series at a time."""
+        series = at_hand.record.series_uid
+        now = monotonic()
+        if (self._ahead is not None and not self._ahead.done()) or now < self._looked.get(series, 0.0):
+            return
+        if len(self._looked) >= _MOST_CHOICES:
+            self._looked.clear()
+        self._looked[series] = now + _LOOKED
+
+        async def look() -> None:
+            with suppress(LeadglassError):  # who asks hears it
+                await self._services.threads.run(lambda: self._knowing.learn(at_hand.ahead(_AHEAD)))
+
+        self._ahead = asyncio.get_running_loop().create_task(look())
 
     @staticmethod
     def _head(writer: MultipartWriter, offer: Offer, location: str, number: int) -> bytes:
