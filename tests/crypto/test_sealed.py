@@ -151,7 +151,11 @@ def test_a_writer_whose_disk_is_full_leaves_the_memory_it_shares_to_the_next(tmp
     scratch = Scratch()
     full = os.open("/dev/full", os.O_WRONLY)
     with pytest.raises(OSError, match="No space left"):
-        SealedWriter(full, KEY, IDENTITY, scratch).write(bytes(2 * CHUNK))
+        SealedWriter(full, KEY, IDENTITY, scratch).write(bytes(10 * CHUNK))
+    small = SealedWriter(full, KEY, IDENTITY, scratch)
+    small.write(bytes(2 * CHUNK))
+    with pytest.raises(OSError, match="No space left"):
+        small.finish()
     os.close(full)
     data = os.urandom(3 * CHUNK + 5)
     file = os.open(tmp_path / "o", os.O_CREAT | os.O_WRONLY)

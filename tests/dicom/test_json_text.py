@@ -67,6 +67,16 @@ def test_pieces_sent_as_they_lie_are_one_stream_of_the_same_text(several: list[A
     assert zlib.decompress(sent) == b"".join(plain) + b"]"
 
 
+def test_a_short_piece_lies_as_it_is() -> None:
+    attributes: Attributes = {
+        "00100010": {"vr": "PN", "Value": [{"Alphabetic": "Doe^Jane" * 50}]},
+        "7FE00010": {"vr": "OW", "BulkDataURI": "bulk:4096,8"},
+    }
+    [_, last] = JsonText.of(attributes).deflated(b"")
+    assert last == stored(b'bulk:4096,8"}}')
+    assert JsonText.of(attributes).attributes() == attributes
+
+
 def test_a_data_set_of_very_many_bulk_values_is_one_piece_and_reads_the_same() -> None:
     attributes: Attributes = {f"{tag:08X}": {"vr": "OB", "BulkDataURI": f"bulk:{tag},9"} for tag in range(500)}
     text = JsonText(JsonText.of(attributes).to_bytes())

@@ -8,6 +8,7 @@ import pytest
 from leadglass.crypto.database import open_sealed
 from leadglass.crypto.wrap import ArchiveKey, new_key
 from leadglass.errors import Busy, NotHere
+from leadglass.vault.aside import doom
 from leadglass.vault.committer import Committer
 from leadglass.vault.filing import Filing
 from leadglass.vault.index.migrations import migrate
@@ -18,7 +19,7 @@ from leadglass.vault.records import Caps
 KEY = bytes(32)
 
 
-def nothing(shelves: Collection[bytes]) -> None:
+def nothing(places: Collection[Place]) -> None:
     """Sync nothing."""
 
 
@@ -60,6 +61,27 @@ def test_what_a_job_raises_comes_back_and_the_next_is_fine(committer: Committer)
     with pytest.raises(NotHere, match="gone"):
         committer.run(missing)
     assert committer.run(bury_nothing) == "buried"
+
+
+def test_a_job_that_fails_alone_leaves_nothing_and_tells_nothing_of_what_was_in_doubt(tmp_path: Path) -> None:
+    connection = open_sealed(tmp_path / "index.db", KEY, create=True)
+    migrate(connection)
+    filing = Filing(connection, Keys(ArchiveKey(new_key())), Caps(10, 10_000), sound)
+    committed: list[str] = []
+    committer = Committer(filing, nothing, committed=lambda: committed.append("yes"))
+
+    def failing(filing: Filing) -> None:
+        doom(connection.execute, Place(bytes(6), bytes(16)))
+        raise NotHere("gone")
+
+    with pytest.raises(NotHere, match="gone"):
+        committer.run(failing)
+    assert committed == []
+    assert doomed(tmp_path) == 0
+    committer.run(lambda _: doom(connection.execute, Place(bytes(6), bytes(16))))
+    assert committed == ["yes"]
+    assert doomed(tmp_path) == 1
+    committer.close()
 
 
 def test_many_threads_all_get_their_own_answer_and_no_batch_is_too_large(committer: Committer) -> None:

@@ -17,7 +17,6 @@ from leadglass.dicom.matching import Level
 from leadglass.errors import Busy, Corrupt, Full
 from leadglass.policy.action import Action
 from leadglass.vault.filing import Filing
-from leadglass.vault.objects import Objects
 from leadglass.vault.settings import VaultSettings
 from tests.callers import permit
 from tests.vault.sets import EXPLICIT, SMALL, content, contents, instance, located, objects, opened, store
@@ -247,11 +246,11 @@ def test_a_commit_that_fails_fails_all_and_what_it_spoke_of_stays_until_the_next
 
 def test_the_folder_is_synced_before_the_row_is_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    sync, finish = Objects.sync, Filing.finish
+    fsync, finish = os.fsync, Filing.finish
 
-    def synced(objects: Objects, shelves: "set[bytes]") -> None:
+    def synced(file: int) -> None:
         order.append("folder")
-        sync(objects, shelves)
+        fsync(file)
 
     def finished(filing: Filing) -> None:
         order.append("row")
@@ -263,12 +262,15 @@ def test_the_folder_is_synced_before_the_row_is_committed(tmp_path: Path, monkey
         order.append("data")
         fdatasync(file)
 
-    monkeypatch.setattr(Objects, "sync", synced)
     monkeypatch.setattr(Filing, "finish", finished)
     monkeypatch.setattr(os, "fdatasync", data_synced)
     with opened(tmp_path) as vault:
-        store(vault, instance())
-    assert order[:3] == ["data", "folder", "row"]
+        incoming = vault.receive(permit(Action.STORE), Declared(EXPLICIT))
+        incoming.write(instance())
+        incoming.examine()
+        monkeypatch.setattr(os, "fsync", synced)
+        incoming.commit(permit(Action.STORE))
+        assert order == ["data", "folder", "row"]
 
 
 def test_a_closed_vault_takes_nothing_more(tmp_path: Path) -> None:

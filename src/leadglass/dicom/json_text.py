@@ -26,6 +26,8 @@ _MARK: Final = b'"BulkDataURI":"'
 _MOST_PIECES: Final = 64
 """Pieces that are deflated alone, beyond which it would cost too much: then there is one, and no gap."""
 _KNOWN: Final = _MOST_PIECES + 1
+_SHORT: Final = 96
+"""Bytes of a piece below which deflating it costs more than it saves: what follows pixel data, mostly."""
 _LONGEST_STORED: Final = 0xFFFF
 _MODULUS: Final = 65_521
 _COUNT: Final = Struct("<H")
@@ -102,8 +104,12 @@ class JsonText:
         pieces: list[bytes] = []
         for index, part in enumerate(parts):
             piece = part if index == last else part + _MARK
-            deflated = deflater.compress(piece) + deflater.flush(zlib.Z_FULL_FLUSH)
-            heads.append(_PIECE.pack(len(piece), zlib.adler32(piece), len(deflated)))
+            if len(piece) < _SHORT:
+                length, adler, deflated = stored(piece)
+            else:
+                length, adler = len(piece), zlib.adler32(piece)
+                deflated = deflater.compress(piece) + deflater.flush(zlib.Z_FULL_FLUSH)
+            heads.append(_PIECE.pack(length, adler, len(deflated)))
             pieces.append(deflated)
         return cls(b"".join((_COUNT.pack(0 if is_whole else len(parts)), *heads, *pieces)))
 

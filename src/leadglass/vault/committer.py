@@ -20,6 +20,7 @@ from leadglass.crypto.database import translating
 from leadglass.errors import Busy
 from leadglass.policy.facts import StudyFacts
 from leadglass.vault.filing import Filing
+from leadglass.vault.objects import Place
 
 T = TypeVar("T")
 _TRUNCATE_SECONDS: Final = 1.0
@@ -33,8 +34,8 @@ class Work(Generic[T]):
     ----------
     act : callable
         Is given the filing; what it raises is the job's error, and undone.
-    shelves : collection of bytes
-        Shelves of which the transaction will speak.
+    places : collection of Place
+        Objects of which the transaction will speak.
     doubted : callable, optional
         Called when the disk failed so that nobody knows whether the transaction
         was kept: what it spoke of must stay until the next one succeeds, or
@@ -42,7 +43,7 @@ class Work(Generic[T]):
     """
 
     act: Callable[[Filing], T]
-    shelves: Collection[bytes] = ()
+    places: Collection[Place] = ()
     doubted: Callable[[], None] | None = None
 
 
@@ -93,7 +94,7 @@ class Committer:
     filing : Filing
         The connection, and what jobs do with it.
     sync : callable
-        Puts the folders of some shelves on stable storage.
+        Puts the names of some objects on stable storage.
     limit : int
         Jobs in one transaction at most, unless one thread brings more at once.
     linger : float
@@ -107,7 +108,7 @@ class Committer:
     def __init__(
         self,
         filing: Filing,
-        sync: Callable[[Collection[bytes]], None],
+        sync: Callable[[Collection[Place]], None],
         *,
         limit: int = 64,
         linger: float = 0.0,
@@ -133,14 +134,14 @@ class Committer:
     def run(
         self,
         act: Callable[[Filing], T],
-        shelves: Collection[bytes] = (),
+        places: Collection[Place] = (),
         doubted: Callable[[], None] | None = None,
     ) -> T:
         """Run one job in a transaction that may be shared; returns when that is on stable storage.
 
         Parameters
         ----------
-        act, shelves, doubted
+        act, places, doubted
             As ``Work`` has them; what ``act`` raises is raised here.
 
         Raises
@@ -150,7 +151,7 @@ class Committer:
         Full
             When there is no room to commit.
         """
-        [outcome] = self.run_all([Work(act, shelves, doubted)])
+        [outcome] = self.run_all([Work(act, places, doubted)])
         if isinstance(outcome, Failed):
             raise outcome.error
         return outcome
@@ -221,8 +222,8 @@ class Committer:
             parties = self._take()
         batch = [job for party in parties for job in party.jobs]
         try:
-            self._commit(batch)
-            self._committed()
+            if self._commit(batch):
+                self._committed()
         except BaseException as error:  # noqa: BLE001 - each waiter raises its own
             for party in parties:
                 failure = error if isinstance(error, Exception) or party is mine else _interrupted()
@@ -237,22 +238,27 @@ class Committer:
             party.is_done = True
             party.woken.set()
 
-    def _commit(self, batch: list[_Job[object]]) -> None:
-        shelves = {shelf for job in batch for shelf in job.work.shelves}
-        if shelves:
-            self._sync(shelves)
+    def _commit(self, batch: list[_Job[object]]) -> bool:
+        """Run jobs in one transaction; gives whether there was anything to commit."""
+        places = [place for job in batch for place in job.work.places]
+        if places:
+            self._sync(places)
         filing = self._filing
         with translating("index"):
-            filing.begin()
+            filing.begin(is_shared=len(batch) > 1)
             try:
                 for job in batch:
                     self._attempt(job)
+                if all(job.error is not None for job in batch):
+                    filing.undo()
+                    return False
                 for job in batch:
                     job.is_in_doubt = job.error is None
                 filing.finish()
             except BaseException:
                 filing.undo()
                 raise
+        return True
 
     def _attempt(self, job: _Job[object]) -> None:
         """Run one job in its savepoint."""

@@ -106,6 +106,7 @@ class Filing:
         self._studies: dict[str, _Study] = {}
         self._added: Counter[int] = Counter()
         self._since_mark: list[int] = []
+        self._is_shared = True
         self._version = -1
         self._checked = 0.0
 
@@ -116,8 +117,9 @@ class Filing:
         """Whether one is open."""
         return self._connection.in_transaction
 
-    def begin(self) -> None:
-        """Begin the transaction, alone among all processes."""
+    def begin(self, *, is_shared: bool = True) -> None:
+        """Begin the transaction, alone among all processes; one job alone in it needs no savepoint."""
+        self._is_shared = is_shared
         self._execute("BEGIN IMMEDIATE")
         version = self._execute("PRAGMA data_version").fetchone()[0]
         if version != self._version or len(self._studies) > _REMEMBERED:
@@ -128,18 +130,21 @@ class Filing:
 
     def mark(self) -> None:
         """Begin a job."""
-        self._execute("SAVEPOINT job")
+        if self._is_shared:
+            self._execute("SAVEPOINT job")
         self._since_mark.clear()
 
     def unmark(self) -> None:
         """End a job that went well."""
-        self._execute("RELEASE job")
+        if self._is_shared:
+            self._execute("RELEASE job")
         self._added.update(self._since_mark)
 
     def back_to_mark(self) -> None:
-        """Undo a job."""
-        self._execute("ROLLBACK TO job")
-        self._execute("RELEASE job")
+        """Undo a job; alone in its transaction it is undone with that."""
+        if self._is_shared:
+            self._execute("ROLLBACK TO job")
+            self._execute("RELEASE job")
         self._studies.clear()
 
     def finish(self) -> None:
@@ -198,6 +203,9 @@ class Filing:
             study = self._new_study(arrived)
         else:
             _demand(permit, study.facts())
+            series = _expected_in(study, arrived)
+            if series is not None and self._insert(study, series, arrived):
+                return Filed()
             standing = self.standing(arrived.sop_instance_uid)
             if standing is not None:
                 return standing
@@ -406,12 +414,13 @@ class Filing:
             series.sop_classes.add(arrived.sop_class_uid)
         return series
 
-    def _insert(self, study: _Study, series: _Series, arrived: Arrived) -> None:
+    def _insert(self, study: _Study, series: _Series, arrived: Arrived) -> bool:
+        """Give an instance its row; False where one stands under its UID already."""
         place = arrived.place
-        self._execute(
+        inserted = self._execute(
             "INSERT INTO instance (series_id, sop_instance_uid, sop_class_uid, transfer_syntax_uid, instance_number,"
             " size, digest, shelf, object, key, origin, received, frames, attributes)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sop_instance_uid) DO NOTHING",
             (
                 series.row,
                 arrived.sop_instance_uid,
@@ -428,9 +437,12 @@ class Filing:
                 arrived.frames,
                 arrived.packed,
             ),
-        )
+        ).rowcount
+        if not inserted:
+            return False
         self._changes.instance_stored(study.study_uid, arrived.sop_instance_uid)
         self._since_mark.append(series.row)
+        return True
 
     # --- taking out -----------------------------------------------------------
 
@@ -523,6 +535,23 @@ def _own_facts(arrived: Arrived) -> StudyFacts:
         frozenset({arrived.origin}),
         referrers=normal.referrers(arrived.attributes),
     )
+
+
+def _expected_in(study: _Study, arrived: Arrived) -> _Series | None:
+    """Give the series of an instance for which nothing but its own row is to be written: all of a series but its first.
+
+    Whether another one stands under its UID is then asked by writing the row.
+    """
+    series = study.series.get(arrived.series_uid)
+    if (
+        series is None
+        or arrived.sop_class_uid not in series.sop_classes
+        or arrived.origin not in study.sources
+        or arrived.patient_id not in {"", study.patient_id}
+        or arrived.issuer_of_patient_id not in {"", study.issuer}
+    ):
+        return None
+    return series
 
 
 def _other_patient(study: _Study, arrived: Arrived) -> str | None:

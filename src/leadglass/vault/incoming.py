@@ -74,6 +74,8 @@ class Incoming:
         self._state = _State.OPEN
         self._writer = SealedWriter(self._file, self._key, self._place.name, parts.scratch)
         self._digest = sha256()
+        self._undigested: tuple[bytes, ...] = ()
+        """What was written first; most instances are whole in it, and are digested while the disk writes them."""
         self._head: list[bytes] = []
         self._size = 0
         self._described: Description | None = None
@@ -82,6 +84,7 @@ class Incoming:
         """Take the next bytes of the data set; raises ``Full``."""
         if self._state is not _State.OPEN:
             raise BadInput("Nothing can be added to this instance any more.")
+        is_first = not self._size
         for block in blocks:
             if self._size < HEAD:
                 self._head.append(block)
@@ -89,12 +92,19 @@ class Incoming:
         if self._size > self._parts.settings.max_instance_bytes:
             raise Full("The instance is larger than this archive takes (ingest.max_instance_bytes).")
         self._parts.objects.claim(sum(map(len, blocks)))
-        for block in blocks:
-            self._digest.update(block)
         try:
             self._writer.write(*blocks)
         except OSError as error:
             raise disk_error(error) from error
+        if is_first:
+            self._undigested = blocks
+        else:
+            self._digest_all(blocks)
+
+    def _digest_all(self, blocks: tuple[bytes, ...] = ()) -> None:
+        waiting, self._undigested = self._undigested, ()
+        for block in waiting + blocks:
+            self._digest.update(block)
 
     def examine(self) -> StudyFacts:
         """Read the header and give the facts its study will have; raises ``BadInput`` or kinds of it."""
@@ -104,6 +114,8 @@ class Incoming:
             self._writer.finish()
         except OSError as error:
             raise disk_error(error) from error
+        self._parts.objects.write_back(self._file)  # the disk has something to do while we look at it
+        self._digest_all()
         self._state = _State.EXAMINED
         description = self._described = self._describe()
         declared = self._declared
@@ -149,26 +161,22 @@ class Incoming:
             raise outcome
         return outcome
 
-    def write_back(self) -> None:
-        """Have the system begin to write the object to the disk, without waiting for it."""
-        with suppress(OSError):  # it is advice; the sync afterwards says whether the disk has it
-            os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_DONTNEED)
-
     def sync(self, permit: Permit) -> Arrived:
         """Put the object on stable storage; gives what its row is to say."""
         demand(permit, self._action)
         description = self._described
         if self._state is not _State.EXAMINED or description is None:
             raise BadInput("An instance is examined once before it is committed.")
+        arrived = self._arrived(description)
         try:
             os.fdatasync(self._file)
         except OSError as error:
             raise disk_error(error) from error
-        return self._arrived(description)
+        return arrived
 
     def filing(self, arrived: Arrived, permit: Permit) -> Work[Outcome | Healed | Submitted]:
         """Give the job that gives it its row."""
-        return Work(lambda filing: self._enter(filing, arrived, permit), {self._place.shelf}, self._doubt)
+        return Work(lambda filing: self._enter(filing, arrived, permit), (self._place,), self._doubt)
 
     def _enter(self, filing: Filing, arrived: Arrived, permit: Permit) -> Outcome | Healed | Submitted:
         return filing.submit(arrived, permit) if self._action is Action.SUBMIT else filing.file(arrived, permit)
@@ -264,7 +272,7 @@ class Incoming:
         raise Conflict(f"The instance is kept in quarantine: {reason}. An operator has to resolve it.")
 
     def _run(self, work: Callable[[Filing], T]) -> T:
-        return self._parts.committer.run(work, {self._place.shelf}, self._doubt)
+        return self._parts.committer.run(work, (self._place,), self._doubt)
 
     def _receipt(self, outcome: Stored, arrived: Arrived, *warnings: str) -> Receipt:
         said = self._described.warnings if self._described is not None else ()
@@ -302,12 +310,9 @@ def commit_all(parts: Parts, arrivals: Sequence[tuple[Incoming, Permit]]) -> lis
     """Put objects and rows on stable storage, all in one transaction; gives what became of each.
 
     One after the other, a file's sync waits for the disk twice: for its bytes,
-    and for the file system's journal. Told of all first, the disk writes them
-    together and the first sync takes the journal along for the rest.
+    and for the file system's journal. Told of all first (``examine``), the disk
+    writes them together and the first sync takes the journal along for the rest.
     """
-    if len(arrivals) > 1:
-        for incoming, _ in arrivals:
-            incoming.write_back()
     outcomes: list[Receipt | LeadglassError | None] = [None] * len(arrivals)
     synced: list[tuple[int, Incoming, Permit, Arrived]] = []
     for number, (incoming, permit) in enumerate(arrivals):
@@ -315,6 +320,10 @@ def commit_all(parts: Parts, arrivals: Sequence[tuple[Incoming, Permit]]) -> lis
             synced.append((number, incoming, permit, incoming.sync(permit)))
         except LeadglassError as error:
             outcomes[number] = error
+    with suppress(
+        LeadglassError
+    ):  # the committer asks for the same and hears the same, but there all would wait for it
+        parts.objects.sync([arrived.place for *_, arrived in synced])
     filed = parts.committer.run_all([incoming.filing(arrived, permit) for _, incoming, permit, arrived in synced])
     for (number, incoming, permit, arrived), outcome in zip(synced, filed, strict=True):
         try:
@@ -348,4 +357,4 @@ def _identity(description: Description) -> tuple[str, str]:
 
 def now() -> str:
     """Give the time, ISO 8601 in UTC, in seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"

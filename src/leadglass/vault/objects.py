@@ -12,6 +12,7 @@ and tell nothing.
 ``objects/<shelf>/<object>`` holds the files, ``objects/.open/<shelf>`` the markers.
 """
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -19,7 +20,7 @@ import secrets
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -31,6 +32,8 @@ _SHELF: Final = 6
 _OBJECT: Final = 16
 _MARKERS: Final = ".open"
 _ATTEMPTS: Final = 5
+_WRITE: Final = 2
+"""``SYNC_FILE_RANGE_WRITE`` of Linux: begin to write what is not being written yet."""
 
 _STEP: Final = 64 << 20
 """Bytes written by all together between two looks at the disk's free space, at most."""
@@ -66,6 +69,10 @@ class _Shelf:
     taken: int = 0
     unsettled: int = 0
     is_failed: bool = False
+    unsynced: set[bytes] = field(default_factory=set[bytes])
+    """Names that no sync of the folder covers yet."""
+    syncing: Lock = field(default_factory=Lock)
+    """Held while the folder is synced: an error is told to one of those who sync, and all have to hear of it."""
 
 
 class Objects:
@@ -83,6 +90,7 @@ class Objects:
 
     def __init__(self, folder: Path, *, per_shelf: int, min_free: int) -> None:
         self._folder = folder
+        self._root = str(folder)
         self._markers = folder / _MARKERS
         self._per_shelf = per_shelf
         self._min_free = min_free
@@ -92,6 +100,7 @@ class Objects:
         self._lock = Lock()
         self._shelf: _Shelf | None = None
         self._open: dict[bytes, _Shelf] = {}
+        self._sync_range = _sync_file_range()
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             self._markers.mkdir(mode=0o700, exist_ok=True)
@@ -138,13 +147,24 @@ class Objects:
                     if retired is not None and not retired.unsettled:
                         self._close_shelf(retired)
                     shelf = self._shelf = self._begin_shelf()
-                flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
-                file = os.open(name.hex(), flags, 0o600, dir_fd=shelf.folder)
                 shelf.taken += 1
-                shelf.unsettled += 1
+                shelf.unsettled += 1  # from here on it stays open, whoever retires it
+            place = Place(shelf.name, name)
+            return place, self._make(shelf, place)
         except OSError as error:
             raise disk_error(error) from error
-        return Place(shelf.name, name), file
+
+    def _make(self, shelf: _Shelf, place: Place) -> int:
+        """Make the file; not under the lock, for which all would wait while the disk is slow."""
+        try:
+            file = os.open(f"{self._root}/{place}", os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except BaseException:
+            with self._lock:
+                if shelf.name in self._open:
+                    self._let_go(shelf)
+            raise
+        shelf.unsynced.add(place.name)
+        return file
 
     def nameless(self) -> int:
         """Make an empty file without a name, which is gone when it is closed; gives a descriptor.
@@ -168,6 +188,11 @@ class Objects:
             raise disk_error(error) from error
         return file
 
+    def write_back(self, file: int) -> None:
+        """Have the system begin to write a file to the disk, without waiting for it; a hint, no promise."""
+        if self._sync_range is not None:
+            self._sync_range(file, 0, 0, _WRITE)
+
     def settle(self, place: Place, *, keep: bool) -> None:
         """Say that an object of this process has its row, or remove it."""
         with self._lock:
@@ -179,9 +204,14 @@ class Objects:
                     return
             if shelf is None:  # it was closed meanwhile, and its marker left to the next sweep
                 return
-            shelf.unsettled -= 1
-            if shelf is not self._shelf and not shelf.unsettled:
-                self._close_shelf(shelf)
+            shelf.unsynced.discard(place.name)
+            self._let_go(shelf)
+
+    def _let_go(self, shelf: _Shelf) -> None:
+        """Count one object less that may still be removed; the lock is held."""
+        shelf.unsettled -= 1
+        if shelf is not self._shelf and not shelf.unsettled:
+            self._close_shelf(shelf)
 
     def doubt(self, place: Place) -> None:
         """Keep an object of which nobody knows whether its row was committed, until that is certain."""
@@ -202,22 +232,31 @@ class Objects:
             else:
                 self.settle(place, keep=is_kept)
 
-    def sync(self, shelves: Collection[bytes]) -> None:
-        """Put the folders of some of this process's shelves on stable storage.
+    def sync(self, places: Iterable[Place]) -> None:
+        """Put the names of some of this process's objects on stable storage.
 
-        What a failed sync dropped is never written: each object that was
-        waiting for it has to be sent again, and the shelf takes no more.
+        A sync covers every name that was there when it began: of many that come
+        together, most find theirs covered by another's. What a failed sync
+        dropped is never written: each object that was waiting for it has to be
+        sent again, and the shelf takes no more.
         """
         with self._lock:
-            opened = [self._open[shelf] for shelf in shelves]
-        for shelf in opened:
-            if shelf.is_failed:
-                raise disk_error(OSError(errno.EIO, os.strerror(errno.EIO)))
-            try:
-                os.fsync(shelf.folder)
-            except OSError as error:
-                shelf.is_failed = True
-                raise disk_error(error) from error
+            opened = [(self._open.get(place.shelf), place.name) for place in places]
+        for shelf, name in opened:
+            if shelf is None:
+                raise Busy("The archive is closing. Try again later.")
+            with shelf.syncing:
+                if shelf.is_failed:
+                    raise disk_error(OSError(errno.EIO, os.strerror(errno.EIO)))
+                if name not in shelf.unsynced:
+                    continue
+                covered = frozenset(shelf.unsynced)
+                try:
+                    os.fsync(shelf.folder)
+                except OSError as error:
+                    shelf.is_failed = True
+                    raise disk_error(error) from error
+                shelf.unsynced -= covered
 
     def _begin_shelf(self) -> _Shelf:
         name = secrets.token_bytes(_SHELF)
@@ -383,6 +422,14 @@ class Objects:
             _remove_folder(path)
         marker.unlink(missing_ok=True)
         return removed
+
+
+def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
+    """Give the system's call, where there is one: advice to drop the file from memory would begin the same, dearer."""
+    call = getattr(ctypes.CDLL(None), "sync_file_range", None) if sys.platform == "linux" else None
+    if call is not None:
+        call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return call
 
 
 def disk_error(error: OSError) -> LeadglassError:

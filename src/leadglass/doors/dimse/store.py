@@ -18,9 +18,6 @@ from leadglass.doors.threads import Threads
 from leadglass.errors import BadInput, Busy, LeadglassError
 from leadglass.policy.caller import Caller
 
-_MANY = 64
-"""Blocks that are handed on as they are; a sender of tiny fragments must not cost us an object for each."""
-
 
 class _Intake:
     """One instance on its way into the archive, as threads see it: begun, written and finished in hops."""
@@ -37,7 +34,7 @@ class _Intake:
         """Take blocks, in a thread; the first hop begins."""
         if self._receiving is None:
             self._receiving = self._archive.receive(self._caller, self._declared)
-        self._receiving.write(*blocks if len(blocks) <= _MANY else [b"".join(blocks)])
+        self._receiving.write(b"".join(blocks))  # a copy is cheaper than to digest and seal piece by piece
         return self._receiving
 
     def finish(self, blocks: list[bytes]) -> Receipt:
