@@ -151,8 +151,8 @@ class Reading:
 
     def _located(self, selected: Sql) -> list[InstanceRecord]:
         with self.connected() as connection:
-            rows = ask(connection, "SELECT " + _RECORD + " FROM " + _WHOLE + " WHERE " + selected.text + _IN_ORDER,
-                       selected.values).fetchall()  # fmt: skip
+            text = "SELECT " + _RECORD + " FROM " + _WHOLE + " WHERE " + selected.text + _IN_ORDER
+            rows = ask(connection, text, selected.values).fetchall()
             return _records_of(connection, rows)
 
     def _load(self, key: Key, most: int) -> dict[str, Row] | None:
@@ -160,27 +160,13 @@ class Reading:
         series = (one_of("study.study_uid", (key.study_uid,)), one_of("series.series_uid", (key.series_uid,)))
         selected = all_of((where(key.scope), *series))
         with self.connected() as connection:
-            rows = ask(
-                connection,
-                "SELECT "
-                + _RECORD
-                + ", "
-                + _OPENS
-                + " FROM "
-                + _WHOLE
-                + " WHERE "
-                + selected.text
-                + _IN_ORDER
-                + " LIMIT ?",
-                (*selected.values, most + 1),
-            ).fetchall()
+            text = "SELECT " + _RECORD + ", " + _OPENS + " FROM " + _WHOLE + " WHERE " + selected.text + _IN_ORDER
+            rows = ask(connection, text + " LIMIT ?", (*selected.values, most + 1)).fetchall()
             if len(rows) > most:
                 return None
             records = _records_of(connection, rows)
-        return {
-            each.sop_instance_uid: Row(each, *row[_NUMBER_OF_RECORD:])
-            for each, row in zip(records, rows, strict=True)
-        }  # fmt: skip
+        found = zip(records, rows, strict=True)
+        return {each.sop_instance_uid: Row(each, *row[_NUMBER_OF_RECORD:]) for each, row in found}
 
     def at_hand(self, permit: Permit, selection: Selection) -> tuple[InstanceRecord, Sealed] | None:
         """Give the one instance that is selected from memory, as the index has it now; None says nothing of it."""

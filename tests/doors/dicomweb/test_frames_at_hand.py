@@ -79,6 +79,27 @@ def test_each_of_many_frames_is_given_at_once(tmp_path: Path, hops: list[str]) -
         assert len(hops) == 2, "what is wrong, and what is more than one, is answered in the usual way"
 
 
+def test_the_rest_of_a_series_is_known_before_it_is_asked_for_and_on_record_only_then(
+    tmp_path: Path, hops: list[str]
+) -> None:
+    def frame(number: int) -> str:
+        return f"{SERIES}/instances/1.2.3.4.1.{number}/frames/1"
+
+    with opened(tmp_path) as house:
+        for number in range(1, 8):
+            fill(house, SOPInstanceUID=f"1.2.3.4.1.{number}", InstanceNumber=number, PixelData=bytes([number]) * 128)
+        for number in (1, 2, 5):
+            assert house.get(frame(number)).status == 200
+        assert len(hops) == 4, "with the third its series was looked at"
+        hops.clear()
+        for number in (6, 7, 3, 4, 5):
+            assert house.get(frame(number), "application/octet-stream").body == bytes([number]) * 128
+        assert hops == []
+        house.archive.end(house.caller)
+        [closed] = [event for event in house.events("done") if event.action == "get" and event.study_uid]
+        assert (closed.detail["instances"], closed.detail["octets"]) == (8, 8 * 128)
+
+
 def test_what_is_given_at_once_is_counted_and_on_record_as_in_the_usual_way(tmp_path: Path) -> None:
     with opened(tmp_path) as house:
         fill(house)
