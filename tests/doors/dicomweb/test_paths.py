@@ -26,6 +26,7 @@ def _url(host: str, *, address: str = "", is_direct: bool = True, port: int = 84
         (_url("pacs.example:8443"), "https://pacs.example:8443/dicom-web"),
         (_url("[::1]:8443"), "https://[::1]:8443/dicom-web"),
         (_url("pacs.example", port=443), "https://pacs.example/dicom-web"),
+        (_url("pacs.example:"), "https://pacs.example:8443/dicom-web"),
         # dicomweb-client leaves out every port
         (_url("pacs.example"), "https://pacs.example:8443/dicom-web"),
         (_url("pacs.example", is_direct=False), "https://pacs.example/dicom-web"),

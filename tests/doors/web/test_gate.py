@@ -155,11 +155,11 @@ def test_two_authorization_fields_are_nobody(house: House) -> None:
 
 GOOD_HOSTS = """
     localhost LOCALHOST localhost:8443 127.0.0.1:1 [::1] [::1]:8443 archive.example.org Archive.Example.org.
-    archive.example.org:443
+    archive.example.org:443 localhost: localhost:65535
 """.split()  # noqa: SIM905 - a list of words
 BAD_HOSTS = """
     evil localhost.evil evil.localhost localhost@evil evil:443 127.0.0.2 127.1 2130706433 0x7f.0.0.1 localhost:x
-    localhost:80:80 ::1 [::1 localhost/ localhost# * [::2]
+    localhost:65536 localhost:99999 localhost:000080 localhost:80:80 ::1 [::1 localhost/ localhost# * [::2]
 """.split()  # noqa: SIM905 - a list of words
 
 

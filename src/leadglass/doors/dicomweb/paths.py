@@ -90,7 +90,9 @@ def service_url(request: Request) -> str:
     scope = request.scope
     is_direct = "leadglass.direct" in scope and scope["leadglass.direct"] == scope["leadglass.peer"]
     port: int | None = (scope.get("server") or ("", None))[1] if is_direct else None
-    return _service_url(f"{scope['scheme']}://{request.headers['host']}", scope.get("leadglass.address", ""), port)
+    return _service_url(
+        f"{scope['scheme']}://{request.headers['host'].removesuffix(':')}", scope.get("leadglass.address", ""), port
+    )
 
 
 @lru_cache(maxsize=64)

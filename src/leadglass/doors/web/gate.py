@@ -68,6 +68,10 @@ _OTHER_NAME: Final = "Ask for it by a name it knows. Whoever runs it adds a name
 _ON_RECORD: Final = "Whoever runs the archive finds what is missing in its audit log."
 
 
+_PORT_DIGITS: Final = 5
+_LAST_PORT: Final = 65_535
+
+
 class Connection(Protocol):
     """What may be done with the connection of a request."""
 
@@ -310,7 +314,7 @@ def _host_of(field: bytes) -> str:
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]"):
         host, port = text, ""
-    if port and not (port.isascii() and port.isdigit()):
+    if port and not (port.isascii() and port.isdigit() and len(port) <= _PORT_DIGITS and int(port) <= _LAST_PORT):
         return ""
     if host.startswith("[") and host.endswith("]"):
         return host[1:-1]
