@@ -41,6 +41,9 @@ HEAD: Final = 1 << 20
 """Bytes of the beginning, rounded up to a block, that are kept in memory until it
 is described: most instances are whole in it, and most headers of the others. 1 MiB."""
 
+_EARLY: Final = 128 << 10
+"""Bytes from which on an object's way to the disk begins before it is described: for fewer, telling costs more."""
+
 HEALED: Final = "The stored copy was damaged and is replaced by this one."
 
 
@@ -114,7 +117,8 @@ class Incoming:
             self._writer.finish()
         except OSError as error:
             raise disk_error(error) from error
-        self._parts.objects.write_back(self._file)  # the disk has something to do while we look at it
+        if self._size > _EARLY:
+            self.write_back()  # the disk has something to do while we look at it
         self._digest_all()
         self._state = _State.EXAMINED
         description = self._described = self._describe()
@@ -160,6 +164,10 @@ class Incoming:
         if isinstance(outcome, LeadglassError):
             raise outcome
         return outcome
+
+    def write_back(self) -> None:
+        """Have the system begin to write the object to the disk, without waiting for it."""
+        self._parts.objects.write_back(self._file)
 
     def sync(self, permit: Permit) -> Arrived:
         """Put the object on stable storage; gives what its row is to say."""
@@ -310,9 +318,12 @@ def commit_all(parts: Parts, arrivals: Sequence[tuple[Incoming, Permit]]) -> lis
     """Put objects and rows on stable storage, all in one transaction; gives what became of each.
 
     One after the other, a file's sync waits for the disk twice: for its bytes,
-    and for the file system's journal. Told of all first (``examine``), the disk
-    writes them together and the first sync takes the journal along for the rest.
+    and for the file system's journal. Told of all first, the disk writes them
+    together and the first sync takes the journal along for the rest.
     """
+    if len(arrivals) > 1:
+        for incoming, _ in arrivals:
+            incoming.write_back()
     outcomes: list[Receipt | LeadglassError | None] = [None] * len(arrivals)
     synced: list[tuple[int, Incoming, Permit, Arrived]] = []
     for number, (incoming, permit) in enumerate(arrivals):
