@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sys
 
 import pytest
 
@@ -31,10 +30,10 @@ def test_a_line_holds_what_was_said_and_when_and_nothing_else() -> None:
 
 
 def test_a_line_names_an_exception_and_does_not_repeat_its_text() -> None:
-    try:
+    with pytest.raises(ValueError, match=SECRET.replace("^", r"\^")) as raised:
         int(SECRET)
-    except ValueError:
-        record = logging.makeLogRecord({"msg": "failed", "levelname": "ERROR", "exc_info": sys.exc_info()})
+    info = (raised.type, raised.value, raised.tb)
+    record = logging.makeLogRecord({"msg": "failed", "levelname": "ERROR", "exc_info": info})
     said = line(record)
     assert str(said["exception"]).startswith("ValueError at test_logs.py:")
     assert SECRET not in json.dumps(said)

@@ -7,9 +7,6 @@ from typing import Self
 
 from leadglass.archive.backroom import (
     Arrival,
-    Change,
-    ChangeKind,
-    Changes,
     Declared,
     Deleted,
     Described,
@@ -26,6 +23,7 @@ from leadglass.archive.backroom import (
     Selection,
     Stored,
 )
+from leadglass.archive.changed import Change, ChangeKind, Changes
 from leadglass.archive.lists import Page, Position, Window
 from leadglass.dicom.frames import FrameTable
 from leadglass.dicom.json_text import JsonText

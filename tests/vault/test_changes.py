@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from leadglass.archive.backroom import Change, ChangeKind, Resolution
+from leadglass.archive.backroom import Resolution
+from leadglass.archive.changed import Change, ChangeKind
 from leadglass.crypto.database import open_sealed
 from leadglass.crypto.wrap import ArchiveKey
 from leadglass.dicom.matching import Level

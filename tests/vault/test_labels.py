@@ -2,7 +2,7 @@
 
 import pytest
 
-from leadglass.archive.backroom import ChangeKind
+from leadglass.archive.changed import ChangeKind
 from leadglass.dicom.matching import Level
 from leadglass.errors import Denied, NotHere
 from leadglass.policy.action import Action

@@ -17,7 +17,6 @@ from time import monotonic
 from leadglass.archive.backroom import (
     Arrival,
     BackRoom,
-    Changes,
     Declared,
     Deleted,
     Draft,
@@ -30,6 +29,7 @@ from leadglass.archive.backroom import (
     Stored,
 )
 from leadglass.archive.braking import Braking, Found, Pedal
+from leadglass.archive.changed import Changes
 from leadglass.archive.commitment import Commitments
 from leadglass.archive.finding import Finding
 from leadglass.archive.ledger import Ledger

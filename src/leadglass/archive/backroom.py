@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, Self
 
+from leadglass.archive.changed import Changes
 from leadglass.archive.lists import Listing, Page, Sheet, Window
 from leadglass.dicom.frames import FrameTable
 from leadglass.dicom.json_text import JsonText
@@ -380,53 +381,6 @@ class Deleted:
     instances: int
     octets: int
     quarantined: int = 0
-
-
-class ChangeKind(StrEnum):
-    """What happened."""
-
-    STUDY_NEW = "study-new"
-    INSTANCE_STORED = "instance-stored"
-    INSTANCE_REMOVED = "instance-removed"
-    """Another instance took its UID; it is in quarantine."""
-    STUDY_CHANGED = "study-changed"
-    """An identity that its patient lacked was filled in."""
-    STUDY_DELETED = "study-deleted"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One thing that happened; ids only.
-
-    Parameters
-    ----------
-    cursor : str
-        What to continue after.
-    sequence : int or None
-        Its number; None for a caller who does not see every study.
-    kind : ChangeKind
-        What happened.
-    study_uid, sop_instance_uid : str
-        To what; the second empty where it is the whole study.
-    moment : int
-        When it was committed, in seconds since 1970.
-    """
-
-    cursor: str
-    sequence: int | None
-    kind: ChangeKind
-    study_uid: str
-    sop_instance_uid: str
-    moment: int
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """Some changes, what to continue after, and whether there are no more now."""
-
-    entries: tuple[Change, ...]
-    next: str
-    is_last: bool
 
 
 class BackRoom(Protocol):

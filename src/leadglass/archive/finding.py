@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from leadglass.archive import views
-from leadglass.archive.backroom import BackRoom, Changes
+from leadglass.archive.backroom import BackRoom
 from leadglass.archive.braking import Found, Pedal
+from leadglass.archive.changed import Changes
 from leadglass.archive.ledger import Ledger
 from leadglass.archive.lists import Listing, Order, Page, Sheet, Window
 from leadglass.audit.decision import decide_on_record

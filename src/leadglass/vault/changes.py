@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from leadglass.archive.backroom import Change, ChangeKind, Changes
+from leadglass.archive.changed import Change, ChangeKind, Changes
 from leadglass.crypto.database import driver
 from leadglass.crypto.wrap import KeyWrap
 from leadglass.errors import BadInput, Corrupt

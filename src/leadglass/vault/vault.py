@@ -14,7 +14,6 @@ from typing import Self
 from leadglass.archive import backroom
 from leadglass.archive.backroom import (
     Arrival,
-    Changes,
     Declared,
     Deleted,
     Described,
@@ -29,6 +28,7 @@ from leadglass.archive.backroom import (
     Resolution,
     Selection,
 )
+from leadglass.archive.changed import Changes
 from leadglass.archive.lists import Listing, Page, Sheet, Window
 from leadglass.crypto.database import SealedReaders, open_sealed
 from leadglass.crypto.sealed import SealedReader

@@ -14,7 +14,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from leadglass.archive.backroom import Change, Changes
+from leadglass.archive.changed import Change, Changes
 from leadglass.doors.dicomweb.accept import JSON, Offer, accept_of, choose
 from leadglass.doors.dicomweb.parameters import once
 from leadglass.doors.dicomweb.paths import ROOT

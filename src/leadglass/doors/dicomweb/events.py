@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from leadglass.archive.backroom import ChangeKind, Changes
+from leadglass.archive.changed import ChangeKind, Changes
 from leadglass.doors.dicomweb.accept import Offer, accept_of, choose
 from leadglass.doors.dicomweb.changes import LONGEST_CURSOR
 from leadglass.doors.dicomweb.paths import ROOT

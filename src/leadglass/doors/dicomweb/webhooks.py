@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from leadglass.archive.backroom import Changes
+from leadglass.archive.changed import Changes
 from leadglass.doors.dicomweb.changes import entry_of
 from leadglass.doors.threads import Threads
 from leadglass.errors import BadInput, LeadglassError, Misconfigured

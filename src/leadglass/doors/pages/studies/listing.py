@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from leadglass.archive.backroom import ChangeKind
+from leadglass.archive.changed import ChangeKind
 from leadglass.archive.finding import shown_order
 from leadglass.archive.lists import Order, Page, Position
 from leadglass.dicom import tags
