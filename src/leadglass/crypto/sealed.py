@@ -334,7 +334,7 @@ def _read_all(file: int, length: int, offset: int) -> bytes:
 
 
 def _read_at_hand(file: int, length: int, offset: int) -> memoryview:
-    """Read what the system has in memory; raises ``BlockingIOError`` where that is not all, or cannot be told."""
+    """Read what the system has in memory; raises ``NotAtHand`` where that is not all, or cannot be told."""
     if sys.platform != "linux":
         raise NotAtHand(NOT_AT_HAND)
     data = bytearray(length)

@@ -49,6 +49,11 @@ class Reports:
     aborts: int = 0
     """How many reports the device answers with an abort."""
     lock: Lock = field(default_factory=Lock)
+    answered: int = 0
+
+    def sent(self, event: evt.Event) -> None:
+        """Handle ``evt.EVT_DIMSE_SENT``: count the answers that are on their way."""
+        self.answered += type(event.message).__name__ == "N_EVENT_REPORT_RSP"
 
     def take(self, event: evt.Event) -> tuple[int, Dataset | None]:
         """Handle ``evt.EVT_N_EVENT_REPORT``."""
@@ -110,12 +115,20 @@ def line(way: Way, reports: Reports | None = None) -> Generator[Association]:
         contexts=[build_context(PUSH, list(UNCOMPRESSED)), build_context(VERIFICATION, list(UNCOMPRESSED))],
         ae_title="LEADGLASS",
         tls_args=None if way.credentials is None else (client_context(way.credentials), "127.0.0.1"),
-        evt_handlers=[] if reports is None else [(evt.EVT_N_EVENT_REPORT, reports.take)],
+        evt_handlers=[]
+        if reports is None
+        else [(evt.EVT_N_EVENT_REPORT, reports.take), (evt.EVT_DIMSE_SENT, reports.sent)],
     )
     try:
         assert assoc.is_established
         yield assoc
     finally:
+        if reports is not None:  # who releases while the answer to a report is being sent is answered by nobody
+            answered = reports
+            wait_until(
+                lambda: answered.answered >= len(answered.received) or not assoc.is_established,
+                "the reports are answered",
+            )
         if assoc.is_established:
             assoc.release()
         ae.shutdown()
