@@ -1,7 +1,11 @@
 """What the server says of its work."""
 
+import asyncio
+import gc
 import json
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import pytest
 
@@ -44,13 +48,45 @@ def test_what_json_does_not_have_is_written_all_the_same() -> None:
     assert line(record)["where"] == "frozenset({1})"
 
 
-def test_a_process_without_a_terminal_says_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
+@contextmanager
+def started() -> Generator[None]:
+    """Log as the server does."""
+    root, forgotten = logging.getLogger(), logging.getLogger("asyncio")
+    before = root.handlers[:], root.level, forgotten.filters[:], forgotten.level
     try:
         logs.start()
-        logging.getLogger("leadglass.test").info("hello", extra={"caller": "device:CT1"})
-        assert json.loads(capsys.readouterr().err)["caller"] == "device:CT1"
+        yield
     finally:
-        root.handlers[:] = before
-        root.setLevel(level)
+        root.handlers[:], forgotten.filters[:] = before[0], before[2]
+        root.setLevel(before[1])
+        forgotten.setLevel(before[3])
+
+
+def test_a_process_without_a_terminal_says_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with started():
+        logging.getLogger("leadglass.test").info("hello", extra={"caller": "device:CT1"})
+    assert json.loads(capsys.readouterr().err)["caller"] == "device:CT1"
+
+
+def test_what_asyncio_says_of_a_forgotten_exception_repeats_neither_its_text_nor_arguments(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def fail() -> None:
+        raise ValueError(SECRET)
+
+    async def forget() -> None:
+        task = asyncio.create_task(fail())
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+        asyncio.get_running_loop().call_soon(int, SECRET)
+        await asyncio.sleep(0)
+
+    with started():
+        asyncio.run(forget())
+    said = capsys.readouterr().err
+    first, second = [json.loads(each) for each in said.splitlines()]
+    assert first["event"] == "Task exception was never retrieved"
+    assert first["exception"].startswith("ValueError at test_logs.py:")
+    assert second["event"].startswith("Exception in callback int")
+    assert SECRET not in said

@@ -24,7 +24,9 @@ def start(level: int = logging.INFO) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     # asyncio reports every forgotten exception with its text and traceback; the wire reports its own.
-    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    forgotten = logging.getLogger("asyncio")
+    forgotten.setLevel(logging.ERROR)
+    forgotten.filters[:] = [_say_what_only]
 
 
 class Lines(logging.Formatter):
@@ -54,6 +56,12 @@ def _for_people() -> logging.Formatter:
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.dev.ConsoleRenderer()],
     )
+
+
+def _say_what_only(record: logging.LogRecord) -> bool:
+    """Leave out what asyncio says beyond what happened: exceptions and arguments as they print themselves."""
+    record.msg, record.args = record.getMessage().partition("\n")[0].partition("(")[0], ()
+    return True
 
 
 def _without_exception_texts(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -158,3 +158,12 @@ def test_a_reader_that_failed_is_not_used_again_and_no_more_are_kept_than_wanted
         readers.close()
     with pytest.raises(driver.ProgrammingError):
         held.execute("SELECT 1")
+
+
+def test_what_is_closed_says_no_version_because_it_would_count_anew(path: Path) -> None:
+    made(path).close()
+    readers = SealedReaders(path, KEY)
+    assert readers.version() == readers.version()
+    readers.close()
+    with pytest.raises(Busy):
+        readers.version()

@@ -170,6 +170,14 @@ def test_no_more_is_remembered_than_the_bound() -> None:
     assert [recent.known(key(name)) is not None for name in "abc"] == [False, True, True]
 
 
+def test_series_that_are_not_there_are_not_remembered_however_many_are_asked_for() -> None:
+    recent = Recent(lambda: 1, lambda _key, _most: {})
+    for number in range(100):
+        for _ in range(3):
+            recent.find(key(str(number)))
+    assert all(recent.known(key(str(number))) is None for number in range(100))
+
+
 def test_while_others_store_a_large_series_is_not_read_anew_for_each_instance() -> None:
     index = Index(large=3_200)
     recent = Recent(lambda: index.version, index.load)

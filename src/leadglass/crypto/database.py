@@ -157,9 +157,11 @@ class SealedReaders:
         Raises
         ------
         Misconfigured, Busy, Full
-            When it cannot be said.
+            When it cannot be said; ``Busy`` once it is closed, for what watches anew begins to count anew.
         """
         with self._watching:
+            if self._is_closed:
+                raise Busy(f"The database {self._path.name} is closed. Try again later.")
             if self._watch is None:
                 self._watch = self._open()
             return self._watch.execute("PRAGMA data_version").fetchone()[0]

@@ -110,7 +110,7 @@ class Recent:
         with self._lock:
             self._asked[key] = self._largest if rows is None else len(rows) // _PAYS
             self._expire(version)
-            if rows is not None and key not in self._series:
+            if rows and key not in self._series:  # one that is not there weighs nothing, and there is no end of them
                 self._series[key] = rows
                 self._count += len(rows)
                 while self._count > self._most:

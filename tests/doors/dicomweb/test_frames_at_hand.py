@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import pytest
+from pydicom.encaps import encapsulate
 
 from leadglass.archive.braking import Braking
+from leadglass.dicom import uids
 from leadglass.doors.threads import Threads
 from leadglass.policy.action import Action
 from leadglass.policy.brakes import Brake, Meter
@@ -14,12 +16,13 @@ from leadglass.policy.caller import CallerKind
 from leadglass.policy.masking import without_identity
 from tests.callers import device
 from tests.doors.dicomweb.wadohouse import Got, WadoHouse, opened
-from tests.vault.sets import EXPLICIT, PIXELS, instance
+from tests.vault.sets import EXPLICIT, PIXELS, data_set, encoded, instance
 
 P = ParamSpec("P")
 T = TypeVar("T")
 SERIES = "/studies/1.2.3.4/series/1.2.3.4.1"
 FRAME = f"{SERIES}/instances/1.2.3.4.1.1/frames/1"
+AS_STORED = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
 WAYS = ("", "application/octet-stream", 'multipart/related; type="application/octet-stream"')
 
 
@@ -77,6 +80,21 @@ def test_each_of_many_frames_is_given_at_once(tmp_path: Path, hops: list[str]) -
         assert house.get(f"{FRAME[:-1]}6").status == 404
         assert house.get(f"{FRAME},2").status == 200
         assert len(hops) == 2, "what is wrong, and what is more than one, is answered in the usual way"
+
+
+@pytest.mark.parametrize(("fragments", "is_at_once"), [(64, True), (65, False)])
+def test_a_frame_of_very_many_fragments_keeps_the_loop_from_nobody(
+    tmp_path: Path, hops: list[str], *, fragments: int, is_at_once: bool
+) -> None:
+    frame = bytes(range(130)) * 2
+    made = data_set(SOPInstanceUID="1.2.3.4.1.1", PixelData=encapsulate([frame[: 2 * fragments]], fragments))
+    made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
+    with opened(tmp_path) as house:
+        house.store(encoded(made), uids.JPEG_LOSSLESS_SV1)
+        asked(house, 2, accept=AS_STORED)
+        hops.clear()
+        assert [got.parts[0].body for got in asked(house, 2, accept=AS_STORED)] == [frame[: 2 * fragments]] * 2
+        assert (hops == []) is is_at_once
 
 
 def test_the_rest_of_a_series_is_known_before_it_is_asked_for_and_on_record_only_then(

@@ -47,6 +47,8 @@ _MOST: Final = 10_000
 _DIGITS: Final = 10
 _PIECE: Final = 1 << 20
 """Bytes of a long frame (a video) that are read at once."""
+_MOST_PARTS: Final = 64
+"""Fragments of a frame that is given in the loop: of half a million, which a sender may make, each is looked up."""
 _LARGEST: Final = 512 << 20
 """Bytes of a native frame that is held in memory, because its bits or words have to be moved."""
 _MOST_KNOWN: Final = 10_000
@@ -429,7 +431,8 @@ class Cutter:
             self._syntax not in uids.ENCODED and self._lies_as_it_leaves(table) if is_native else self._syntax == stored
         )
         parts = table.parts(index) if is_untouched else []
-        return parts if parts and sum(length for _, length in parts) <= _PIECE else None
+        is_little = 0 < len(parts) <= _MOST_PARTS and sum(length for _, length in parts) <= _PIECE
+        return parts if is_little else None
 
     def cut(self, source: ReadAt, index: int) -> Iterable[bytes]:
         """Give the bytes of a frame, counted from 0, in one or several blocks."""
