@@ -384,3 +384,13 @@ def test_the_limits_of_devices_people_and_tokens_are_those_of_the_configuration(
     assert Brake(Meter.STUDIES, HOUR, 20, 80) in changed[CallerKind.PERSON]
     assert Brake(Meter.QUERIES, MINUTE, 10, 40) in changed[CallerKind.TOKEN]
     assert changed[CallerKind.COMMAND_LINE] == ()
+
+
+def test_what_is_over_makes_room_for_marks_though_it_was_only_looked_at(clock: Clock) -> None:
+    braking = Braking(LIMITS, max_marks=2, clock=clock, wall=clock)
+    caller = workstation()
+    braking.retrieval(caller, Action.GET, STUDIES[:2], 0)
+    clock.now += 2 * HOUR
+    assert not braking.has_room(caller, Action.GET, STUDIES[0], 0)
+    braking.retrieval(caller, Action.GET, STUDIES[2:4], 0)
+    assert [braking.has_room(caller, Action.GET, uid, 0) for uid in STUDIES[1:5]] == [False, True, True, False]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from leadglass.archive.backroom import Declared
+from leadglass.archive.backroom import Declared, Stored
 from leadglass.crypto.database import driver
 from leadglass.errors import Corrupt, Full
 from leadglass.policy.action import Action
@@ -92,6 +92,27 @@ def test_what_a_failed_commit_left_in_doubt_is_removed_after_the_next_one(
         store(vault, data)
         assert [content(vault, record) for record in located(vault)] == [data]
         assert len(objects(tmp_path)) == 1
+
+
+def test_what_is_in_doubt_stays_so_while_nothing_is_written_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then a crash may bring its row back from the log."""
+
+    def failing(filing: Filing) -> None:
+        raise driver.OperationalError("disk I/O error")
+
+    with opened(tmp_path) as vault:
+        data = instance()
+        store(vault, data)
+        with monkeypatch.context() as patched:
+            patched.setattr(Filing, "finish", failing)
+            with pytest.raises(driver.OperationalError):
+                store(vault, instance())
+        assert store(vault, data).outcome is Stored.ALREADY_HERE
+        assert len(objects(tmp_path)) == 2
+        store(vault, instance())
+        assert len(objects(tmp_path)) == len(located(vault)) == 2
 
 
 def test_what_was_committed_though_the_commit_was_said_to_fail_is_kept(

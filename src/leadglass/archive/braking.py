@@ -116,7 +116,12 @@ class Braking:
         mark = self._mark(study_uid)
         with self._lock:
             usage = self._usages.get(counted_as(str(caller)))
-            return usage is not None and usage.has_room(octets, mark, self._clock())
+            if usage is None:
+                return False
+            before = usage.remembered
+            has_room = usage.has_room(octets, mark, self._clock())
+            self._marks += usage.remembered - before  # who looks lets go of what is over
+            return has_room
 
     def _judge(self, caller: Caller, action: Action, judge: Callable[[Usage, float, int], Verdict]) -> Verdict:
         brakes = self._brakes(caller.kind)

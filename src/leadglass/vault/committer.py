@@ -100,9 +100,9 @@ class Committer:
     linger : float
         Seconds to wait for others before a transaction.
     committed : callable
-        Called after each transaction that succeeded, before the next: what an
-        earlier one left in doubt is certain now, because this one was written
-        over it.
+        Called after each transaction that succeeded and wrote anything, before
+        the next: what an earlier one left in doubt is certain now, because this
+        one was written over it.
     """
 
     def __init__(
@@ -239,7 +239,7 @@ class Committer:
             party.woken.set()
 
     def _commit(self, batch: list[_Job[object]]) -> bool:
-        """Run jobs in one transaction; gives whether there was anything to commit."""
+        """Run jobs in one transaction; gives whether anything was written: else what was in doubt still is."""
         places = [place for job in batch for place in job.work.places]
         if places:
             self._sync(places)
@@ -258,7 +258,7 @@ class Committer:
             except BaseException:
                 filing.undo()
                 raise
-        return True
+        return filing.has_written
 
     def _attempt(self, job: _Job[object]) -> None:
         """Run one job in its savepoint."""

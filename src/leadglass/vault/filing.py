@@ -87,6 +87,8 @@ class Filing:
     ----------
     aside : Aside
         The quarantine, in the same transaction.
+    has_written : bool
+        Whether a job of the transaction that went well changed anything, so that committing it writes.
     """
 
     def __init__(
@@ -107,6 +109,8 @@ class Filing:
         self._added: Counter[int] = Counter()
         self._since_mark: list[int] = []
         self._is_shared = True
+        self._rows = 0
+        self.has_written = False
         self._version = -1
         self._checked = 0.0
 
@@ -127,18 +131,21 @@ class Filing:
             self._studies.clear()
         self._checked = time.monotonic()
         self._added.clear()
+        self.has_written = False
 
     def mark(self) -> None:
         """Begin a job."""
         if self._is_shared:
             self._execute("SAVEPOINT job")
         self._since_mark.clear()
+        self._rows = self._connection.total_changes
 
     def unmark(self) -> None:
         """End a job that went well."""
         if self._is_shared:
             self._execute("RELEASE job")
         self._added.update(self._since_mark)
+        self.has_written = self.has_written or self._connection.total_changes != self._rows
 
     def back_to_mark(self) -> None:
         """Undo a job; alone in its transaction it is undone with that."""
