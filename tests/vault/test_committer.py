@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from leadglass.crypto.database import open_sealed
+from leadglass.crypto.database import driver, open_sealed
 from leadglass.crypto.wrap import ArchiveKey, new_key
 from leadglass.errors import Busy, NotHere
 from leadglass.vault.aside import doom
@@ -82,6 +82,21 @@ def test_a_job_that_fails_alone_leaves_nothing_and_tells_nothing_of_what_was_in_
     assert committed == ["yes"]
     assert doomed(tmp_path) == 1
     committer.close()
+
+
+def test_a_transaction_that_fails_as_it_begins_keeps_the_next_from_nothing(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Filing.begin
+
+    def failing(filing: Filing, *, is_shared: bool = True) -> None:
+        begin(filing, is_shared=is_shared)
+        raise driver.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patched, pytest.raises(driver.OperationalError, match="disk"):
+        patched.setattr(Filing, "begin", failing)
+        committer.run(bury_nothing)
+    assert committer.run(bury_nothing) == "buried"
 
 
 def test_many_threads_all_get_their_own_answer_and_no_batch_is_too_large(committer: Committer) -> None:

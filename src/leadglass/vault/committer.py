@@ -245,8 +245,8 @@ class Committer:
             self._sync(places)
         filing = self._filing
         with translating("index"):
-            filing.begin(is_shared=len(batch) > 1)
             try:
+                filing.begin(is_shared=len(batch) > 1)
                 for job in batch:
                     self._attempt(job)
                 if all(job.error is not None for job in batch):
