@@ -93,9 +93,10 @@ def test_a_transaction_that_fails_as_it_begins_keeps_the_next_from_nothing(
         begin(filing, is_shared=is_shared)
         raise driver.OperationalError("disk I/O error")
 
-    with monkeypatch.context() as patched, pytest.raises(driver.OperationalError, match="disk"):
+    with monkeypatch.context() as patched:
         patched.setattr(Filing, "begin", failing)
-        committer.run(bury_nothing)
+        with pytest.raises(driver.OperationalError, match="disk"):
+            committer.run(bury_nothing)
     assert committer.run(bury_nothing) == "buried"
 
 
