@@ -161,9 +161,13 @@ class AtHand:
     def ahead(self, octets: int) -> Iterator[Described]:
         """Give what else of its series is at hand (blocking), up to so many octets of objects.
 
-        It is for the door to be prepared and for nobody to be shown, so it is not put on record.
+        It is for the door to be prepared and for nobody to be shown, so it is not put on record. For who is braked
+        the disk is not kept busy: then nothing.
         """
-        return self._retrieving.room.ahead(self._permit, self.record, octets)
+        permit, record = self._permit, self.record
+        if not self._retrieving.pedal.has_room(permit.caller, permit.action, record.study_uid, record.size):
+            return iter(())
+        return self._retrieving.room.ahead(permit, record, octets)
 
     def read(self, parts: Sequence[tuple[int, int]]) -> bytes:
         """Give the bytes at some offsets, of such lengths, one after the other, and count them as ``retrieve`` would.

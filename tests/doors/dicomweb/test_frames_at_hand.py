@@ -14,6 +14,7 @@ from leadglass.policy.action import Action
 from leadglass.policy.brakes import Brake, Meter
 from leadglass.policy.caller import CallerKind
 from leadglass.policy.masking import without_identity
+from leadglass.vault.objects import Objects, Place
 from tests.callers import device
 from tests.doors.dicomweb.wadohouse import Got, WadoHouse, opened
 from tests.vault.sets import EXPLICIT, PIXELS, data_set, encoded, instance
@@ -136,6 +137,25 @@ def test_brakes_stop_what_would_be_given_at_once(tmp_path: Path) -> None:
         fill(house)
         assert [got.status for got in asked(house, 7)] == [200] * 5 + [429] * 2
         assert [event.outcome.value for event in house.events("alert")] == ["alert"]
+
+
+@pytest.mark.parametrize(("most", "status", "read"), [(2, 429, 0), (1_000, 200, 9)])
+def test_for_who_is_stopped_nothing_is_read_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, most: int, status: int, read: int
+) -> None:
+    ahead: list[Place] = []
+
+    def note(_objects: Objects, place: Place) -> None:
+        ahead.append(place)
+
+    monkeypatch.setattr(Objects, "will_read", note)
+    brake = Brake(Meter.OCTETS, slow=most * len(PIXELS), stop=most * len(PIXELS), window=3_600.0)
+    with opened(tmp_path, braking=Braking({CallerKind.DEVICE: (brake,)})) as house:
+        for number in range(1, 10):
+            fill(house, SOPInstanceUID=f"1.2.3.4.1.{number}", InstanceNumber=number)
+        frames = [f"{SERIES}/instances/1.2.3.4.1.{number}/frames/1" for number in (1, 2, 3)]
+        assert [house.get(frame).status for frame in frames] == [200, 200, status]
+    assert len(ahead) == read
 
 
 def test_a_study_that_is_deleted_is_not_given_at_once_any_more(tmp_path: Path) -> None:
