@@ -141,6 +141,36 @@ def test_nothing_is_synced_for_a_shelf_that_was_closed_meanwhile(tmp_path: Path)
         objects.sync([place])
 
 
+def test_a_folder_stays_open_while_it_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its descriptor could be that of something else by then, which is synced in its place."""
+    objects = shelves(tmp_path)
+    place = made(objects)
+    begun, closed = threading.Event(), threading.Event()
+    heard: list[Exception] = []
+    fsync = os.fsync
+
+    def slow(file: int) -> None:
+        begun.set()
+        closed.wait(0.2)
+        fsync(file)
+
+    def sync() -> None:
+        try:
+            objects.sync([place])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is one too many
+            heard.append(error)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", slow)
+        syncing = threading.Thread(target=sync)
+        syncing.start()
+        begun.wait(10)
+        objects.close()
+        closed.set()
+        syncing.join()
+    assert heard == []
+
+
 @pytest.mark.parametrize("steps", [(1,), (600_000,), (90_000,), (1, 600_000, 1), (589_825, 7)])
 def test_the_digest_is_that_of_all_bytes_however_they_come(tmp_path: Path, steps: tuple[int, ...]) -> None:
     """What comes first is digested later than what follows it is written."""

@@ -35,6 +35,8 @@ _ATTEMPTS: Final = 5
 _WRITE: Final = 2
 """``SYNC_FILE_RANGE_WRITE`` of Linux: begin to write what is not being written yet."""
 
+_CLOSING: Final = "The archive is closing. Try again later."
+
 _STEP: Final = 64 << 20
 """Bytes written by all together between two looks at the disk's free space, at most."""
 
@@ -244,8 +246,10 @@ class Objects:
             opened = [(self._open.get(place.shelf), place.name) for place in places]
         for shelf, name in opened:
             if shelf is None:
-                raise Busy("The archive is closing. Try again later.")
+                raise Busy(_CLOSING)
             with shelf.syncing:
+                if shelf.name not in self._open:
+                    raise Busy(_CLOSING)
                 if shelf.is_failed:
                     raise disk_error(OSError(errno.EIO, os.strerror(errno.EIO)))
                 if name not in shelf.unsynced:
@@ -304,8 +308,14 @@ class Objects:
             os.fsync(shelf.folder)
             _remove_folder(self._folder / shelf.name.hex())
             self._forget_marker(shelf.name)
-        os.close(shelf.folder)
-        os.close(shelf.marker)
+        self._close_files(shelf)
+
+    @staticmethod
+    def _close_files(shelf: _Shelf) -> None:
+        """Close a shelf that is not among the open ones any more; who syncs its folder now still has it."""
+        with shelf.syncing:
+            os.close(shelf.folder)
+            os.close(shelf.marker)
 
     def close(self) -> None:
         """Let go of the shelves in which everything is settled; the next sweep looks at the others."""
@@ -313,9 +323,8 @@ class Objects:
             self._shelf = None
             for shelf in list(self._open.values()):
                 if shelf.unsettled:
-                    os.close(shelf.folder)
-                    os.close(shelf.marker)
                     del self._open[shelf.name]
+                    self._close_files(shelf)
                 else:
                     self._close_shelf(shelf)
 
