@@ -1,5 +1,6 @@
 """A download over a slow line: begun, and taken only when a test says so."""
 
+import re
 import socket
 import ssl
 from collections.abc import Generator
@@ -19,12 +20,26 @@ class Download:
     Parameters
     ----------
     taken : int
-        Octets that came so far.
+        Octets that came so far, of the head and of the body.
     """
 
     _line: ssl.SSLSocket = field(repr=False)
     taken: int = 0
     _tail: bytes = b""
+    _whole: int | None = None
+    """Octets of head and body together, where the head says how long the body is."""
+
+    def start(self) -> bytes:
+        """Take the beginning, with the head in it, whole; gives the head."""
+        begins = self.take(65_536)
+        while b"\r\n\r\n" not in begins:
+            more = self.take(65_536)
+            assert more, begins
+            begins += more
+        head = begins.partition(b"\r\n\r\n")[0]
+        if told := re.search(rb"(?mi)^content-length: *(\d+)", head):
+            self._whole = len(head) + 4 + int(told[1])
+        return head
 
     def take(self, most: int) -> bytes:
         """Take a little of it."""
@@ -34,11 +49,11 @@ class Download:
         return block
 
     def rest(self) -> bool:
-        """Take what is left; gives whether it was whole to its end."""
+        """Take what is left; gives whether it was whole to its end (RFC 9112 8)."""
         with suppress(OSError):  # broken off: a reset, or an end that nobody announced
             while self.take(65_536):
                 pass
-        return self._tail.endswith(_ENDS)
+        return self.taken == self._whole if self._whole is not None else self._tail.endswith(_ENDS)
 
 
 @contextmanager
@@ -55,5 +70,5 @@ def begun(web: Web, path: str, cookie: str) -> Generator[Download]:
         with trusted.wrap_socket(line, server_hostname=host) as secured:
             secured.sendall(asks.encode())
             download = Download(secured)
-            assert download.take(65_536).startswith(b"HTTP/1.1 200")
+            assert download.start().startswith(b"HTTP/1.1 200")
             yield download
