@@ -131,11 +131,12 @@ ROWS = {
 }
 
 
-def damage(vault: Vault, statement: str) -> None:
+def damage(vault: Vault, *statements: str) -> None:
     """Change rows behind the vault's back."""
     with vault._parts.reading.connected() as connection:  # pyright: ignore[reportPrivateUsage]
         connection.execute("PRAGMA query_only = OFF")
-        connection.execute(statement)
+        for statement in statements:
+            connection.execute(statement)
 
 
 @pytest.mark.parametrize(("what", "statement"), ROWS.items(), ids=ROWS.keys())
@@ -143,6 +144,28 @@ def test_a_row_that_does_not_fit_its_object_is_found(vault: Vault, what: str, st
     store(vault, instance())
     damage(vault, statement)
     assert faults(vault) == [what]
+
+
+def test_a_row_that_no_series_holds_is_found_and_what_it_stands_in_the_way_of_is_not_said_to_be_stored(
+    vault: Vault, tmp_path: Path
+) -> None:
+    sent = instance()
+    store(vault, sent)
+    store(vault, instance(SeriesInstanceUID="1.2.3.4.2"))
+    damage(
+        vault,
+        "COMMIT",  # within a transaction it would stay as it is
+        "PRAGMA foreign_keys = OFF",
+        "DELETE FROM series WHERE series_uid = '1.2.3.4.1'",
+        "PRAGMA foreign_keys = ON",
+        "BEGIN",
+    )
+    (fault, *_) = (fault for fault in checked(vault).faults if "instance" in fault.where)
+    assert (fault.what, fault.where) == ("index is damaged", "1 of instance belong to no series")
+    before = set(objects(tmp_path))
+    with pytest.raises(Corrupt, match="fsck"):
+        store(vault, sent)
+    assert set(objects(tmp_path)) == before
 
 
 def test_a_study_key_moved_to_another_study_does_not_open_it(vault: Vault) -> None:

@@ -152,6 +152,23 @@ def test_an_instance_larger_than_allowed_is_refused_on_the_way(tmp_path: Path) -
         assert objects(tmp_path) == []
 
 
+def test_an_instance_some_of_which_was_refused_is_never_taken_for_whole(tmp_path: Path) -> None:
+    data = instance()
+    with opened(tmp_path, VaultSettings(min_free_bytes=0, max_instance_bytes=len(data))) as vault:
+        incoming = vault.receive(permit(Action.STORE), Declared(EXPLICIT))
+        incoming.write(data)
+        with pytest.raises(Full, match="larger"):
+            incoming.write(bytes(200))
+        with pytest.raises(BadInput, match="not whole"):
+            incoming.examine()
+        with pytest.raises(BadInput, match="Nothing can be added"):
+            incoming.write(data)
+        with pytest.raises(BadInput):
+            incoming.commit(permit(Action.STORE))
+        incoming.abort()
+        assert objects(tmp_path) == []
+
+
 def test_nothing_is_taken_in_when_too_little_would_stay_free(tmp_path: Path) -> None:
     with opened(tmp_path, VaultSettings(min_free_bytes=1 << 60)) as vault, pytest.raises(Full, match="Make room"):
         vault.receive(permit(Action.STORE), Declared(EXPLICIT))

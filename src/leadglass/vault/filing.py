@@ -200,6 +200,8 @@ class Filing:
         ------
         Denied
             When the permit does not cover its study, as it is or as it will be.
+        Corrupt
+            When a row stands in the way that no series holds: nothing is said to be stored that has no row.
         """
         study = self._study(arrived.study_uid)
         if study is None:
@@ -224,7 +226,8 @@ class Filing:
             if arrived.origin not in study.sources:
                 self._execute("INSERT INTO study_source VALUES (?, ?)", (study.row, arrived.origin))
                 study.sources.add(arrived.origin)
-        self._insert(study, self._series(study, arrived), arrived)
+        if not self._insert(study, self._series(study, arrived), arrived):  # a row that belongs to no series
+            raise Corrupt("The index holds a row for this instance that belongs to nothing. Run: leadglass fsck")
         return Filed()
 
     def submit(self, arrived: Arrived, permit: Permit) -> Submitted:

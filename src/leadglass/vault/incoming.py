@@ -49,8 +49,10 @@ HEALED: Final = "The stored copy was damaged and is replaced by this one."
 
 class _State(Enum):
     OPEN = 0
-    EXAMINED = 1
-    SETTLED = 2
+    BROKEN = 1
+    """Something of it is missing: it can be aborted, and nothing else."""
+    EXAMINED = 2
+    SETTLED = 3
 
 
 class Incoming:
@@ -87,6 +89,7 @@ class Incoming:
         """Take the next bytes of the data set; raises ``Full``."""
         if self._state is not _State.OPEN:
             raise BadInput("Nothing can be added to this instance any more.")
+        self._state = _State.BROKEN  # until these bytes are written, too
         is_first = not self._size
         for block in blocks:
             if self._size < HEAD:
@@ -103,6 +106,7 @@ class Incoming:
             self._undigested = blocks
         else:
             self._digest_all(blocks)
+        self._state = _State.OPEN
 
     def _digest_all(self, blocks: tuple[bytes, ...] = ()) -> None:
         waiting, self._undigested = self._undigested, ()
@@ -112,7 +116,8 @@ class Incoming:
     def examine(self) -> StudyFacts:
         """Read the header and give the facts its study will have; raises ``BadInput`` or kinds of it."""
         if self._state is not _State.OPEN:
-            raise BadInput("This instance was examined already.")
+            raise BadInput("This instance is not whole, or was examined already.")
+        self._state = _State.BROKEN
         try:
             self._writer.finish()
         except OSError as error:

@@ -4,6 +4,7 @@ Rule 1. Every query carries the permit's scope (``facts`` alone does not: it is
 what decisions are made from). Rule 2. No read transaction outlives its call.
 """
 
+from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -412,10 +413,12 @@ class Reading:
             return [Place(shelf, name) for shelf, name in ask(connection, "SELECT shelf, object FROM doomed")]
 
     def check(self) -> list[str]:
-        """Let the database check itself: pages, indices, and the counts kept of instances."""
+        """Let the database check itself: pages, indices, what rows belong to, and the counts kept of instances."""
         with self.connected() as connection:
             told = [str(row[0]) for row in ask(connection, "PRAGMA cipher_integrity_check")]
             told += [str(row[0]) for row in ask(connection, "PRAGMA integrity_check(20)")]
+            lost = Counter((str(row[0]), str(row[2])) for row in ask(connection, "PRAGMA foreign_key_check"))
+            told += [f"{count} of {table} belong to no {parent}" for (table, parent), count in sorted(lost.items())]
             miscounted = ask(
                 connection,
                 "SELECT series_uid FROM series"
