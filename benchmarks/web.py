@@ -2,10 +2,12 @@
 
 Rule: ours as it comes, over TLS, with a token, sealed and on record; theirs as
 Debian ships it, over plain HTTP, open, plain files, and once more behind nginx,
-which is how it gets TLS (its own ended at the first request). The client is curl, on kept
-connections, a process for each. Both are asked the same things in turn, so that
-what else the machine does meets both alike; what they answer is compared before
-any time is believed.
+which is how it gets TLS (its own ended at the first request). So that like is
+compared with like, ours is asked once more with its TLS taken out, which only a
+benchmark can do (``in_the_clear``). The client is curl, on kept connections, a
+process for each. All are asked the same things in turn, so that what else the
+machine does meets them alike; what they answer is compared before any time is
+believed.
 
     python -m benchmarks.web                       100,000 studies to search, 250 and 1,000 CT to fetch and store
     python -m benchmarks.web --studies 5000 --images 60 --repeats 3     does it run at all
@@ -39,6 +41,7 @@ from tests.peers.orthanc import orthanc
 from tests.peers.running import find_program, free_port, is_listening, running, wait_until
 
 OURS: Final = "Leadglass"
+OURS_CLEAR: Final = "Leadglass without TLS"
 THEIRS: Final = "Orthanc"
 THEIRS_TLS: Final = "Orthanc behind nginx (TLS)"
 FILE: Final = "a plain file"
@@ -56,6 +59,7 @@ gib_per_hour = 100000
 gib_per_day = 100000
 """
 CONNECTIONS: Final = 4
+_IN_THE_CLEAR: Final = "benchmarks.in_the_clear"
 SEARCHES: Final = 30
 
 
@@ -118,14 +122,16 @@ class Task:
     def median(self, server: str) -> float:
         return statistics.median(self.took[server])
 
-    def ratio(self, server: str) -> float:
+    def ratio(self, ours: str, other: str) -> float:
         """How many times our time another one takes."""
-        return self.median(server) / self.median(OURS)
+        return self.median(other) / self.median(ours)
 
     @property
-    def others(self) -> list[str]:
-        """Who else was asked."""
-        return [name for name in self.took if name != OURS]
+    def pairs(self) -> list[tuple[str, str]]:
+        """Whom of us to compare with whom: without TLS only with who has none either."""
+        others = [name for name in self.took if name not in (OURS, OURS_CLEAR)]
+        clear = [(OURS_CLEAR, THEIRS)] if OURS_CLEAR in self.took else []
+        return [*((OURS, other) for other in others), *clear]
 
     def note(self, server: str, took: Sequence[float], count: int = 1) -> None:
         """Count milliseconds."""
@@ -193,7 +199,7 @@ def _in_turn(
             took = curl(server, requests(server, number), connections)
             if number:
                 task.note(server.name, took, count)
-    said = ", ".join(f"{task.ratio(other):.2f} {other}" for other in task.others)
+    said = ", ".join(f"{task.ratio(*pair):.2f} {' : '.join(pair)}" for pair in task.pairs)
     print(f"{task.name}: {said}", file=sys.stderr, flush=True)
     return task
 
@@ -249,15 +255,16 @@ def _searchable(folder: Path, studies: int) -> Generator[Server]:
 
 
 @contextmanager
-def _served(lead: Leadglass) -> Generator[Server]:
+def _served(lead: Leadglass, *, in_the_clear: bool = False) -> Generator[Server]:
     """Serve the web door; brakes count, and stop nobody."""
     (lead.data / "leadglass.toml").write_text(FREE)
     name = f"bench{time.time_ns()}"
     token = lead.do("token", "create", name, "--role", "service", "--ttl", "12h").strip()
-    with lead.serve("--http", "127.0.0.1:0") as doors:
+    with lead.serve("--http", "127.0.0.1:0", module=_IN_THE_CLEAR if in_the_clear else "leadglass") as doors:
         if doors.web is None:
             raise RuntimeError("The web door did not open.")
-        yield Server(OURS, doors.web[1], token, lead.data / "ca.pem")
+        port = doors.web[1]
+        yield Server(OURS_CLEAR, port, token) if in_the_clear else Server(OURS, port, token, lead.data / "ca.pem")
 
 
 # --- fetching and storing -----------------------------------------------------
@@ -267,22 +274,24 @@ def fetch_and_store(folder: Path, count: int, many: int, repeats: int) -> list[T
     """Store a series, fetch it in every way, and one of ``many`` small instances."""
     ct = images.make(folder / "ct", "CT", count=count, side=512, studies=1)
     small = images.make(folder / "small", "small", count=many, side=16, studies=1)
-    lead = Leadglass(folder / "ours")
-    lead.folder.mkdir()
-    lead.do("init")
+    lead, clear = Leadglass(folder / "ours"), Leadglass(folder / "clear")
+    for each in (lead, clear):
+        each.folder.mkdir()
+        each.do("init")
     multi = images.make_multi_frame(folder / "multi", "frames", frames=count, side=256)
     authority = Authority.create(folder / "other-ca.pem", folder / "other-ca.key")
     certificate = authority.ensure_server_certificate(folder / "other.pem", ["127.0.0.1"])
     with ExitStack() as stack:
         ours = stack.enter_context(_served(lead))
         theirs = stack.enter_context(orthanc(folder / "theirs", {}, dicomweb={}))
-        servers = [ours, Server(THEIRS, theirs.http)]
+        servers = [ours, Server(THEIRS, theirs.http), stack.enter_context(_served(clear, in_the_clear=True))]
         proxy = find_program("nginx")
         if proxy is not None:
             port = stack.enter_context(_nginx(folder, proxy, certificate, theirs.http))
             servers.append(Server(THEIRS_TLS, port, authority=authority.certificate_path))
-        tasks = [_store(folder, servers[:2], count, repeats)]
-        lead.do("import", ct.folder, small.folder, multi.folder)
+        tasks = [_store(folder, servers[:3], count, repeats)]
+        for each in (lead, clear):
+            each.do("import", ct.folder, small.folder, multi.folder)
         lines = [server.connect() for server in servers]
         for path in (*ct.files, *small.files, *multi.files):
             theirs.upload(path)
@@ -423,20 +432,20 @@ def told(tasks: Sequence[Task], machine: str) -> str:
     lines = [
         machine,
         "",
-        "| what | beside | Leadglass, p50 / p95 / p99 | the other | other ÷ Leadglass | asked | |",
-        "|---|---|--:|--:|--:|--:|---|",
+        "| what | ours | beside | ours, p50 / p95 / p99 | the other | other ÷ ours | asked | |",
+        "|---|---|---|--:|--:|--:|--:|---|",
     ]
     for task in tasks:
-        for other in task.others:
+        for ours, other in task.pairs:
             mine, its = (
                 " / ".join(f"{_percentile(task.took[name], part):.1f}" for part in (0.5, 0.95, 0.99))
-                for name in (OURS, other)
+                for name in (ours, other)
             )
-            ratio = task.ratio(other)
+            ratio = task.ratio(ours, other)
             verdict = "" if not task.least else "pass" if ratio >= task.least else "**miss**"
             asked = f"{task.least:g}" if task.least else ""
             lines.append(
-                f"| {task.name} ({task.unit}) | {other} | {mine} | {its} | {ratio:.2f} | {asked} | {verdict} |"
+                f"| {task.name} ({task.unit}) | {ours} | {other} | {mine} | {its} | {ratio:.2f} | {asked} | {verdict} |"
             )
     return "\n".join([*lines, ""])
 

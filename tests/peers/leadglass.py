@@ -101,10 +101,10 @@ class Leadglass:
         return json_objects(self.do("audit", "show", "--json", *arguments))
 
     @contextmanager
-    def serve(self, *arguments: str) -> Generator[Doors]:
+    def serve(self, *arguments: str, module: str = "leadglass") -> Generator[Doors]:
         """Serve both DICOM doors on free loopback ports inside the block."""
         command = [
-            sys.executable, "-m", "leadglass", "serve", "--json", "--data", str(self.data),
+            sys.executable, "-m", module, "serve", "--json", "--data", str(self.data),
             "--dicom-tls", "127.0.0.1:0", "--dicom", "127.0.0.1:0", *arguments,
         ]  # fmt: skip
         with (

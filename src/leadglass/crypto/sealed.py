@@ -282,9 +282,12 @@ class SealedReader:
                 [plain] = self._open(first, 1)
                 self._cached = (first, plain)
             return plain[offset - first * CHUNK : end - first * CHUNK]
+        number, plain = self._cached
+        behind = [plain] if number == last else []  # the last chunk of an object was opened with it
         chunks: list[bytes | memoryview] = []
-        for number in range(first, last + 1, _GATHER):
-            chunks += self._open(number, min(_GATHER, last + 1 - number))
+        for start in range(first, last + 1 - len(behind), _GATHER):
+            chunks += self._open(start, min(_GATHER, last + 1 - len(behind) - start))
+        chunks += behind
         # What is not wanted of the outer ones is left out here, so that all is copied once.
         chunks[-1] = memoryview(chunks[-1])[: end - last * CHUNK]
         chunks[0] = memoryview(chunks[0])[offset - first * CHUNK :]
@@ -292,7 +295,10 @@ class SealedReader:
 
     def _open(self, first: int, count: int) -> list[bytes]:
         """Read and authenticate ``count`` chunks from number ``first``."""
-        sealed = memoryview(self._read(self._file, count * _SEALED, _HEADER + first * _SEALED))
+        length = count * _SEALED
+        if first + count == self._chunks:
+            length -= self._chunks * CHUNK - self._size
+        sealed = memoryview(self._read(self._file, length, _HEADER + first * _SEALED))
         try:
             return [
                 self._aead.decrypt(

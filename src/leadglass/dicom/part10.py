@@ -5,6 +5,7 @@ guess is called a guess.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import pack
 from typing import Final
 
@@ -151,6 +152,25 @@ def _padded(text: str, padding: bytes) -> bytes:
     return raw + padding if len(raw) % 2 else raw
 
 
+@lru_cache(maxsize=256)
+def _before(sop_class_uid: str) -> bytes:
+    """Give what stands before the SOP Instance UID; of a whole series it is the same."""
+    version = _element(tags.FileMetaInformationVersion, "OB", b"\x00\x01")
+    return version + _element(tags.MediaStorageSOPClassUID, "UI", _padded(sop_class_uid, b"\0"))
+
+
+@lru_cache(maxsize=256)
+def _after(transfer_syntax_uid: str) -> bytes:
+    """Give what stands after the SOP Instance UID, but for the sender."""
+    return b"".join(
+        (
+            _element(tags.TransferSyntaxUID, "UI", _padded(transfer_syntax_uid, b"\0")),
+            _element(tags.ImplementationClassUID, "UI", _padded(uids.IMPLEMENTATION_CLASS_UID, b"\0")),
+            _element(tags.ImplementationVersionName, "SH", _padded(uids.IMPLEMENTATION_VERSION_NAME, b" ")),
+        )
+    )
+
+
 def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, source_ae: str = "") -> bytes:
     """Give preamble (128 zero bytes), prefix and group 0002 for a data set (PS3.10 section 7.1).
 
@@ -163,12 +183,9 @@ def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: st
     """
     body = b"".join(
         (
-            _element(tags.FileMetaInformationVersion, "OB", b"\x00\x01"),
-            _element(tags.MediaStorageSOPClassUID, "UI", _padded(sop_class_uid, b"\0")),
+            _before(sop_class_uid),
             _element(tags.MediaStorageSOPInstanceUID, "UI", _padded(sop_instance_uid, b"\0")),
-            _element(tags.TransferSyntaxUID, "UI", _padded(transfer_syntax_uid, b"\0")),
-            _element(tags.ImplementationClassUID, "UI", _padded(uids.IMPLEMENTATION_CLASS_UID, b"\0")),
-            _element(tags.ImplementationVersionName, "SH", _padded(uids.IMPLEMENTATION_VERSION_NAME, b" ")),
+            _after(transfer_syntax_uid),
             _element(tags.SourceApplicationEntityTitle, "AE", _padded(source_ae, b" ")) if source_ae else b"",
         )
     )

@@ -258,10 +258,13 @@ class Usage:
     """What was given and when, as marks: oldest first."""
     latest: float = float("-inf")
     free_at: float = float("-inf")
+    longest: dict[Meter, float] = field(default_factory=dict[Meter, float])
+    """The longest window of each meter, in seconds: until then marks are remembered."""
 
     def __post_init__(self) -> None:
         for brake in self.brakes:
             self.gauges.setdefault((brake.meter, brake.window), Gauge())
+            self.longest[brake.meter] = max(brake.window, self.longest.get(brake.meter, 0.0))
 
     @property
     def remembered(self) -> int:
@@ -345,12 +348,10 @@ class Usage:
     def _forget(self, now: float) -> float:
         """Let go of what is over; gives the time, which does not go back."""
         self.latest = now = max(now, self.latest)
-        longest: dict[Meter, float] = {}
         for brake in self.brakes:
             self.gauges[brake.meter, brake.window].forget(now - brake.window)
-            longest[brake.meter] = max(brake.window, longest.get(brake.meter, 0.0))
         for meter, known in self.known.items():
-            before = now - longest.get(meter, 0.0)
+            before = now - self.longest.get(meter, 0.0)
             while known and known[mark := next(iter(known))] <= before:
                 del known[mark]
         return now

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from starlette.responses import Response, StreamingResponse
 
+from leadglass.doors.dicomweb import pumping
 from leadglass.doors.dicomweb.pumping import STEP, Blocks, Holding, Pause, Prepared, respond
 from leadglass.doors.threads import Pool, Threads
 from leadglass.errors import Busy, Corrupt, NotHere
@@ -70,6 +71,28 @@ def test_a_long_answer_is_streamed_in_order_and_made_only_a_little_ahead() -> No
         assert taken == 6
         assert source.is_closed
         assert all(name.startswith("core") for name in source.threads), "never in the loop's thread"
+
+    _with_threads(work)
+
+
+def test_who_takes_it_fast_is_given_more_in_one_go_until_he_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(pumping, "monotonic", lambda: now)
+
+    async def work(threads: Threads) -> None:
+        nonlocal now
+        source = Source(60)
+        response = await respond(threads, lambda: Prepared("x/y", source.blocks(), length=60 * STEP))
+        assert isinstance(response, StreamingResponse)
+        ahead: list[int] = []
+        async for _ in response.body_iterator:
+            await asyncio.sleep(0.01)  # what comes next is made meanwhile
+            now += 0.001 if len(ahead) < 40 else 0.1
+            ahead.append(source.made - len(ahead) - 1)
+        assert len(ahead) == 60
+        assert max(ahead[:16]) == 1, "what a system keeps for who takes nothing is no proof"
+        assert max(ahead) == 7, "four are sent, and four are made"
+        assert max(ahead[-8:]) == 1
 
     _with_threads(work)
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
+from time import monotonic
 from typing import Final, ParamSpec, Protocol, TypeVar
 
 from starlette.responses import Response, StreamingResponse
@@ -22,6 +23,12 @@ T = TypeVar("T")
 
 STEP: Final = 1 << 20
 """Bytes that are made in one go: a hop to a thread costs as much as copying some hundred KiB."""
+_LARGEST_STEP: Final = 4 << 20
+"""Bytes that are made in one go for who takes them fast."""
+_STEADY: Final = 16 << 20
+"""Bytes that somebody took fast before steps grow; what the system keeps for who takes nothing is less."""
+_FAST: Final = 100 << 20
+"""Bytes a second that are fast."""
 _MOST_HELD: Final = 1 << 30
 """Bytes that are held for slow readers."""
 
@@ -124,7 +131,7 @@ class _Step:
     is_last: bool
 
 
-def _step(blocks: Blocks) -> _Step:
+def _step(blocks: Blocks, most: int = STEP) -> _Step:
     made: list[bytes] = []
     size = 0
     for block in blocks:
@@ -134,7 +141,7 @@ def _step(blocks: Blocks) -> _Step:
             continue
         made.append(block)
         size += len(block)
-        if size >= STEP:
+        if size >= most:
             return _Step(made, 0.0, is_last=False)
     return _Step(made, 0.0, is_last=True)
 
@@ -191,16 +198,22 @@ class _Streamed(StreamingResponse):
 
 
 async def _pump(threads: Runs, blocks: Blocks, first: _Step) -> AsyncGenerator[bytes]:
-    step = first
+    step, most = first, STEP
+    taken = 0
     following: asyncio.Task[_Step] | None = None
     try:
         while True:
             if not step.is_last:
-                following = asyncio.create_task(_after(threads, blocks, step.pause))
+                following = asyncio.create_task(_after(threads, blocks, step.pause, most))
             step.blocks.reverse()
+            began, sent = monotonic(), 0
             while step.blocks:
                 for piece in _pieces(step.blocks.pop()):  # what is sent is let go of
                     yield piece
+                    sent += len(piece)
+            is_fast = sent > _FAST * (monotonic() - began)
+            taken = taken + sent if is_fast else 0
+            most = _LARGEST_STEP if taken >= _STEADY else STEP
             if following is None:
                 return
             step = await following
@@ -225,7 +238,7 @@ def _pieces(block: bytes) -> Iterator[bytes]:
         yield block[start : start + STEP]
 
 
-async def _after(threads: Runs, blocks: Blocks, pause: float) -> _Step:
+async def _after(threads: Runs, blocks: Blocks, pause: float, most: int) -> _Step:
     if pause:
         await asyncio.sleep(pause)
-    return await threads.run(_step, blocks)
+    return await threads.run(_step, blocks, most)

@@ -32,8 +32,8 @@ from leadglass.doors.web.problem import HttpFault
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Full, Unsupported
 
-BLOCK: Final = 256 << 10
-"""Bytes read from an instance at once, four sealed chunks: more would leave the processor's cache on its way."""
+BLOCK: Final = 1 << 20
+"""Bytes read from an instance at once: a CT slice is whole in them, and each block has its way through the loop."""
 _TARGETS: Final = (*sorted(uids.UNCOMPRESSED), *sorted(uids.ENCODED))
 
 
