@@ -30,6 +30,7 @@ from leadglass.dicom.matching import Level
 from leadglass.dicom.model import Attributes
 from leadglass.errors import NOT_AT_HAND, Corrupt, NotAtHand, Unsupported
 from leadglass.policy.permit import Permit
+from leadglass.policy.view import View
 
 _AT_HAND: Final = Level.IMAGE
 """The level at which is asked for what is at hand: for one instance."""
@@ -230,7 +231,18 @@ class Retrieval:
     holding anything that others wait for.
     """
 
-    __slots__ = ("_delay", "_is_whole", "_permit", "_retrieving", "_to", "_told", "_weighed", "_withheld", "records")
+    __slots__ = (
+        "_delay",
+        "_is_whole",
+        "_permit",
+        "_retrieving",
+        "_to",
+        "_told",
+        "_views",
+        "_weighed",
+        "_withheld",
+        "records",
+    )
 
     def __init__(
         self,
@@ -250,6 +262,7 @@ class Retrieval:
         self._weighed: set[int] = set()
         self._withheld: dict[int, str] = {}
         self._told: set[str] = set()
+        self._views: dict[str, View] = {}
         self.records = records
 
     def open(self, record: InstanceRecord) -> Reader:
@@ -273,7 +286,7 @@ class Retrieval:
             raise Unsupported(why)
         if self._is_whole:
             self._weigh(record)
-        view = self._permit.view_of(record.facts)
+        view = self._view_of(record)
         if view.is_full:
             return self._retrieving.room.open(self._permit, record)
         masked, syntax = views.keys_of(view), record.transfer_syntax_uid
@@ -289,7 +302,14 @@ class Retrieval:
 
     def is_as_stored(self, record: InstanceRecord) -> bool:
         """Say whether one of ``records`` leaves byte for byte as it came; else its size and digest are others."""
-        return self._permit.view_of(record.facts).is_full
+        return self._view_of(record).is_full
+
+    def _view_of(self, record: InstanceRecord) -> View:
+        """Give the view on the study of one of ``records``: they were located at one moment, so it is one for all."""
+        view = self._views.get(record.study_uid)
+        if view is None:
+            view = self._views[record.study_uid] = self._permit.view_of(record.facts)
+        return view
 
     def withheld(self, record: InstanceRecord) -> str:
         """Say why one of ``records`` is not given to this caller, though its metadata is; empty when it is given."""
@@ -331,7 +351,7 @@ class Retrieval:
     def metadata(self, record: InstanceRecord) -> Attributes:
         """Give the JSON metadata of one of ``records``, as the caller may see it."""
         metadata = self._retrieving.room.metadata(self._permit, record)
-        return views.apply(self._permit.view_of(record.facts), metadata)
+        return views.apply(self._view_of(record), metadata)
 
     def read(self, records: Sequence[InstanceRecord], octets: int, *, goes_on: bool = False) -> None:
         """Count what is about to be sent of some of ``records`` of which not all was asked for; raises ``Throttled``.
@@ -355,10 +375,7 @@ class Retrieval:
     def json_texts(self, records: Sequence[InstanceRecord]) -> list[JsonText]:
         """Give the JSON metadata of some of ``records``, as the caller may see it; raises ``NotHere``, ``Corrupt``."""
         texts = self._retrieving.room.json_texts(self._permit, records)
-        seen = {
-            facts.study_uid: self._permit.view_of(facts)
-            for facts in {each.study_uid: each.facts for each in records}.values()
-        }
+        seen = {each.study_uid: self._view_of(each) for each in records}
         if all(view.is_full for view in seen.values()):
             return texts
         for index, record in enumerate(records):
@@ -382,7 +399,7 @@ class Retrieval:
         masked: dict[str, bytes] = {}
         for record in self.records:
             if record.study_uid not in masked:
-                tags = sorted(self._permit.view_of(record.facts).masked)
+                tags = sorted(self._view_of(record).masked)
                 masked[record.study_uid] = b"".join(tag.to_bytes(4, "big") for tag in tags)
                 digest.update(masked[record.study_uid])
             digest.update(record.sop_instance_uid.encode() + b"\0" + record.digest)

@@ -214,7 +214,8 @@ class Reading:
         Corrupt
             When its key does not open.
         """
-        known = self._known(permit, record.study_uid, record.series_uid, record.sop_instance_uid)
+        rows = self._recent.find(Key(permit.scope, record.study_uid, record.series_uid), to_open=True)
+        known = None if rows is None else rows.get(record.sop_instance_uid)
         if known is not None and known.record.row == record.row:
             return self._sealed(known)
         this = _this(record, permit)

@@ -81,8 +81,8 @@ class Recent:
         self._lock = Lock()
         self._version = -1
         self._series: OrderedDict[Key, Rows] = OrderedDict()
-        self._asked: OrderedDict[Key, int] = OrderedDict()
-        """How often each has to be asked for in vain before it is read."""
+        self._asked: OrderedDict[tuple[Key, bool], int] = OrderedDict()
+        """How often each has to be asked for in vain before it is read; who opens its instances is counted apart."""
         self._count = 0
 
     def known(self, key: Key) -> Rows | None:
@@ -93,22 +93,23 @@ class Recent:
         with self._lock:
             return self._found(key, version)
 
-    def find(self, key: Key) -> Rows | None:
+    def find(self, key: Key, *, to_open: bool = False) -> Rows | None:
         """Give a series; None where it does not pay to read it.
 
         Who asks for one instance of a series once is given that one; who asks
-        again will ask for the others too.
+        again will ask for the others too. So it is with who opens one and then
+        another (``to_open``), which who asked for one alone does not.
         """
         version = self._now() if self._series else None
         with self._lock:
             found = None if version is None else self._found(key, version)
-            if found is not None or not self._is_due(key):
+            if found is not None or not self._is_due((key, to_open)):
                 return found
         if version is None:
             version = self._now()
         rows = self._load(key, self._largest)
         with self._lock:
-            self._asked[key] = self._largest if rows is None else len(rows) // _PAYS
+            self._asked[key, to_open] = self._largest if rows is None else len(rows) // _PAYS
             self._expire(version)
             if rows and key not in self._series:  # one that is not there weighs nothing, and there is no end of them
                 self._series[key] = rows
@@ -130,7 +131,7 @@ class Recent:
             self._count = 0
             self._version = version
 
-    def _is_due(self, key: Key) -> bool:
+    def _is_due(self, key: tuple[Key, bool]) -> bool:
         """Note that a series was asked for in vain; says whether that was often enough."""
         left = self._asked.pop(key, 1)
         self._asked[key] = max(0, left - 1)

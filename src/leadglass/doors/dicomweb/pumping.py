@@ -25,7 +25,7 @@ STEP: Final = 1 << 20
 """Bytes that are made in one go: a hop to a thread costs as much as copying some hundred KiB."""
 _LARGEST_STEP: Final = 4 << 20
 """Bytes that are made in one go for who takes them fast."""
-_STEADY: Final = 16 << 20
+_STEADY: Final = 8 << 20
 """Bytes that somebody took fast before steps grow; what the system keeps for who takes nothing is less."""
 _FAST: Final = 100 << 20
 """Bytes a second that are fast."""
