@@ -185,10 +185,12 @@ class Braking:
                 self._changed.add(caller)
             self._let_go(now)
             changed, self._changed = self._changed, set()
-            saved: dict[str, SavedUsage | None] = {
-                name: pack(usage, now) if (usage := self._usages.get(name)) is not None else None for name in changed
-            }
+        saved: dict[str, SavedUsage | None] = {}
         try:
+            for name in changed:
+                with self._lock:  # for each anew: thousands of marks take a while, and others wait for nobody else's
+                    usage = self._usages.get(name)
+                    saved[name] = None if usage is None else pack(usage, self._clock())
             if saved:
                 self._store.save(saved, self._wall())
         except BaseException:
