@@ -161,7 +161,7 @@ def test_a_row_that_no_series_holds_is_found_and_what_it_stands_in_the_way_of_is
         "BEGIN",
     )
     (fault, *_) = (fault for fault in checked(vault).faults if "instance" in fault.where)
-    assert (fault.what, fault.where) == ("index is damaged", "1 of instance belong to no series")
+    assert (fault.what, fault.where) == ("index is damaged", "rows of instance that belong to no series: 1")
     before = set(objects(tmp_path))
     with pytest.raises(Corrupt, match="fsck"):
         store(vault, sent)
