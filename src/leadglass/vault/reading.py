@@ -419,7 +419,10 @@ class Reading:
             told = [str(row[0]) for row in ask(connection, "PRAGMA cipher_integrity_check")]
             told += [str(row[0]) for row in ask(connection, "PRAGMA integrity_check(20)")]
             lost = Counter((str(row[0]), str(row[2])) for row in ask(connection, "PRAGMA foreign_key_check"))
-            told += [f"rows of {table} that belong to no {parent}: {count}" for (table, parent), count in sorted(lost.items())]
+            told += [
+                f"rows of {table} that belong to no {parent}: {count}"
+                for (table, parent), count in sorted(lost.items())
+            ]
             miscounted = ask(
                 connection,
                 "SELECT series_uid FROM series"
