@@ -49,6 +49,9 @@ class MemoryReader:
     def read_at(self, offset: int, length: int) -> bytes:
         return self._data[offset : offset + length]
 
+    def view_at(self, offset: int, length: int) -> memoryview:
+        return memoryview(self.read_at(offset, length))
+
     def close(self) -> None:
         self.closed = True
 

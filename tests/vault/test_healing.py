@@ -182,7 +182,7 @@ def test_when_nothing_can_be_opened_it_is_busy_and_nothing_is_replaced(
         real = os.open
 
         def too_many(path: "str | Path", flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-            if path == before[0]:
+            if Path(path) == before[0]:
                 raise OSError(errno.EMFILE, "Too many open files")
             return real(path, flags, mode, dir_fd=dir_fd)
 

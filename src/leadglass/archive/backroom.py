@@ -188,6 +188,10 @@ class Reader(Protocol):
         """
         ...
 
+    def view_at(self, offset: int, length: int) -> memoryview:
+        """Give the same bytes in memory of their own, for who only hands them on; raises as ``read_at``."""
+        ...
+
     def close(self) -> None:
         """Let go of the file."""
         ...

@@ -36,6 +36,10 @@ class MaskedReader:
         """Give up to ``length`` bytes from ``offset``; raises ``Corrupt``."""
         return self._seen.read_at(offset, length)
 
+    def view_at(self, offset: int, length: int) -> memoryview:
+        """Give the same bytes, for who only hands them on; raises ``Corrupt``."""
+        return memoryview(self.read_at(offset, length))
+
     def close(self) -> None:
         """Let go of the instance."""
         self._reader.close()

@@ -170,7 +170,7 @@ class AtHand:
             return iter(())
         return self._retrieving.room.ahead(permit, record, octets)
 
-    def read(self, parts: Sequence[tuple[int, int]]) -> bytes:
+    def read(self, parts: Sequence[tuple[int, int]]) -> bytes | memoryview:
         """Give the bytes at some offsets, of such lengths, one after the other, and count them as ``retrieve`` would.
 
         Raises
@@ -186,7 +186,7 @@ class AtHand:
             raise NotAtHand(NOT_AT_HAND)
         try:
             with self._held.open() as reader:
-                pieces = [reader.read_at(*part) for part in parts]
+                pieces = [reader.view_at(*part) for part in parts]
         except Corrupt as error:
             raise NotAtHand(NOT_AT_HAND) from error
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)

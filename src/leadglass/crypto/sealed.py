@@ -243,7 +243,7 @@ class SealedReader:
             self._aead = AESGCM(key)
             self._header = _MAGIC + identity
             self._chunks, self._size = self._measure()
-            self._cached = (self._chunks - 1, self._open(self._chunks - 1, 1)[0])
+            self._cached = (self._chunks - 1, self._open(self._chunks - 1))
         except BaseException:
             os.close(file)
             raise
@@ -279,37 +279,57 @@ class SealedReader:
         if first == last:
             number, plain = self._cached
             if number != first:
-                [plain] = self._open(first, 1)
+                plain = self._open(first)
                 self._cached = (first, plain)
             return plain[offset - first * CHUNK : end - first * CHUNK]
-        number, plain = self._cached
-        behind = [plain] if number == last else []  # the last chunk of an object was opened with it
-        chunks: list[bytes | memoryview] = []
-        for start in range(first, last + 1 - len(behind), _GATHER):
-            chunks += self._open(start, min(_GATHER, last + 1 - len(behind) - start))
-        chunks += behind
-        # What is not wanted of the outer ones is left out here, so that all is copied once.
-        chunks[-1] = memoryview(chunks[-1])[: end - last * CHUNK]
-        chunks[0] = memoryview(chunks[0])[offset - first * CHUNK :]
-        return b"".join(chunks)
+        return bytes(self._view(offset, end))
 
-    def _open(self, first: int, count: int) -> list[bytes]:
-        """Read and authenticate ``count`` chunks from number ``first``."""
+    def view_at(self, offset: int, length: int) -> memoryview:
+        """Give the same bytes in memory of their own, for who only hands them on; raises as ``read_at``."""
+        end = min(offset + length, self._size)
+        if offset < 0 or end <= offset or offset // CHUNK == (end - 1) // CHUNK:
+            return memoryview(self.read_at(offset, length))
+        return self._view(offset, end)
+
+    def _view(self, offset: int, end: int) -> memoryview:
+        """Open the chunks that hold the bytes from ``offset`` to ``end``, each to where it belongs."""
+        first, last = offset // CHUNK, (end - 1) // CHUNK
+        start, stop = first * CHUNK, last + 1
+        plain = memoryview(bytearray(min(stop * CHUNK, self._size) - start))
+        number, known = self._cached
+        if number == last:  # that of the end was opened with the object
+            plain[last * CHUNK - start :] = known
+            stop = last
+        for begin in range(first, stop, _GATHER):
+            self._open_into(plain[begin * CHUNK - start :], begin, min(_GATHER, stop - begin))
+        return plain[offset - start : end - start]
+
+    def _open_into(self, plain: memoryview, first: int, count: int) -> None:
+        """Read and authenticate ``count`` chunks from number ``first``, to the beginning of ``plain``."""
+        sealed = self._sealed(first, count)
+        try:
+            for i in range(count):
+                chunk = sealed[i * _SEALED : (i + 1) * _SEALED]
+                room = plain[i * CHUNK : i * CHUNK + len(chunk) - TAG]
+                self._aead.decrypt_into(self._nonce(first + i), chunk, self._header, room)
+        except (InvalidTag, ValueError) as error:
+            raise _damaged() from error
+
+    def _open(self, number: int) -> bytes:
+        """Read and authenticate one chunk."""
+        try:
+            return self._aead.decrypt(self._nonce(number), self._sealed(number, 1), self._header)
+        except (InvalidTag, ValueError) as error:
+            raise _damaged() from error
+
+    def _nonce(self, number: int) -> bytes:
+        return _nonce(number, last=number == self._chunks - 1)
+
+    def _sealed(self, first: int, count: int) -> memoryview:
         length = count * _SEALED
         if first + count == self._chunks:
             length -= self._chunks * CHUNK - self._size
-        sealed = memoryview(self._read(self._file, length, _HEADER + first * _SEALED))
-        try:
-            return [
-                self._aead.decrypt(
-                    _nonce(first + i, last=first + i == self._chunks - 1),
-                    sealed[i * _SEALED : (i + 1) * _SEALED],
-                    self._header,
-                )
-                for i in range(count)
-            ]
-        except (InvalidTag, ValueError) as error:
-            raise _damaged() from error
+        return memoryview(self._read(self._file, length, _HEADER + first * _SEALED))
 
     def close(self) -> None:
         """Close the file; harmless when done twice."""

@@ -22,6 +22,10 @@ _IN_MEMORY: Final = 64 << 10
 class _InMemory(Blocks):
     """A short draft, for reading."""
 
+    def view_at(self, offset: int, length: int) -> memoryview:
+        """Give the same bytes."""
+        return memoryview(self.read_at(offset, length))
+
     def close(self) -> None:
         """Let go of it."""
 

@@ -341,7 +341,7 @@ class Objects:
             When the system lets nobody open anything: that says nothing of the object.
         """
         try:
-            return os.open(self._folder / str(place), os.O_RDONLY | os.O_CLOEXEC)
+            return os.open(f"{self._folder}/{place}", os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise Corrupt("A stored object is missing from the disk. Restore it from a backup.") from error
         except OSError as error:

@@ -137,6 +137,13 @@ class Reading:
             rows = self._recent.find(Key(permit.scope, *one[:2]))
             if rows is not None:
                 return [rows[one[2]].record] if one[2] in rows else []
+        match selection:
+            case Selection((), (study_uid,), (series_uid,), ()):
+                rows = self._recent.known(Key(permit.scope, study_uid, series_uid))
+                if rows is not None:
+                    return [row.record for row in rows.values()]
+            case _:
+                pass
         conditions = [where(permit.scope)]
         if selection.patient_ids:
             conditions.append(one_of("study.patient_id", selection.patient_ids))

@@ -40,7 +40,10 @@ class Pause:
     seconds: float
 
 
-Blocks = Generator[bytes | Pause]
+Piece = bytes | memoryview
+"""Some bytes of a body."""
+
+Blocks = Generator[Piece | Pause]
 """Bytes of a body; made in threads, one call at a time."""
 
 
@@ -126,13 +129,13 @@ class Prepared:
 class _Step:
     """What one call made."""
 
-    blocks: list[bytes]
+    blocks: list[Piece]
     pause: float
     is_last: bool
 
 
 def _step(blocks: Blocks, most: int = STEP) -> _Step:
-    made: list[bytes] = []
+    made: list[Piece] = []
     size = 0
     for block in blocks:
         if isinstance(block, Pause):
@@ -183,7 +186,7 @@ async def respond(threads: Runs, prepare: Callable[[], Prepared]) -> Response:
 class _Streamed(StreamingResponse):
     """A stream that lets go of its source when it is over, however it ends."""
 
-    def __init__(self, body: AsyncGenerator[bytes], blocks: Blocks, status: int, headers: Mapping[str, str]) -> None:
+    def __init__(self, body: AsyncGenerator[Piece], blocks: Blocks, status: int, headers: Mapping[str, str]) -> None:
         super().__init__(body, status, headers)
         self._body = body
         self._blocks = blocks
@@ -197,7 +200,7 @@ class _Streamed(StreamingResponse):
             self._blocks.close()  # nothing, but where the body was never begun
 
 
-async def _pump(threads: Runs, blocks: Blocks, first: _Step) -> AsyncGenerator[bytes]:
+async def _pump(threads: Runs, blocks: Blocks, first: _Step) -> AsyncGenerator[Piece]:
     step, most = first, STEP
     taken = 0
     following: asyncio.Task[_Step] | None = None
@@ -225,7 +228,7 @@ async def _pump(threads: Runs, blocks: Blocks, first: _Step) -> AsyncGenerator[b
         await threads.run(blocks.close)
 
 
-def _pieces(block: bytes) -> Iterator[bytes]:
+def _pieces(block: Piece) -> Iterator[Piece]:
     """Give a block as it is, or in pieces where it is large.
 
     One of 512 MiB would lie in the connection's buffers, over and over, and keep the loop from everybody else while

@@ -203,7 +203,7 @@ def _file_blocks(
                 yield from holding.pieces(made)
             else:
                 offset = 0
-                while block := reader.read_at(offset, BLOCK):
+                while block := reader.view_at(offset, BLOCK):
                     yield block
                     offset += len(block)
     except BaseException:
