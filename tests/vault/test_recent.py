@@ -53,6 +53,29 @@ def test_a_series_is_at_hand_when_it_was_asked_for_twice(vault: Vault) -> None:
     assert [held.record] == locate(vault, 3) == series[2:]
 
 
+def test_a_series_that_is_remembered_is_located_as_the_index_has_it(filled: Vault) -> None:
+    whole = Selection(study_uids=("1.2.3.4",), series_uids=(SERIES,))
+
+    def located() -> list[InstanceRecord]:
+        return filled.locate(GET, Level.SERIES, whole)
+
+    assert located() == filled.locate(GET, Level.SERIES, Selection(series_uids=(SERIES,)))
+    assert [each.sop_instance_uid for each in located()] == [f"{SERIES}.{number}" for number in (1, 2, 3, 4)]
+    store(filled, instance(SOPInstanceUID=f"{SERIES}.5", InstanceNumber=0))
+    assert [each.sop_instance_uid[-1] for each in located()] == ["5", "1", "2", "3", "4"]
+    other = permit(Action.GET, scope=Scope.where(Field.STUDY, "1.9"))
+    assert filled.locate(other, Level.SERIES, whole) == []
+
+
+def test_what_is_opened_is_the_same_in_memory_of_its_own(vault: Vault) -> None:
+    store(vault, instance(Rows=400, Columns=400, PixelData=os.urandom(320_000)))
+    [record] = vault.locate(GET, Level.STUDY, Selection(study_uids=("1.2.3.4",)))
+    with vault.open(GET, record) as reader:
+        for offset, length in ((0, 10), (0, 400_000), (65_530, 10), (65_536, 131_072), (300_000, 99_999), (400_000, 1)):
+            assert reader.view_at(offset, length) == reader.read_at(offset, length)
+        assert len(reader.view_at(0, 1 << 20)) == record.size
+
+
 def test_what_is_at_hand_reads_as_what_is_opened_in_the_usual_way(filled: Vault) -> None:
     held = filled.at_hand(GET, selected(3))
     assert held is not None
