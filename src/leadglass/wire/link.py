@@ -222,10 +222,10 @@ class Link(asyncio.BufferedProtocol):
         self._wake_writers()
         self._over(how)
 
-    def buffered(self, change: int) -> None:
-        """Note how many bytes wait for their consumer; stop or start the socket accordingly."""
+    def buffered(self, change: int) -> bool:
+        """Note how many bytes wait for their consumer; stop or start the socket, and tell whether it is stopped."""
         if self._ended is not None:
-            return
+            return False
         self._waiting += change
         if self._waiting > self._limits.receive_buffer:
             if self._reading is _Reading.ON and self._transport is not None:
@@ -233,6 +233,7 @@ class Link(asyncio.BufferedProtocol):
                 self._reading = _Reading.PAUSED
         elif self._waiting <= self._limits.receive_buffer // 2:
             self._resume()
+        return self._reading is _Reading.PAUSED
 
     def idle(self, *, idle: bool) -> None:
         """Say whether the next word is the peer's and nothing is going on."""

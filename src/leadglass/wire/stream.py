@@ -16,7 +16,8 @@ from leadglass.wire.errors import AssociationAborted
 from leadglass.wire.messages import Command
 
 _LARGE: Final = 16_384
-"""bytes of a block that is given alone; smaller ones are joined with what waits behind them"""
+"""bytes from which on a fragment is a block of its own; smaller ones are joined as they come: an object for each of a
+million fragments would cost far more memory than what they hold"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +43,43 @@ class DataStream:
     Parameters
     ----------
     changed : callable
-        Told how many bytes were added to (or, negative, taken from) what waits.
+        Told how many bytes were added to (or, negative, taken from) what waits;
+        tells whether nothing more comes before some of it is taken.
     """
 
-    __slots__ = ("_blocks", "_changed", "_discarding", "_ended", "_failure", "_size", "_waiter")
+    __slots__ = ("_blocks", "_changed", "_discarding", "_ended", "_failure", "_is_full", "_size", "_waiter", "_wanted")
 
-    def __init__(self, changed: Callable[[int], None]) -> None:
+    def __init__(self, changed: Callable[[int], bool]) -> None:
         self._changed = changed
-        self._blocks: deque[bytes] = deque()
+        self._is_full = False
+        self._blocks: deque[bytes | bytearray] = deque()
         self._size = 0
         self._ended = False
         self._discarding = False
         self._failure: str | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._wanted = 1
+        """Bytes for which the consumer waits: to be woken for each fragment costs two turns of the event loop."""
 
     # --- the socket's side -------------------------------------------------
 
     def put(self, block: bytes, *, last: bool) -> None:
         """Add a fragment."""
         if block and not self._discarding:
-            self._blocks.append(block)
+            self._add(block)
             self._size += len(block)
-            self._changed(len(block))
+            self._is_full = self._changed(len(block))
         if last:
             self._ended = True
-        self._wake()
+        if last or self._is_full or self._size >= self._wanted:
+            self._wake()
+
+    def _add(self, block: bytes) -> None:
+        newest = self._blocks[-1] if self._blocks else None
+        if isinstance(newest, bytearray) and len(newest) < _LARGE:
+            newest += block
+        else:
+            self._blocks.append(block if len(block) >= _LARGE else bytearray(block))
 
     def fail(self, how: str) -> None:
         """Say that the rest will not come."""
@@ -80,29 +93,56 @@ class DataStream:
         return self
 
     async def __anext__(self) -> bytes:
-        """Give what has arrived since the last time; large blocks one by one, because joining them copies them.
+        """Give the next block.
 
         Raises
         ------
         AssociationAborted
             When the association ended before the data set did.
         """
-        while not self._blocks:
+        await self._fill(1)
+        if not self._blocks:
+            raise StopAsyncIteration
+        block = self._blocks.popleft()
+        self._take(len(block))
+        return bytes(block)  # which copies only what was joined
+
+    async def gather(self, size: int) -> tuple[list[bytes | bytearray], bool]:
+        """Wait until ``size`` bytes are here, the last of them, or as many as are let in; give them as they are.
+
+        Returns
+        -------
+        list of bytes or bytearray
+            The blocks.
+        bool
+            Whether more may come.
+
+        Raises
+        ------
+        AssociationAborted
+            When the association ended before the data set did.
+        """
+        await self._fill(size)
+        blocks = list(self._blocks)
+        self._blocks.clear()
+        self._take(self._size)
+        return blocks, not self._ended
+
+    def _take(self, size: int) -> None:
+        self._size -= size
+        self._is_full = self._changed(-size)
+
+    async def _fill(self, size: int) -> None:
+        """Wait for ``gather``, and raise as it does."""
+        self._wanted = size
+        while self._size < size:
             if self._discarding:
                 raise AssociationAborted("The rest of the data set was let go of; read it before the next request.")
             if self._failure is not None:
                 raise AssociationAborted(f"The data set is incomplete: {self._failure}.")
-            if self._ended:
-                raise StopAsyncIteration
+            if self._ended or (self._is_full and self._blocks):
+                return
             await self._wait()
-        if len(self._blocks[0]) >= _LARGE or len(self._blocks) == 1:
-            block = self._blocks.popleft()
-        else:
-            block = b"".join(self._blocks)
-            self._blocks.clear()
-        self._size -= len(block)
-        self._changed(-len(block))
-        return block
 
     @property
     def complete(self) -> bool:
@@ -113,9 +153,8 @@ class DataStream:
         """Let go of what waits here and of what still comes."""
         self._discarding = True
         self._blocks.clear()
-        size, self._size = self._size, 0
-        if size:
-            self._changed(-size)
+        if self._size:
+            self._take(self._size)
 
     async def discard(self) -> None:
         """Swallow the rest, so that the next message can come.

@@ -10,13 +10,12 @@ Status: 0000 stored · 0110 processing failure · 0111 contradicts what is store
 A900 not what was declared · C000 cannot understand.
 """
 
-from collections.abc import AsyncIterator
-
 from leadglass.archive.archive import Archive, Receiving
 from leadglass.archive.backroom import Declared, Receipt
 from leadglass.doors.threads import Threads
 from leadglass.errors import BadInput, Busy, LeadglassError
 from leadglass.policy.caller import Caller
+from leadglass.wire.association import DataStream
 
 
 class _Intake:
@@ -30,14 +29,14 @@ class _Intake:
         self._declared = declared
         self._receiving: Receiving | None = None
 
-    def write(self, blocks: list[bytes]) -> Receiving:
+    def write(self, blocks: list[bytes | bytearray]) -> Receiving:
         """Take blocks, in a thread; the first hop begins."""
         if self._receiving is None:
             self._receiving = self._archive.receive(self._caller, self._declared)
         self._receiving.write(b"".join(blocks))  # a copy is cheaper than to digest and seal piece by piece
         return self._receiving
 
-    def finish(self, blocks: list[bytes]) -> Receipt:
+    def finish(self, blocks: list[bytes | bytearray]) -> Receipt:
         """Take the last blocks and commit, in a thread: for a small instance the only hop."""
         return self.write(blocks).finish()
 
@@ -52,7 +51,7 @@ async def receive(
     archive: Archive,
     caller: Caller,
     declared: Declared,
-    data: AsyncIterator[bytes] | None,
+    data: DataStream | None,
     *,
     threads: Threads,
     batch: int,
@@ -63,7 +62,7 @@ async def receive(
     ----------
     archive, caller, declared
         Who stores what.
-    data : async iterator of bytes or None
+    data : DataStream or None
         The data set as it arrives; read to its end.
     threads : Threads
         Where the archive is called.
@@ -90,23 +89,14 @@ async def receive(
         raise
 
 
-async def _feed(intake: _Intake, data: AsyncIterator[bytes], threads: Threads, batch: int) -> list[bytes]:
+async def _feed(intake: _Intake, data: DataStream, threads: Threads, batch: int) -> list[bytes | bytearray]:
     """Write a data set in batches and give the last one back; after a failure read to the end, then raise it."""
-    failure: LeadglassError | None = None
-    gathered: list[bytes] = []
-    size = 0
-    async for block in data:
-        if failure is not None:
-            continue
-        gathered.append(block)
-        size += len(block)
-        if size < batch:
-            continue
+    while True:
+        gathered, is_more = await data.gather(batch)
+        if not is_more:
+            return gathered
         try:
             await threads.run(intake.write, gathered)
-        except LeadglassError as error:
-            failure = error
-        gathered, size = [], 0
-    if failure is not None:
-        raise failure
-    return gathered
+        except LeadglassError:
+            await data.discard()
+            raise
