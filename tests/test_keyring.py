@@ -408,6 +408,8 @@ def test_a_recovery_copy_brings_back_what_a_lost_passphrase_took(data: Path, tmp
     paper.write_text(_app(phrase=PHRASE).keys(data).export(None))
     with pytest.raises(WrongKey), _app(phrase="not it, but long enough").open(data):
         pass
+    with pytest.raises(WrongKey, match="not the passphrase of this recovery copy"):
+        _app().keys(data).restore(tmp_path / "copy", lambda: "of another copy, perhaps", Target(Source.FILE))
     _app().keys(data).restore(tmp_path / "copy", lambda: OTHER, Target(Source.FILE))
     _require_sound(data)
     (data / "keys/archive.wrapped").write_bytes(b"{damaged")

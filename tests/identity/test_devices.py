@@ -87,7 +87,7 @@ def test_removing_a_device_ends_its_certificate_for_good(house: House) -> None:
 
 def test_enrolling_writes_the_three_files_and_the_key_is_the_owners_alone(house: House, tmp_path: Path) -> None:
     house.devices.add(everything(), CT1)
-    enrolment = house.devices.enrol(everything(), "CT1", tmp_path / "new" / "out")
+    enrolment = house.devices.enrol(everything(), "CT1", tmp_path / "out")
     assert stat.S_IMODE(enrolment.key.stat().st_mode) == 0o600
     assert b"PRIVATE KEY" in enrolment.key.read_bytes()
     assert b"PRIVATE KEY" not in enrolment.certificate.read_bytes()

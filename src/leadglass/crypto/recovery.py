@@ -11,7 +11,7 @@ from binascii import Error as NotBase32
 from hashlib import sha256
 from typing import Final
 
-from leadglass.crypto.envelope import Envelope, Life, Lock, Source, parse
+from leadglass.crypto.envelope import Envelope, Life, Lock, Source, WrongKey, parse
 from leadglass.crypto.passphrase import COST, Cost, Stretch
 from leadglass.crypto.wrap import KEY, ArchiveKey
 from leadglass.errors import BadInput
@@ -65,11 +65,14 @@ def to_file(key: ArchiveKey, passphrase: str, now: str, cost: Cost = COST) -> by
 
 
 def from_file(data: bytes, passphrase: str) -> ArchiveKey:
-    """Read what ``to_file`` wrote; raises ``WrongKey``, ``Corrupt``."""
+    """Read what ``to_file`` wrote; raises ``WrongKey``, ``Corrupt``, ``BadInput``."""
     envelope = parse(data)
     if envelope.lock.stretch is None:
         raise BadInput("This is no recovery copy but an archive's own wrapped key. Name what key export wrote.")
-    return envelope.open(envelope.lock.stretch.key(passphrase))
+    secret = envelope.lock.stretch.key(passphrase)
+    if not envelope.is_opened_by(secret):
+        raise WrongKey("That is not the passphrase of this recovery copy. Try another; the copy itself may be good.")
+    return envelope.open(secret)
 
 
 def is_file(data: bytes) -> bool:

@@ -198,8 +198,9 @@ class Given:
         stretch = envelope.lock.stretch
         if self.passphrases is None or stretch is None:
             raise Misconfigured(_NOBODY)
-        for _ in range(TRIES if self.passphrases.is_typed else 1):
-            secret = stretch.key(self.passphrases.ask(f"Passphrase of the archive key {envelope.key_id}"))
+        what = f"Passphrase of the archive key {envelope.key_id}"
+        for attempt in range(TRIES if self.passphrases.is_typed else 1):
+            secret = stretch.key(self.passphrases.ask(f"That is not it. {what}" if attempt else what))
             if envelope.is_opened_by(secret):
                 return secret
         raise WrongKey(

@@ -19,6 +19,9 @@ from leadglass.errors import BadInput
 from leadglass.identity.peers import IpNetwork, is_inside, is_local, plain
 from leadglass.policy.action import DEVICE_ACTIONS, Action
 
+_SERVED: Final = DEVICE_ACTIONS - {Action.WORKLIST}
+"""What may be granted anew; an enrolment that speaks of the worklist stays as it is."""
+
 WIDEST: Final = {4: 8, 6: 32}
 """Shortest prefix of a device's network: what an organisation owns at most. A device that may
 speak from anywhere is not bound to an address."""
@@ -363,8 +366,10 @@ def _parse_action(word: str) -> Action:
         action = Action(word.strip().lower())
     except ValueError:
         raise BrokenRule(
-            Part.ALLOW, f"{_shown(word)} is nothing that can be granted; give {_listed(DEVICE_ACTIONS)}."
+            Part.ALLOW, f"{_shown(word)} is nothing that can be granted; give {_listed(_SERVED)}."
         ) from None
+    if action is Action.WORKLIST:
+        raise BrokenRule(Part.ALLOW, f"The worklist is not served yet; give {_listed(_SERVED)}.")
     return action
 
 

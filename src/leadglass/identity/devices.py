@@ -505,7 +505,8 @@ def _write_files(out_dir: Path, paths: Iterable[Path], issued: Issued, authority
     """Write the three files, or none."""
     written: list[Path] = []
     try:
-        out_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Not the folders above it: where a medium is not mounted, a key would end up on the machine's own disk.
+        out_dir.mkdir(mode=0o700, exist_ok=True)
         for path, data in zip(paths, (issued.key_pem, issued.certificate_pem, authority_pem), strict=True):
             write_private(path, data)
             written.append(path)
@@ -513,6 +514,10 @@ def _write_files(out_dir: Path, paths: Iterable[Path], issued: Issued, authority
         for path in written:
             path.unlink(missing_ok=True)
         if isinstance(error, OSError):
+            if not out_dir.parent.is_dir():
+                raise Misconfigured(
+                    f"{out_dir.parent} does not exist: is the medium there? Make it, or name another --out."
+                ) from error
             raise Misconfigured(
                 f"{out_dir} cannot be written to: {error.strerror}. Name another with --out."
             ) from error

@@ -261,8 +261,9 @@ def load(path: Path, *, look_up: Resolve = resolve) -> SurveyScope:
             raw = file.read(_LARGEST + 1) or b""
         text = raw.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise Misconfigured(
-            f"The scope file cannot be read ({error}). Make one with: leadglass survey init FILE"
+            f"The scope file {path} cannot be read: {why}. Make one with: leadglass survey init FILE"
         ) from error
     if len(raw) > _LARGEST:
         raise Misconfigured(f"The scope file is larger than {_LARGEST >> 20} MB: no scope is. Name the right file.")

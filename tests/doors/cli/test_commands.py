@@ -395,9 +395,31 @@ def test_a_touched_copy_of_the_signed_head_is_exit_one(cli: Cli) -> None:
 
 
 def test_a_question_nothing_matches_is_answered(cli: Cli) -> None:
-    ended = cli.do("audit", "show", "--action", "nonsense")
+    ended = cli.do("audit", "show", "--action", "webhook")
     assert ended.out == ""
     assert "Nothing matches" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["audit", "show", "--action", "stor"], "'store'"),
+        (["audit", "verify", "log.jsonl", "--key", "no-such.pub"], "neither a file nor"),
+        (["device", "add", "CT1", "--address", "10.1.2.3", "--allow", "worklist"], "not served yet"),
+        (["device", "enroll", "CT1", "--out", "not/mounted/ct1"], "does not exist"),
+    ],
+)
+def test_what_was_mistyped_is_named(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "log.jsonl").touch()
+    cli.do("device", "add", "CT1", "--address", "10.1.2.3")
+    ended = cli(*arguments)
+    assert ended.code in (1, 2)
+    assert said in ended.err
+    assert "Errno" not in ended.err
+    assert not (tmp_path / "not").exists()
 
 
 def test_a_wrong_number_does_not_stop_the_others(cli: Cli, tmp_path: Path) -> None:

@@ -140,6 +140,21 @@ def test_nothing_is_written_over(stocked: Cli, tmp_path: Path) -> None:
     stocked.do("export", "--study", uid(1), "--out", tmp_path / "empty")
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("usb/not/mounted/out", "does not exist"), ("usb/out.zip", "does not exist"), ("out.tar", "would be a folder")],
+)
+def test_what_comes_out_goes_nowhere_else_than_where_it_was_sent(
+    stocked: Cli, tmp_path: Path, name: str, why: str
+) -> None:
+    """A medium that is not mounted: its folder is not made on the machine's own disk."""
+    ended = stocked("export", "--study", uid(1), "--out", tmp_path / name)
+    assert ended.code == 1
+    assert why in ended.err
+    assert not list(tmp_path.rglob("*out*"))
+    assert not (tmp_path / "usb").exists()
+
+
 def _damage_one_object(cli: Cli) -> None:
     objects = [path for path in (cli.data / "objects").rglob("*") if path.is_file() and path.stat().st_size]
     content = bytearray(objects[0].read_bytes())

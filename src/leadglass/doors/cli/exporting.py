@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Final, Protocol
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from leadglass.archive.archive import Archive, Retrieval
@@ -41,6 +41,10 @@ class _Sink(Protocol):
     def add(self, name: str, blocks: Callable[[], Iterator[bytes]]) -> None:
         """Write one file; leaves nothing of it when the blocks raise."""
         ...
+
+
+_OTHER_ARCHIVES: Final = frozenset({".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".iso", ".dcm"})
+"""What a name may end with that promises a file of a kind which is not made here."""
 
 
 class _FolderSink:
@@ -108,13 +112,20 @@ def _zip(destination: Path) -> Generator[_Sink]:
 
 
 def check_destination(destination: Path) -> None:
-    """Refuse to write over anything.
+    """Refuse to write over anything, and to where nothing is: what comes out is sealed no more.
 
     Raises
     ------
     Misconfigured
-        When something is there.
+        When something is there, the folder above it is not (a medium that is
+        not mounted), or the name is that of another kind of file.
     """
+    if not destination.parent.is_dir():
+        raise Misconfigured(
+            f"{destination.parent} does not exist: is the medium there? Make it, or name another --out."
+        )
+    if destination.suffix.casefold() in _OTHER_ARCHIVES:
+        raise Misconfigured(f"{destination.name} would be a folder. Name a .zip file or a folder with --out.")
     if destination.is_symlink() or destination.exists():
         is_empty_folder = destination.is_dir() and not destination.is_symlink() and not any(destination.iterdir())
         if destination.suffix.casefold() == ".zip" or not is_empty_folder:
@@ -146,10 +157,6 @@ def export(
     Denied, Misconfigured
     """
     check_destination(destination)
-    try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Misconfigured(f"{destination.parent} cannot be made ({error.strerror}). Name another --out.") from error
     kind = "zip" if destination.suffix.casefold() == ".zip" else "folder"
     try:
         retrievals = [

@@ -69,5 +69,9 @@ def target_of(source: str | None, file: Path | None, new_passphrase_file: str | 
         raise click.UsageError("A passphrase has no key file. Leave the file away, or name another source.")
     if kind is not Source.PASSPHRASE and new_passphrase_file is not None:
         raise click.UsageError("--new-passphrase-file goes with the source passphrase alone.")
-    typed = new_passphrase(new_passphrase_file, "New passphrase") if kind is Source.PASSPHRASE else ""
+    typed = (
+        new_passphrase(new_passphrase_file, "New passphrase", "--new-passphrase-file")
+        if kind is Source.PASSPHRASE
+        else ""
+    )
     return Target(kind, file, typed)

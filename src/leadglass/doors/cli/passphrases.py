@@ -34,8 +34,8 @@ def passphrases(named: str | None) -> Passphrases | None:
     return Passphrases(_type, is_typed=True) if _is_terminal() else None
 
 
-def new_passphrase(named: str | None, what: str) -> str:
-    """Give a passphrase that is to be set, from a file or typed twice.
+def new_passphrase(named: str | None, what: str, option: str) -> str:
+    """Give a passphrase that is to be set, from a file, which ``option`` names, or typed twice.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def new_passphrase(named: str | None, what: str) -> str:
     if named is not None:
         return require_good(read_once(named))
     if not _is_terminal():
-        raise Misconfigured("There is no terminal to ask for the new passphrase. Name a file that holds it.")
+        raise Misconfigured(f"There is no terminal to ask for the new passphrase. Name a file that holds it: {option}.")
     while True:
         text = _type(what)
         try:
@@ -60,12 +60,12 @@ def new_passphrase(named: str | None, what: str) -> str:
         click.echo("leadglass: The two are not the same.", err=True)
 
 
-def known_passphrase(named: str | None, what: str) -> str:
+def known_passphrase(named: str | None, what: str, option: str) -> str:
     """Give a passphrase that was set before; raises ``Misconfigured`` when nobody can be asked."""
     if named is not None:
         return read_once(named)
     if not _is_terminal():
-        raise Misconfigured("There is no terminal to ask for the passphrase. Name a file that holds it.")
+        raise Misconfigured(f"There is no terminal to ask for the passphrase. Name a file that holds it: {option}.")
     return _type(what)
 
 

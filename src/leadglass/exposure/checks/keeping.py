@@ -92,7 +92,7 @@ def _key_beside(facts: Facts) -> Iterator[Found]:
             Fix(
                 "Move it out of the folder: to another disk, a passphrase, or the machine's TPM by systemd-creds "
                 "(operations.md says how).",
-                "leadglass key move --to file --key-file /mnt/key/leadglass.key",
+                "leadglass key move --to file --file /mnt/key/leadglass.key",
             ),
         )
     elif facts.key.source == "environment":

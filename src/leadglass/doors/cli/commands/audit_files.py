@@ -20,6 +20,7 @@ from leadglass.audit.decision import decide_on_record
 from leadglass.audit.event import Event, Outcome
 from leadglass.audit.export import export
 from leadglass.audit.inspection import FORMATS, messages
+from leadglass.audit.meaning import TABLE
 from leadglass.audit.proof import Proof, check_export
 from leadglass.audit.reading import Selection
 from leadglass.audit.verification import Verification
@@ -38,7 +39,10 @@ def selection_options(command: F) -> F:
     """Add the options that say which records are meant."""
     for option in (
         click.option("--outcome", type=click.Choice([each.value for each in Outcome]), help="That ended so."),
-        click.option("--action", metavar="WORD", help="Of this kind: store, find, connect, …"),
+        # A word that no record has would find nothing, which reads as if it had not happened.
+        click.option(
+            "--action", metavar="WORD", type=click.Choice(sorted(TABLE)), help="Of this kind: store, find, connect, …"
+        ),
         click.option("--caller", metavar="NAME", help="By this caller: device:CT1, or CT1."),
         click.option("--study", metavar="UID", callback=study_uid, help="About this study."),
         click.option("--until", metavar="TIME", callback=moment, help="Before then; written like --since."),
@@ -247,6 +251,8 @@ def _key_of(text: str) -> Verifier:
     with suppress(OSError):
         if path.is_file():
             text = _small_text(path)
+        elif text.count("+") < 2:
+            raise Misconfigured(f"{text} is neither a file nor a log's public key. leadglass audit key prints the key.")
     return Verifier.from_text(text)
 
 

@@ -49,7 +49,7 @@ def device_command() -> None:
     "--allow",
     multiple=True,
     metavar="ACTIONS",
-    help="What it may ask for: echo, store, find, get, move, commit, worklist, with commas between. "
+    help="What it may ask for: echo, store, find, get, move, commit, with commas between. "
     "Without it: echo,store; in the plaintext lane: store.",
 )
 @click.option("--plaintext", is_flag=True, help="It cannot speak TLS: open a plaintext lane for it. Needs --until.")

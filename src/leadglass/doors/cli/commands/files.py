@@ -319,9 +319,9 @@ def _exported_as_json(result: Exported, out: Path) -> dict[str, object]:
 @json_option
 @click.pass_context
 def delete_command(context: click.Context, study: str, data: Path, *, yes: bool, as_json: bool) -> None:
-    """Delete a study. Its key goes first, so that copies of its objects in backups cannot be opened either.
+    """Delete a study. Its key goes first, so that copies of its objects alone cannot be opened either.
 
-    This cannot be undone.
+    This cannot be undone. A backup of the whole archive still opens it until that backup is destroyed.
     """
     terminal = Terminal()
     if not yes:

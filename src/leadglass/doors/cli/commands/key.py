@@ -16,6 +16,9 @@ from leadglass.doors.cli.terminal import Terminal
 if TYPE_CHECKING:
     from leadglass.keydesk import KeyFacts
 
+_OF_COPY: Final = "Passphrase of the recovery copy"
+_COPY_OPTION: Final = "--recovery-passphrase-file"
+
 
 @click.group("key")
 def key_command() -> None:
@@ -189,7 +192,7 @@ def key_export(
     terminal = Terminal()
     desk = application_of(context).keys(data)
     desk.require_ready()
-    passphrase = "" if paper else new_passphrase(recovery_passphrase_file, "Passphrase of the recovery copy")
+    passphrase = "" if paper else new_passphrase(recovery_passphrase_file, _OF_COPY, _COPY_OPTION)
     text = desk.export(out, passphrase)
     if out is None:
         terminal.say(text.rstrip())
@@ -227,7 +230,7 @@ def key_import(
     terminal = Terminal()
 
     def passphrase() -> str:
-        return known_passphrase(recovery_passphrase_file, "Passphrase of the recovery copy")
+        return known_passphrase(recovery_passphrase_file, _OF_COPY, _COPY_OPTION)
 
     _say(desk.restore(copy, passphrase, target), terminal)
     terminal.tell("Look through it now: leadglass fsck")
