@@ -404,6 +404,7 @@ def test_a_question_nothing_matches_is_answered(cli: Cli) -> None:
     ("arguments", "said"),
     [
         (["audit", "show", "--action", "stor"], "'store'"),
+        (["audit", "show", "--limit", "x"], "Invalid value for '--limit': 'x' is not a whole number."),
         (["audit", "verify", "log.jsonl", "--key", "no-such.pub"], "neither a file nor"),
         (["device", "add", "CT1", "--address", "10.1.2.3", "--allow", "worklist"], "not served yet"),
         (["device", "enroll", "CT1", "--out", "not/mounted/ct1"], "does not exist"),

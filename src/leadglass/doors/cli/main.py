@@ -5,6 +5,7 @@ sentence on stderr, never a traceback.
 """
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -113,8 +114,7 @@ def run(arguments: Sequence[str], application: Callable[[], Application]) -> int
         terminal.say(error.format_message())
         return 2
     except click.UsageError as error:
-        # click sets what there is to choose from in lines of its own.
-        terminal.tell(f"leadglass: {' '.join(error.format_message().split())}")
+        terminal.tell(f"leadglass: {_in_words(error.format_message())}")
         if error.ctx is not None:
             terminal.tell(f"Try: {error.ctx.command_path} --help")
         return 2
@@ -140,3 +140,9 @@ def run(arguments: Sequence[str], application: Callable[[], Application]) -> int
             traceback.print_exc()
         return 1
     return ended if isinstance(ended, int) else 0
+
+
+def _in_words(message: str) -> str:
+    """Give click's message without its own terms; it sets what there is to choose from in lines of its own."""
+    message = re.sub(r" \(env var: '[A-Z_]*'\)", "", " ".join(message.split()))
+    return message.replace("is not a valid integer range", "is not a whole number")
