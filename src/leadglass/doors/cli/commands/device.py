@@ -279,4 +279,4 @@ def device_remove(context: click.Context, ae: str, data: Path) -> None:
     """Remove a device; its certificate ends with it, at once."""
     with application_of(context).open(data) as opened:
         opened.devices.remove(opened.caller, ae)
-    Terminal().say(f"{ae} is removed; its certificate opens nothing any more.")
+    Terminal().say(f"{ae} is removed; no certificate lets it in any more.")

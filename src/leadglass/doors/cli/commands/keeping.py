@@ -73,7 +73,7 @@ def _resolve(context: click.Context, data: Path, numbers: tuple[int, ...], resol
     with application_of(context).open(data) as opened:
         for number in numbers:
             try:
-                terminal.say(f"{number}: {opened.archive.resolve(opened.caller, number, resolution)}")
+                terminal.say(opened.archive.resolve(opened.caller, number, resolution))
             except (NotHere, BadInput, Conflict, Corrupt) as error:
                 failed += 1
                 terminal.tell(f"leadglass: {number}: {error.message}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 import click
+from click.core import ParameterSource
 
 from leadglass.doors.cli.application import Ready, Wanted
 from leadglass.doors.cli.keyoptions import target_of, target_options
@@ -113,6 +114,8 @@ def init_command(
         terminal.tell("      leadglass device add AE --address CIDR --allow echo,store")
         terminal.tell("      leadglass device enroll AE --out DIR")
         terminal.tell("      leadglass serve --http HOST:PORT")
+        if context.get_parameter_source("data") is ParameterSource.COMMANDLINE:
+            terminal.tell(f"      each with --data {folder}, or with LEADGLASS_DATA={folder} in the environment")
 
 
 # --- serve ----------------------------------------------------------------------
