@@ -13,14 +13,14 @@ from typing import Any, Final
 
 from leadglass.dicom import tags, uids
 from leadglass.dicom.frame_scan import find_frames
-from leadglass.dicom.frames import FrameTable
+from leadglass.dicom.frames import FrameTable, Layout
 from leadglass.dicom.limits import Limits
 from leadglass.dicom.model import Attributes, JsonElement
+from leadglass.dicom.native import native_frame, pixel_word_of
 from leadglass.dicom.reader import read
 from leadglass.dicom.recode import RawDataSet, without_compressed_icons, write_raw
 from leadglass.dicom.shape import Shape, is_by_plane, shape_of
 from leadglass.dicom.source import ReadAt
-from leadglass.dicom.values import swapped
 from leadglass.dicom.vocabulary import encoding_of
 from leadglass.dicom.worker_pool import WorkerPool
 from leadglass.errors import BadInput, Full, Unsupported
@@ -61,17 +61,20 @@ class Decoded:
 
 
 class _Frames:
-    """The compressed frames of a data set, read one by one."""
+    """The frames of a data set, read one by one; words as Little Endian."""
 
-    __slots__ = ("_data_set", "_table", "count", "lengths")
+    __slots__ = ("_data_set", "_table", "_word", "count", "lengths")
 
-    def __init__(self, data_set: RawDataSet, table: FrameTable) -> None:
+    def __init__(self, data_set: RawDataSet, table: FrameTable, word: int) -> None:
         self._data_set = data_set
         self._table = table
+        self._word = word
         self.count = table.number_of_frames
         self.lengths = [sum(length for _, length in table.parts(index)) for index in range(self.count)]
 
     def read(self, index: int) -> bytes:
+        if self._table.layout is Layout.NATIVE:
+            return b"".join(native_frame(self._data_set.source, self._table, index, self._word))
         return b"".join(self._data_set.source.read_at(*part) for part in self._table.parts(index))
 
 
@@ -250,7 +253,7 @@ class Transcoder:
         if shape.allocated not in (8, 16, 32):
             raise Unsupported("Samples of so many bits are not encoded here: ask for an uncompressed transfer syntax.")
         job = _encoding(from_ts, to_ts, shape, frames.lengths, is_by_plane=is_by_plane)
-        blocks = (_little(frames.read(index), from_ts, shape) for index in range(frames.count))
+        blocks = (frames.read(index) for index in range(frames.count))
         answer, data = self._work(job, blocks)
         attributes = without_compressed_icons(data_set.reading.attributes)
         kept = {name: each for name, each in attributes.items() if name not in _REMOVED}
@@ -267,7 +270,8 @@ class Transcoder:
             raise BadInput("The frames of the pixel data cannot be told apart: it cannot be decoded.")
         shape = shape_of(reading.attributes)
         self._check_size(shape, table.number_of_frames)
-        return _Frames(data_set, table), shape, is_by_plane(reading.attributes)
+        word = pixel_word_of(reading.attributes, from_ts)
+        return _Frames(data_set, table, word), shape, is_by_plane(reading.attributes)
 
 
 def _encoding(from_ts: str, to_ts: str, shape: Shape, lengths: list[int], *, is_by_plane: bool) -> dict[str, Any]:
@@ -280,13 +284,6 @@ def _encoding(from_ts: str, to_ts: str, shape: Shape, lengths: list[int], *, is_
         "image": asdict(shape),
         "frames": lengths,
     }
-
-
-def _little(frame: bytes, from_ts: str, shape: Shape) -> bytes:
-    """Give a frame with its words as Little Endian."""
-    if from_ts != uids.EXPLICIT_VR_BIG_ENDIAN or shape.allocated <= 8:
-        return frame
-    return swapped(frame, shape.allocated // 8)
 
 
 def _said_of(answer: dict[str, Any], shape: Shape) -> Attributes:

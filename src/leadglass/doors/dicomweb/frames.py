@@ -22,15 +22,15 @@ from starlette.responses import Response
 
 from leadglass.archive.backroom import Described, InstanceRecord, Reader
 from leadglass.archive.retrieving import AtHand, Retrieval
-from leadglass.dicom import tags, uids
+from leadglass.dicom import uids
 from leadglass.dicom.frames import FrameTable, Layout
 from leadglass.dicom.inflate import plain
 from leadglass.dicom.limits import Limits
 from leadglass.dicom.model import Attributes
+from leadglass.dicom.native import lies_as_it_leaves, native_frame, pixel_word_of
 from leadglass.dicom.shape import Shape, is_by_plane, shape_of
 from leadglass.dicom.source import ReadAt
 from leadglass.dicom.transcode import Transcoder
-from leadglass.dicom.values import swapped
 from leadglass.doors.dicomweb.accept import OCTETS, Offer, Wanted, accept_of, choose
 from leadglass.doors.dicomweb.locating import locate, require_frames
 from leadglass.doors.dicomweb.multipart import MultipartWriter
@@ -50,7 +50,7 @@ _PIECE: Final = 1 << 20
 _MOST_PARTS: Final = 64
 """Fragments of a frame that is given in the loop: of half a million, which a sender may make, each is looked up."""
 _LARGEST: Final = 512 << 20
-"""Bytes of a native frame that is held in memory, because its bits or words have to be moved."""
+"""Bytes of a native frame that is held in memory, because it is encoded."""
 _MOST_KNOWN: Final = 10_000
 """Instances whose frame table is kept in memory: those of some series that are being read. About 1 kB each."""
 _AHEAD: Final = 256 << 20
@@ -104,14 +104,14 @@ class Known:
         What they are; None when that is missing or impossible.
     is_by_plane : bool
         Planar Configuration.
-    is_in_words : bool
-        Whether bytes lie in words (VR OW).
+    word : int
+        Bytes of a word that have to be turned; 1 when none have.
     """
 
     table: FrameTable | None
     shape: Shape | None
     is_by_plane: bool = False
-    is_in_words: bool = False
+    word: int = 1
 
     @property
     def weight(self) -> int:
@@ -134,7 +134,7 @@ class Knowing:
         if found is not None:
             return found
         table = retrieval.frames(record)
-        made = _known_of(table, {} if table is None else retrieval.metadata(record))
+        made = _known_of(record, table, {} if table is None else retrieval.metadata(record))
         self._keep(key, made)
         return made
 
@@ -143,7 +143,7 @@ class Knowing:
         for each in series:
             key = (each.record.row, each.record.digest, True)
             if key not in self._known:
-                self._keep(key, _known_of(each.frames, each.attributes))
+                self._keep(key, _known_of(each.record, each.frames, each.attributes))
             sleep(0)
 
     def _keep(self, key: tuple[int, bytes, bool], made: Known) -> None:
@@ -171,15 +171,14 @@ def _count(table: FrameTable) -> int:
     return 1 if table.layout is Layout.STREAM else table.number_of_frames
 
 
-def _known_of(table: FrameTable | None, attributes: Attributes) -> Known:
+def _known_of(record: InstanceRecord, table: FrameTable | None, attributes: Attributes) -> Known:
     if table is None:
         return Known(None, None)
     try:
         shape = shape_of(attributes)
     except BadInput:
         shape = None
-    is_in_words = attributes.get(tags.key(tags.PixelData), {"vr": ""})["vr"] == "OW"
-    return Known(table, shape, is_by_plane(attributes), is_in_words)
+    return Known(table, shape, is_by_plane(attributes), pixel_word_of(attributes, record.transfer_syntax_uid))
 
 
 def parse_frames(text: str) -> list[int]:
@@ -428,7 +427,9 @@ class Cutter:
             return None
         is_native = table.layout is Layout.NATIVE
         is_untouched = (
-            self._syntax not in uids.ENCODED and self._lies_as_it_leaves(table) if is_native else self._syntax == stored
+            self._syntax not in uids.ENCODED and lies_as_it_leaves(table, self._known.word)
+            if is_native
+            else self._syntax == stored
         )
         parts = table.parts(index) if is_untouched else []
         is_little = 0 < len(parts) <= _MOST_PARTS and sum(length for _, length in parts) <= _PIECE
@@ -443,13 +444,11 @@ class Cutter:
         if self._syntax == stored and table.layout is not Layout.NATIVE:
             return _pieces(source, parts)
         if table.layout is Layout.NATIVE:
-            if self._syntax not in uids.ENCODED and self._lies_as_it_leaves(table):
-                return _pieces(source, parts)
+            if self._syntax not in uids.ENCODED:
+                return native_frame(source, table, index, self._known.word)
             if sum(length for _, length in parts) > _LARGEST:
                 raise _not_decoded(Full(f"The frame is larger than {_LARGEST >> 20} MiB."))
-            frame = self._native(source, table, index)
-            if self._syntax not in uids.ENCODED:
-                return (frame,)
+            frame = b"".join(native_frame(source, table, index, self._known.word))
         else:
             frame = b"".join([_exactly(source, *part) for part in parts])
         shape = self._known.shape
@@ -466,35 +465,6 @@ class Cutter:
             return (self._transcoder.decode_frame(frame, stored, shape, self._who).data,)
         except (BadInput, Full) as error:
             raise _not_decoded(error) from None
-
-    def _lies_as_it_leaves(self, table: FrameTable) -> bool:
-        """Tell whether native frames are whole bytes that need no turning, so that none has to be held in memory."""
-        return not table.frame_bits % 8 and self._word() == 1
-
-    def _native(self, source: ReadAt, table: FrameTable, index: int) -> bytes:
-        """Give a native frame from its first bit, words as Little Endian."""
-        [(offset, length)] = table.parts(index)
-        word = self._word()
-        # A frame of bytes may begin and end inside a word, and the last word may be padded.
-        skip = (offset - table.start) % word
-        data = _exactly(source, offset - skip, skip + length)
-        if word > 1:
-            data += source.read_at(offset + length, -len(data) % word)
-            data = swapped(data, word)[skip : skip + length]
-        bits, first = table.frame_bits, table.bit_offset(index)
-        if not first and not bits % 8:
-            return data
-        shifted = int.from_bytes(data, "little") >> first & (1 << bits) - 1
-        return shifted.to_bytes(-(-bits // 8), "little")
-
-    def _word(self) -> int:
-        """Give the bytes of a word that have to be turned; 1 when none have."""
-        if self.record.transfer_syntax_uid != uids.EXPLICIT_VR_BIG_ENDIAN:
-            return 1
-        shape = self._known.shape
-        if shape is not None and shape.allocated > 8:
-            return shape.allocated // 8
-        return 2 if self._known.is_in_words else 1
 
 
 def _pieces(source: ReadAt, parts: list[tuple[int, int]]) -> Iterator[bytes]:
