@@ -113,6 +113,18 @@ def test_pydicom_reads_the_same_pixels_and_names_in_every_encoding(manifest: tup
         assert after["PatientName"].value == before["PatientName"].value
 
 
+def test_samples_of_32_bits_are_the_same_image_in_every_encoding(manifest: tuple[CorpusFile, ...]) -> None:
+    rows = [row for row in manifest if row.name in ("pydicom/rtdose.dcm", "pydicom/rtdose_expb.dcm")]
+    truth, turned = [stored(row) for row in rows]
+    assert turned.syntax == uids.EXPLICIT_VR_BIG_ENDIAN
+    expected = as_pydicom(truth.body, truth.syntax).pixel_array
+    for file in (truth, turned):
+        for syntax in uids.UNCOMPRESSED:
+            there = recode(file.source, file.syntax, syntax, LIMITS)
+            assert (as_pydicom(there, syntax).pixel_array == expected).all(), syntax
+            assert difference(file.source, file.syntax, Bytes(there), syntax, LIMITS) is None
+
+
 def test_what_is_too_long_for_a_short_length_goes_as_unknown() -> None:
     long = b"1.5\\" * 20_000
     data = implicit(0x30060050, long)

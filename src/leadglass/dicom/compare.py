@@ -9,7 +9,7 @@ from typing import Final
 from leadglass.dicom import dictionary, tags
 from leadglass.dicom.limits import Limits
 from leadglass.dicom.model import Attributes, JsonElement, bulk_location
-from leadglass.dicom.recode import RawDataSet, is_binary, sequence_in, word_size
+from leadglass.dicom.recode import RawDataSet, is_binary, sequence_in
 from leadglass.dicom.source import ReadAt
 
 _BLOCK: Final = 1 << 20
@@ -54,19 +54,18 @@ class _Comparison:
 
     def _data_set(self, a: Attributes, b: Attributes) -> str | None:
         for tag in sorted((a.keys() | b.keys()) - {_PADDING}):
-            mine, theirs = a.get(tag), b.get(tag)
-            if mine is None or theirs is None:
+            if tag not in a or tag not in b:
                 return tag
-            inner = self._element(tag, mine, theirs)
+            inner = self._element(tag, a, b)
             if inner is not None:
                 return inner
         return None
 
-    def _element(self, tag: str, a: JsonElement, b: JsonElement) -> str | None:
-        """Give the tag that differs in or below an element."""
-        if "SQ" not in (a["vr"], b["vr"]):
-            return None if self._is_same(a, b) else tag
-        mine, theirs = self._items(self._a, a), self._items(self._b, b)
+    def _element(self, tag: str, a: Attributes, b: Attributes) -> str | None:
+        """Give the tag that differs in or below an element that both have."""
+        if "SQ" not in (a[tag]["vr"], b[tag]["vr"]):
+            return None if self._is_same(tag, a, b) else tag
+        mine, theirs = self._items(self._a, a[tag]), self._items(self._b, b[tag])
         if mine is None or theirs is None or len(mine) != len(theirs):
             return tag
         for one, other in zip(mine, theirs, strict=True):
@@ -81,13 +80,15 @@ class _Comparison:
         raw = data_set.value(element)
         return sequence_in(raw, self._limits) if raw else []
 
-    def _is_same(self, a: JsonElement, b: JsonElement) -> bool:
-        is_same_order = self._a.is_big_endian == self._b.is_big_endian and word_size(a["vr"]) == word_size(b["vr"])
+    def _is_same(self, tag: str, in_a: Attributes, in_b: Attributes) -> bool:
+        a, b = in_a[tag], in_b[tag]
+        is_same_order = self._a.is_big_endian == self._b.is_big_endian
+        is_same_order = is_same_order and self._a.word(tag, in_a) == self._b.word(tag, in_b)
         if "BulkDataURI" in a and "BulkDataURI" in b and is_same_order:
             here, there = bulk_location(a["BulkDataURI"]), bulk_location(b["BulkDataURI"])
             if here is not None and there is not None and here[1] == there[1]:
                 return self._is_same_bulk(here, there)
-        mine, theirs = self._a.little_endian(a), self._b.little_endian(b)
+        mine, theirs = self._a.little_endian(tag, in_a), self._b.little_endian(tag, in_b)
         if mine == theirs:
             return True
         if is_binary(a["vr"]) and is_binary(b["vr"]) and "UN" not in (a["vr"], b["vr"]):

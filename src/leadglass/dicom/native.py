@@ -56,10 +56,8 @@ class Words:
 def pixel_word(vr: str, allocated: int) -> int:
     """Give the bytes of a word of native pixel data in Big Endian.
 
-    Samples of 32 bits are turned as a whole, though OW is said to be words of 16
-    (PS3.5 section 6.2) of which the first is the less significant (section 8.1.1).
-    Who writes such images, and who reads them, writes and reads the samples as
-    32-bit numbers of Big Endian. Samples of 8 bits lie in the words of OW.
+    Samples of 8 bits lie in the words of OW. Samples of 32 bits are turned as a
+    whole: see ADR 0035.
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ from leadglass.dicom import tags, uids
 from leadglass.dicom.inflate import plain
 from leadglass.dicom.limits import Limits
 from leadglass.dicom.model import Attributes, JsonElement, bulk_location, is_encapsulated_bulk
+from leadglass.dicom.native import pixel_word
 from leadglass.dicom.reader import Reading, read
 from leadglass.dicom.source import Bytes, ReadAt
 from leadglass.dicom.values import BINARY, LONG_FORM, NUMBERS, WORD, swapped
@@ -23,6 +24,8 @@ _LONGEST_SHORT: Final = 0xFFFE
 _UNDEFINED: Final = 0xFFFFFFFF
 _ANY_SEQUENCE: Final = tags.key(tags.RequestAttributesSequence)
 _ICON: Final = tags.key(tags.IconImageSequence)
+_PIXEL_DATA: Final = tags.key(tags.PixelData)
+_BITS_ALLOCATED: Final = tags.key(tags.BitsAllocated)
 
 Piece = bytes | tuple[int, int]
 """Bytes of an encoded data set, or offset and length of bytes that are copied from its source as they are."""
@@ -69,10 +72,18 @@ class RawDataSet:
         values = element.get("Value", [b""])
         return cast("bytes", values[0])
 
-    def little_endian(self, element: JsonElement) -> bytes:
-        """Give the bytes of a value as Little Endian."""
-        raw = self.value(element)
-        return swapped(raw, word_size(element["vr"])) if self.is_big_endian else raw
+    def word(self, name: str, attributes: Attributes) -> int:
+        """Give the bytes of a word of one of the attributes of a data set or an item; 1 where it has none."""
+        vr = attributes[name]["vr"]
+        if name != _PIXEL_DATA:
+            return word_size(vr)
+        allocated = self.value(attributes.get(_BITS_ALLOCATED, {"vr": "US"}))[:2]
+        return pixel_word(vr, int.from_bytes(allocated, "big" if self.is_big_endian else "little"))
+
+    def little_endian(self, name: str, attributes: Attributes) -> bytes:
+        """Give the bytes of the value of one of the attributes of a data set or an item as Little Endian."""
+        raw = self.value(attributes[name])
+        return swapped(raw, self.word(name, attributes)) if self.is_big_endian else raw
 
     def items(self, element: JsonElement) -> list[Attributes]:
         """Give the items of a sequence."""
@@ -133,7 +144,7 @@ class _Recoder:
                 if padding:
                     parts.append(_padding(element["vr"]))
             else:
-                raw = self._value(element)
+                raw = self._value(name, attributes)
                 size += self._header(name, element["vr"], len(raw), parts) + len(raw)
                 parts.append(raw)
         return size
@@ -155,12 +166,11 @@ class _Recoder:
             size += 8 + length
         return size
 
-    def _value(self, element: JsonElement) -> bytes:
-        vr = element["vr"]
-        raw = self._data_set.value(element)
+    def _value(self, name: str, attributes: Attributes) -> bytes:
+        raw = self._data_set.value(attributes[name])
         if self._turns:
-            raw = swapped(raw, word_size(vr))
-        return raw + _padding(vr) if len(raw) % 2 else raw
+            raw = swapped(raw, self._data_set.word(name, attributes))
+        return raw + _padding(attributes[name]["vr"]) if len(raw) % 2 else raw
 
     def _header(self, name: str, vr: str, length: int, parts: list[Piece]) -> int:
         tag = int(name, 16)

@@ -11,6 +11,7 @@ from typing import Final, cast
 
 from leadglass.dicom import tags, uids
 from leadglass.dicom.model import Attributes, JsonElement, bulk_location
+from leadglass.dicom.native import pixel_word
 from leadglass.dicom.render_model import Gray, Lut, Palette, Pixels, Sort, Span, VoiFunction, Window
 from leadglass.dicom.source import ReadAt
 from leadglass.errors import BadInput
@@ -195,7 +196,7 @@ class ImageReader:
         """Give the bytes of a word whose order is turned: in Big Endian, OW turns bytes of 8-bit samples too."""
         if self._transfer_syntax_uid != uids.EXPLICIT_VR_BIG_ENDIAN:
             return 1
-        return max(allocated // 8, 2 if element["vr"] == "OW" else 1, 1)
+        return pixel_word(element["vr"], allocated)
 
     def _whole(self, tag: int, default: int = -1) -> int:
         return integer(self.attributes, tag, default)

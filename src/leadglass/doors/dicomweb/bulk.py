@@ -16,13 +16,13 @@ from starlette.responses import Response
 
 from leadglass.archive.backroom import InstanceRecord
 from leadglass.archive.retrieving import Retrieval
-from leadglass.dicom import uids
+from leadglass.dicom import tags, uids
 from leadglass.dicom.inflate import plain
 from leadglass.dicom.limits import Limits
-from leadglass.dicom.model import bulk_location, is_encapsulated_bulk
+from leadglass.dicom.model import JsonElement, bulk_location, is_encapsulated_bulk
+from leadglass.dicom.native import Words, pixel_word_of
 from leadglass.dicom.recode import word_size
 from leadglass.dicom.source import ReadAt
-from leadglass.dicom.values import swapped
 from leadglass.doors.dicomweb.accept import OCTETS, Offer, Wanted, accept_of, choose
 from leadglass.doors.dicomweb.locating import locate
 from leadglass.doors.dicomweb.metadata import bulk_base, is_listed
@@ -34,6 +34,7 @@ from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import NotHere
 
 _BLOCK: Final = 1 << 20
+_PIXEL_DATA: Final = tags.key(tags.PixelData)
 _SINGLE, _RELATED = Offer(OCTETS, is_related=False), Offer(OCTETS, is_related=True)
 _PLACE: Final = re.compile(r"(?:bulk|fragments):[0-9]{1,15},[0-9]{1,15}", re.ASCII)
 _NAMED: Final = re.compile(rb'"vr":"([A-Z]{2})","BulkDataURI":"((?:bulk|fragments):[0-9]+,[0-9]+)"')
@@ -74,24 +75,6 @@ class Conditions:
     range: str
     if_range: str
     if_none_match: str
-
-
-class _Words:
-    """A value of a Big Endian data set, its words turned."""
-
-    __slots__ = ("_source", "_start", "_word", "size")
-
-    def __init__(self, source: ReadAt, start: int, size: int, word: int) -> None:
-        self._source = source
-        self._start = start
-        self._word = word
-        self.size = size
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        first = offset - offset % self._word
-        last = min(self.size, -(-(offset + length) // self._word) * self._word)
-        turned = swapped(self._source.read_at(self._start + first, last - first), self._word)
-        return turned[offset - first : offset - first + length]
 
 
 def range_of(text: str, size: int) -> tuple[int, int] | None:
@@ -204,7 +187,7 @@ class Bulk:
 
     def _bytes(self, retrieval: Retrieval, record: InstanceRecord, value: Value, start: int, length: int) -> Blocks:
         with retrieval.open(record) as reader:
-            source = self._value(plain(reader, record.transfer_syntax_uid, self._limits), record, value)
+            source = self._value(retrieval, plain(reader, record.transfer_syntax_uid, self._limits), record, value)
             first, end = start, start + length
             while start < end:
                 block = source.read_at(start, min(_BLOCK, end - start))
@@ -215,10 +198,14 @@ class Bulk:
                 yield block
                 start += len(block)
 
-    def _value(self, source: ReadAt, record: InstanceRecord, value: Value) -> "_Words":
+    def _value(self, retrieval: Retrieval, source: ReadAt, record: InstanceRecord, value: Value) -> Words:
         start, size = _located(value)
-        is_turned = record.transfer_syntax_uid == uids.EXPLICIT_VR_BIG_ENDIAN and not value.is_encapsulated
-        return _Words(source, start, size, word_size(value.vr) if is_turned else 1)
+        if record.transfer_syntax_uid != uids.EXPLICIT_VR_BIG_ENDIAN or value.is_encapsulated:
+            return Words(source, start, size, 1)
+        attributes = retrieval.metadata(record)
+        is_image = attributes.get(_PIXEL_DATA, JsonElement(vr="")).get("BulkDataURI") == value.place
+        word = pixel_word_of(attributes, record.transfer_syntax_uid) if is_image else word_size(value.vr)
+        return Words(source, start, size, word)
 
     def _every(self, retrieval: Retrieval, writer: MultipartWriter, base: str) -> Blocks:
         given = [record for record in retrieval.records if not retrieval.withheld(record)]
