@@ -1,7 +1,7 @@
 """What a caller is given whose view masks attributes: over a real vault, instance by instance."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,15 @@ from leadglass.crypto.wrap import ArchiveKey
 from leadglass.dicom import sop_classes, tags
 from leadglass.dicom.matching import Level
 from leadglass.dicom.model import Attributes, JsonElement
-from leadglass.errors import Unsupported
+from leadglass.errors import Busy, NotHere, Unsupported
 from leadglass.policy.action import Action
-from leadglass.policy.caller import Caller
+from leadglass.policy.caller import Caller, Grant
 from leadglass.policy.masking import without_identity
+from leadglass.policy.permit import decide
+from leadglass.policy.scope import Field, Scope
+from leadglass.policy.view import View
 from leadglass.vault.vault import Vault, open_vault
-from tests.callers import device, everything
+from tests.callers import device, everything, permit
 from tests.dicom.sets import as_pydicom
 from tests.vault.sets import CT, EXPLICIT, PIXELS, data_set, encoded
 
@@ -47,6 +50,10 @@ class House:
         receiving.write(body)
         receiving.finish()
         return body
+
+    def label(self, *, is_given: bool) -> None:
+        """Give the study its label "open", or take it away."""
+        self.room.label(permit(Action.MANAGE), "1.2.3.4", "open", is_given=is_given)
 
     def retrieve(self, caller: Caller, *, is_whole: bool = True) -> Retrieval:
         return self.archive.retrieve(
@@ -235,3 +242,102 @@ def test_what_lies_elsewhere_or_is_private_is_withheld() -> None:
 def test_a_projection_is_given_when_its_device_says_that_there_is_no_text() -> None:
     assert why_withheld(DX, EXPLICIT, described(BurnedInAnnotation="NO")) == ""
     assert "did not say" in why_withheld(DX, EXPLICIT, {})
+
+
+# --- a view that changes under way --------------------------------------------
+
+SHOWS: dict[str, Callable[[Retrieval, InstanceRecord], object]] = {
+    "open": lambda retrieval, record: retrieval.open(record).close(),
+    "metadata": lambda retrieval, record: retrieval.metadata(record),
+    "JSON texts": lambda retrieval, record: retrieval.json_texts((record,)),
+}
+
+
+def in_full_where(scope: Scope) -> Caller:
+    """Give who sees some studies in full, and all others masked."""
+    grants = [
+        Grant(frozenset({Action.GET}), *what, reason="test")
+        for what in ((scope, View.full()), (Scope.everything(), without_identity()))
+    ]
+    return replace(device("RESEARCH"), grants=tuple(grants))
+
+
+def series(house: House, count: int = 3) -> None:
+    for number in range(1, count + 1):
+        house.store(data_set(SOPInstanceUID=f"1.2.3.4.1.{number}", InstanceNumber=number))
+
+
+@pytest.fixture(params=["not remembered", "remembered"])
+def is_remembered(request: pytest.FixtureRequest) -> bool:
+    return request.param == "remembered"
+
+
+def remember(house: House, caller: Caller) -> None:
+    """Ask so often for one instance that its series is remembered for who asks."""
+    which = Selection((), ("1.2.3.4",), ("1.2.3.4.1",), ("1.2.3.4.1.1",))
+    for _ in range(3):
+        house.archive.retrieve(caller, Action.GET, Level.IMAGE, which)
+    assert house.room.at_hand(decide(caller, Action.GET), which) is not None
+
+
+@pytest.mark.parametrize("show", SHOWS.values(), ids=SHOWS)
+def test_nothing_leaves_unmasked_any_more_when_the_label_is_gone_that_showed_it_in_full(
+    house: House, show: Callable[[Retrieval, InstanceRecord], object], *, is_remembered: bool
+) -> None:
+    series(house)
+    house.label(is_given=True)
+    caller = in_full_where(Scope.where(Field.LABEL, "open"))
+    retrieval = house.retrieve(caller)
+    first, second, _ = retrieval.records
+    show(retrieval, first)
+    house.label(is_given=False)
+    if is_remembered:
+        remember(house, caller)
+    with pytest.raises(Busy):
+        show(retrieval, second)
+    anew = house.retrieve(caller)
+    assert b"Doe" not in content(anew.open(anew.records[1]))
+
+
+def test_a_label_that_shows_it_in_full_changes_nothing_for_who_is_being_given_it_masked(
+    house: House, *, is_remembered: bool
+) -> None:
+    series(house)
+    caller = in_full_where(Scope.where(Field.LABEL, "open"))
+    retrieval = house.retrieve(caller)
+    house.label(is_given=True)
+    if is_remembered:
+        remember(house, caller)
+    for record in retrieval.records:
+        assert b"Doe" not in content(retrieval.open(record))
+        assert not retrieval.is_as_stored(record)
+        assert retrieval.metadata(record)[tags.key(tags.PatientName)].get("Value", []) == []
+
+
+def test_a_study_that_is_still_coming_in_from_somewhere_else_is_given_on(house: House, *, is_remembered: bool) -> None:
+    series(house)
+    caller = in_full_where(Scope.where(Field.PATIENT, "4711"))
+    retrieval = house.retrieve(caller)
+    receiving = house.archive.receive(everything(), Declared(EXPLICIT, origin="CT2"))
+    receiving.write(encoded(data_set(SOPInstanceUID="1.2.3.4.1.4", InstanceNumber=4)))
+    receiving.finish()
+    if is_remembered:
+        remember(house, caller)
+    for record in retrieval.records:
+        assert b"Doe" in content(retrieval.open(record))
+
+
+@pytest.mark.parametrize("show", SHOWS.values(), ids=SHOWS)
+def test_what_is_stored_anew_under_the_same_uids_is_not_given_in_the_view_of_what_was_deleted(
+    house: House, show: Callable[[Retrieval, InstanceRecord], object], *, is_remembered: bool
+) -> None:
+    uid = "1.2.3.4.1.1"
+    house.store(data_set(SOPInstanceUID=uid))
+    caller = in_full_where(Scope.where(Field.PATIENT, "4711"))
+    retrieval = house.retrieve(caller)
+    house.archive.delete(everything(), "1.2.3.4")
+    house.store(data_set(SOPInstanceUID=uid, PatientID="0815", PatientName="Other^One"))
+    if is_remembered:
+        remember(house, caller)
+    with pytest.raises(NotHere):
+        show(retrieval, only(retrieval))

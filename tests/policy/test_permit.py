@@ -251,3 +251,43 @@ def test_a_caller_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         one.grants = ()  # pyright: ignore[reportAttributeAccessIssue]
     assert copy.deepcopy(one) == one
+
+
+# --- what may be seen later ---------------------------------------------------
+
+
+OPEN = replace(HERE, labels=frozenset({"open"}))
+BY_LABEL = Scope.where(Field.LABEL, "open")
+
+
+def test_what_was_to_leave_in_full_may_not_leave_so_when_its_label_is_gone() -> None:
+    permit = decide(caller(grant(Action.GET, scope=BY_LABEL), grant(Action.GET, masked=frozenset({1}))), Action.GET)
+    assert not permit.has_one_view
+    assert not permit.still_shows(OPEN, HERE)
+    assert permit.still_shows(HERE, OPEN), "more stays masked than has to be"
+    assert permit.still_shows(OPEN, replace(OPEN, sources=frozenset({"CT1", "CT2"})))
+
+
+def test_views_of_which_neither_masks_all_of_the_other_do_not_stand_for_each_other() -> None:
+    grants = grant(Action.GET, scope=BY_LABEL, masked=frozenset({1})), grant(Action.GET, masked=frozenset({2, 3}))
+    permit = decide(caller(*grants), Action.GET)
+    assert not permit.still_shows(OPEN, HERE)
+    assert not permit.still_shows(HERE, OPEN)
+
+
+@pytest.mark.parametrize("masked", [frozenset[int](), frozenset({1, 2})])
+def test_grants_that_show_the_same_show_it_whatever_a_study_is(masked: frozenset[int]) -> None:
+    grants = grant(Action.GET, scope=BY_LABEL, masked=masked), grant(Action.GET, masked=masked)
+    permit = decide(caller(*grants), Action.GET)
+    assert permit.has_one_view
+    assert permit.still_shows(OPEN, HERE)
+
+
+@given(GRANTS, FACTS, FACTS)
+def test_what_still_shows_masks_at_least_what_is_to_be_masked_now(
+    grants: tuple[Grant, ...], then: StudyFacts, now: StudyFacts
+) -> None:
+    if not all(any(Action.GET in each.actions and each.scope.covers(one) for each in grants) for one in (then, now)):
+        return
+    permit = decide(caller(*grants), Action.GET)
+    assert permit.still_shows(then, now) == (permit.view_of(then).masked >= permit.view_of(now).masked)

@@ -9,7 +9,7 @@ from leadglass.policy.action import Action
 from leadglass.policy.scope import Field, Scope
 from leadglass.vault.vault import Vault
 from tests.callers import permit
-from tests.vault.sets import CT, EXPLICIT, instance, located, opened, store
+from tests.vault.sets import CT, EXPLICIT, IMPLICIT, data_set, encoded, instance, located, opened, store
 
 GET = permit(Action.GET)
 OTHERS = Scope.where(Field.STUDY, "1.2")
@@ -93,6 +93,31 @@ def test_a_record_opens_only_for_a_permit_that_covers_it(filled: Vault) -> None:
         filled.open(may, record)
     with pytest.raises(NotHere):
         filled.metadata(may, record)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "syntax"),
+    [({"PixelData": b"another content " * 8}, EXPLICIT), ({}, IMPLICIT)],
+    ids=["content", "transfer syntax"],
+)
+@pytest.mark.parametrize("opened_before", [False, True])
+def test_what_is_stored_anew_under_a_uid_is_not_what_was_located(
+    vault: Vault, attributes: dict[str, object], syntax: str, *, opened_before: bool
+) -> None:
+    """The row has the number of the one that was deleted, and the same UID."""
+    store(vault, instance(SOPInstanceUID="1.2.3.4.1.1"))
+    (record,) = located(vault)
+    vault.delete(permit(Action.DELETE), "1.2.3.4")
+    store(vault, encoded(data_set(SOPInstanceUID="1.2.3.4.1.1", **attributes), syntax), syntax=syntax)
+    (now,) = located(vault)
+    assert (now.row, now.sop_instance_uid) == (record.row, record.sop_instance_uid)
+    for _ in range(3 if opened_before else 0):  # then it is remembered
+        vault.open(GET, now).close()
+    with pytest.raises(NotHere):
+        vault.json_texts(GET, [record])
+    for ask in (vault.open, vault.metadata, vault.frames):
+        with pytest.raises(NotHere):
+            ask(GET, record)
 
 
 @pytest.mark.parametrize("action", [Action.STORE, Action.FIND, Action.ECHO, Action.DELETE, Action.AUDIT])

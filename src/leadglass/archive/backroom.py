@@ -458,7 +458,16 @@ class BackRoom(Protocol):
         ...
 
     def open(self, permit: Permit, record: InstanceRecord) -> Reader:
-        """Open one instance for reading."""
+        """Open one instance for reading.
+
+        Raises
+        ------
+        NotHere
+            When it is not here any more, for this permit and with the content that was located.
+        Busy
+            When the permit masks more of its study by now than by the record's facts. ``metadata``, ``json_texts``
+            and ``frames`` raise the same.
+        """
         ...
 
     def at_hand(self, permit: Permit, selection: Selection) -> Held | None:

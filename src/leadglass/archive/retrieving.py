@@ -305,7 +305,10 @@ class Retrieval:
         return self._view_of(record).is_full
 
     def _view_of(self, record: InstanceRecord) -> View:
-        """Give the view on the study of one of ``records``: they were located at one moment, so it is one for all."""
+        """Give the view on the study of one of ``records``: they were located at one moment, so it is one for all.
+
+        Sizes and digests were told by it. Where more is to be masked by now, the room gives nothing of them any more.
+        """
         view = self._views.get(record.study_uid)
         if view is None:
             view = self._views[record.study_uid] = self._permit.view_of(record.facts)
@@ -349,7 +352,7 @@ class Retrieval:
         )
 
     def metadata(self, record: InstanceRecord) -> Attributes:
-        """Give the JSON metadata of one of ``records``, as the caller may see it."""
+        """Give the JSON metadata of one of ``records``, as the caller may see it; raises as ``open``."""
         metadata = self._retrieving.room.metadata(self._permit, record)
         return views.apply(self._view_of(record), metadata)
 
@@ -373,7 +376,7 @@ class Retrieval:
             )
 
     def json_texts(self, records: Sequence[InstanceRecord]) -> list[JsonText]:
-        """Give the JSON metadata of some of ``records``, as the caller may see it; raises ``NotHere``, ``Corrupt``."""
+        """Give the JSON metadata of some of ``records``, as the caller may see it; raises as ``open``."""
         texts = self._retrieving.room.json_texts(self._permit, records)
         seen = {each.study_uid: self._view_of(each) for each in records}
         if all(view.is_full for view in seen.values()):

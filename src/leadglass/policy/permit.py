@@ -92,6 +92,23 @@ class Permit:
         """Whether no grant masks anything, so that no view needs to be applied."""
         return all(grant.view.is_full for grant in self._grants)
 
+    @property
+    def has_one_view(self) -> bool:
+        """Whether what is seen of a study is the same whatever its facts are."""
+        return all(grant.view == self._grants[0].view for grant in self._grants)
+
+    def still_shows(self, then: StudyFacts, now: StudyFacts) -> bool:
+        """Say whether what was to leave of a study, as its facts were then, may leave as they are now.
+
+        Where less is masked now, more stays masked than has to be.
+
+        Raises
+        ------
+        Denied
+            When no grant covers the study any more.
+        """
+        return self.has_one_view or self.view_of(now).masked <= self.view_of(then).masked
+
     def __repr__(self) -> str:
         """Show who, what and why; never studies."""
         return f"Permit({self.caller}, {self.action}, because {self.reason})"

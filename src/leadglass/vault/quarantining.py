@@ -72,7 +72,7 @@ def known(parts: Parts, permit: Permit, marks: Sequence[Mark], origin: str) -> l
 def _opens(parts: Parts, permit: Permit, record: InstanceRecord) -> bool:
     """Say whether a stored object opens: a damaged one is healed by what is sent again."""
     try:
-        sealed = parts.reading.sealed(permit, record)
+        sealed = parts.reading.sealed(permit, record, to_show=False)
     except (Corrupt, NotHere):
         return False
     return is_sound(parts.objects, sealed.place, sealed.key, record.size)

@@ -2,13 +2,16 @@
 
 Rule 1. Every query carries the permit's scope (``facts`` alone does not: it is
 what decisions are made from). Rule 2. No read transaction outlives its call.
+Rule 3. What is read of an instance that was located is of the same content, and
+to be seen as it was then: the row's number alone says neither, for numbers are
+used again, and labels and senders change.
 """
 
 from collections import Counter
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 from leadglass.archive.backroom import Described, InstanceRecord, Kept, Selection
 from leadglass.crypto.database import SealedReaders, driver, translating
@@ -16,7 +19,7 @@ from leadglass.dicom.frames import FrameTable
 from leadglass.dicom.json_text import JsonText
 from leadglass.dicom.matching import Level
 from leadglass.dicom.model import Attributes
-from leadglass.errors import BadInput, NotHere
+from leadglass.errors import BadInput, Busy, NotHere
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
 from leadglass.policy.scope import Field, Scope
@@ -34,10 +37,12 @@ _RECORD: Final = (
     " instance.sop_instance_uid, instance.sop_class_uid, instance.transfer_syntax_uid, instance.size, instance.digest"
 )
 _NUMBER_OF_RECORD: Final = 11
+_IDENTITY: Final = "instance.id, instance.sop_instance_uid, instance.digest, instance.transfer_syntax_uid"
 _OPENS: Final = "instance.shelf, instance.object, instance.key, study.key"
 _IN_ORDER: Final = " ORDER BY study.id, series.id, instance.instance_number, instance.id"
 
 _WHOLE: Final = "instance JOIN series ON series.id = instance.series_id JOIN study ON study.id = series.study_id"
+_NOT_HERE: Final = "There is no such instance here."
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -211,28 +216,34 @@ class Reading:
         rows = self._recent.known(Key(permit.scope, study_uid, series_uid))
         return None if rows is None else rows.get(sop_instance_uid)
 
-    def sealed(self, permit: Permit, record: InstanceRecord) -> Sealed:
+    def sealed(self, permit: Permit, record: InstanceRecord, *, to_show: bool = True) -> Sealed:
         """Give where an instance's object is and its key.
+
+        Parameters
+        ----------
+        permit : Permit
+            For what is done with it.
+        record : InstanceRecord
+            As it was located.
+        to_show : bool
+            Whether anything of it may leave; else what may be seen of it is not asked.
 
         Raises
         ------
         NotHere
             When it is not here any more, or not for this permit.
+        Busy
+            When more of it is to be masked than when it was located.
         Corrupt
             When its key does not open.
         """
         rows = self._recent.find(Key(permit.scope, record.study_uid, record.series_uid), to_open=True)
         known = None if rows is None else rows.get(record.sop_instance_uid)
-        if known is not None and known.record.row == record.row:
-            return self._sealed(known)
-        this = _this(record, permit)
-        with self.connected() as connection:
-            row = ask(
-                connection, "SELECT " + _OPENS + " FROM " + _WHOLE + " WHERE " + this.text, this.values
-            ).fetchone()
-        if row is None:
-            raise NotHere("There is no such instance here.")
-        return self._sealed(Row(record, *row))
+        if known is None or _identity(known.record) != _identity(record):
+            return self._sealed(Row(record, *self._row(permit, record, _OPENS, to_show=to_show)))
+        if to_show:
+            _demand_view(permit, (record,), {record.study_uid: known.record.facts})
+        return self._sealed(known)
 
     def _sealed(self, row: Row) -> Sealed:
         place = place_of(row.shelf, row.name)
@@ -241,43 +252,40 @@ class Reading:
 
     def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:
         """Give the metadata recorded at ingest; raises as ``sealed``."""
-        this = _this(record, permit)
-        with self.connected() as connection:
-            row = ask(
-                connection, "SELECT instance.attributes FROM " + _WHOLE + " WHERE " + this.text, this.values
-            ).fetchone()
-        if row is None:
-            raise NotHere("There is no such instance here.")
-        return packed.unpack(row[0])
+        return packed.unpack(self._row(permit, record, "instance.attributes")[0])
 
     def json_texts(self, permit: Permit, records: Sequence[InstanceRecord]) -> list[JsonText]:
         """Give the metadata of many instances, in their order, unread; raises as ``sealed``."""
         these = all_of((one_of("instance.id", [record.row for record in records]), where(permit.scope)))
         with self.connected() as connection:
-            found = {
-                (row, uid): attributes
-                for row, uid, attributes in ask(
-                    connection,
-                    "SELECT instance.id, instance.sop_instance_uid, instance.attributes FROM " + _WHOLE + ""
-                    " WHERE " + these.text,
-                    these.values,
-                )
-            }
+            text = "SELECT " + _IDENTITY + ", instance.attributes FROM " + _WHOLE + " WHERE " + these.text
+            found = {tuple(identity): attributes for *identity, attributes in ask(connection, text, these.values)}
+            now = _facts_now(connection, permit, records)
         try:
-            return [packed.json_text(found[record.row, record.sop_instance_uid]) for record in records]
+            told = [found[_identity(record)] for record in records]
         except KeyError:
-            raise NotHere("There is no such instance here.") from None
+            raise NotHere(_NOT_HERE) from None
+        _demand_view(permit, records, now)
+        return [packed.json_text(attributes) for attributes in told]
 
     def frames(self, permit: Permit, record: InstanceRecord) -> FrameTable | None:
         """Give where the frames of an instance are; None when that is not known; raises as ``sealed``."""
+        frames = self._row(permit, record, "instance.frames")[0]
+        return FrameTable.from_bytes(frames) if frames is not None else None
+
+    def _row(
+        self, permit: Permit, record: InstanceRecord, columns: LiteralString, *, to_show: bool = True
+    ) -> tuple[Any, ...]:
+        """Give columns of an instance that was located; raises ``NotHere``, ``Busy``."""
         this = _this(record, permit)
         with self.connected() as connection:
-            row = ask(
-                connection, "SELECT instance.frames FROM " + _WHOLE + " WHERE " + this.text, this.values
-            ).fetchone()
+            text = "SELECT " + columns + " FROM " + _WHOLE + " WHERE " + this.text
+            row = ask(connection, text, this.values).fetchone()
+            now = _facts_now(connection, permit, (record,)) if to_show else {}
         if row is None:
-            raise NotHere("There is no such instance here.")
-        return FrameTable.from_bytes(row[0]) if row[0] is not None else None
+            raise NotHere(_NOT_HERE)
+        _demand_view(permit, (record,), now)
+        return row
 
     def count(self, permit: Permit) -> int:
         """Give how many instances there are in the permit's scope."""
@@ -461,8 +469,38 @@ def _covered(permit: Permit, own: StudyFacts | None, alone: StudyFacts) -> Study
 
 def _this(record: InstanceRecord, permit: Permit) -> Sql:
     """Say that it is the instance of a record, in the permit's scope."""
-    this = Sql("instance.id = ? AND instance.sop_instance_uid = ?", (record.row, record.sop_instance_uid))
-    return all_of((this, where(permit.scope)))
+    same = (
+        "instance.id = ? AND instance.sop_instance_uid = ? AND instance.digest = ? AND instance.transfer_syntax_uid = ?"
+    )
+    return all_of((Sql(same, _identity(record)), where(permit.scope)))
+
+
+def _identity(record: InstanceRecord) -> tuple[int, str, bytes, str]:
+    """Give what an instance is known again by: the columns of ``_IDENTITY``.
+
+    The number of a row that was deleted is given to another, and its UID may
+    come again with another content.
+    """
+    return record.row, record.sop_instance_uid, record.digest, record.transfer_syntax_uid
+
+
+def _facts_now(
+    connection: "driver.Connection", permit: Permit, records: Sequence[InstanceRecord]
+) -> dict[str, StudyFacts]:
+    """Give the facts of the studies of some instances by UID, where what is seen of them depends on that."""
+    if permit.has_one_view:
+        return {}
+    these = one_of("study_uid", {record.study_uid for record in records})
+    text = "SELECT id, study_uid, patient_id, issuer_of_patient_id FROM study WHERE " + these.text
+    studies = {row[0]: row[1:] for row in ask(connection, text, these.values).fetchall()}
+    return {facts.study_uid: facts for facts in _facts_of(connection, studies).values()}
+
+
+def _demand_view(permit: Permit, records: Sequence[InstanceRecord], now: Mapping[str, StudyFacts]) -> None:
+    """Raise ``Busy`` where more of a study is to be masked now than when it was located."""
+    then = {record.study_uid: record.facts for record in records}
+    if not all(permit.still_shows(then[study_uid], facts) for study_uid, facts in now.items()):
+        raise Busy("What may be seen of it was changed just now. Ask again.")
 
 
 def _records_of(connection: "driver.Connection", rows: Sequence[tuple[Any, ...]]) -> list[InstanceRecord]:

@@ -197,7 +197,7 @@ class Vault:
         return self._parts.reading.locate(permit, level, selection)
 
     def open(self, permit: Permit, record: InstanceRecord) -> Reader:
-        """Open one instance; raises ``NotHere``, ``Corrupt``."""
+        """Open one instance; raises ``NotHere``, ``Busy``, ``Corrupt``."""
         demand(permit, *_RETRIEVES, Action.RESOLVE)
         return self._opened(self._parts.reading.sealed(permit, record), record)
 
@@ -229,7 +229,7 @@ class Vault:
         """Say whether one instance's object opens to its last byte; raises ``NotHere``, ``Busy``."""
         demand(permit, Action.COMMIT)
         try:
-            sealed = self._parts.reading.sealed(permit, record)
+            sealed = self._parts.reading.sealed(permit, record, to_show=False)
         except Corrupt:
             return False
         return is_sound(self._parts.objects, sealed.place, sealed.key, record.size)
@@ -241,17 +241,17 @@ class Vault:
         return frozenset(each.sop_instance_uid for each in kept if each.origin == origin) & frozenset(sop_instance_uids)
 
     def metadata(self, permit: Permit, record: InstanceRecord) -> Attributes:
-        """Give the DICOM JSON metadata recorded at ingest; raises ``NotHere``."""
+        """Give the DICOM JSON metadata recorded at ingest; raises ``NotHere``, ``Busy``."""
         demand(permit, *_RETRIEVES, Action.FIND, Action.RESOLVE)
         return self._parts.reading.metadata(permit, record)
 
     def json_texts(self, permit: Permit, records: Sequence[InstanceRecord]) -> list[JsonText]:
-        """Give the same of many instances, unread; raises ``NotHere``."""
+        """Give the same of many instances, unread; raises ``NotHere``, ``Busy``."""
         demand(permit, *_RETRIEVES, Action.FIND)
         return self._parts.reading.json_texts(permit, records)
 
     def frames(self, permit: Permit, record: InstanceRecord) -> FrameTable | None:
-        """Give where the frames of one instance are; raises ``NotHere``."""
+        """Give where the frames of one instance are; raises ``NotHere``, ``Busy``."""
         demand(permit, *_RETRIEVES, Action.RESOLVE)
         return self._parts.reading.frames(permit, record)
 
