@@ -150,6 +150,39 @@ def test_bytes_that_the_system_does_not_have_in_memory_are_not_waited_for(
         held.open()
 
 
+def test_what_else_is_in_its_series_is_given_ahead_what_comes_after_it_first(filled: Vault) -> None:
+    held = filled.at_hand(GET, selected(3))
+    assert held is not None
+    ahead = list(filled.ahead(GET, held.record, 1 << 20))
+    assert [each.record.sop_instance_uid[-1] for each in ahead] == ["3", "4", "1", "2"]
+    for each in ahead:
+        assert each.attributes == filled.metadata(GET, each.record)
+        assert each.frames == filled.frames(GET, each.record)
+
+
+def test_nothing_is_given_ahead_of_what_came_in_the_place_of_what_is_remembered(
+    filled: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows of what was deleted have their numbers again, those of another patient."""
+    held = filled.at_hand(GET, selected(1))
+    assert held is not None
+    known = Recent.known
+
+    def then(recent: Recent, wanted: Key) -> Rows | None:
+        rows = known(recent, wanted)
+        monkeypatch.setattr(Recent, "known", known)
+        filled.delete(permit(Action.DELETE), "1.2.3.4")
+        for number in (1, 2, 3, 4):
+            other = {"StudyInstanceUID": "9.9", "SeriesInstanceUID": "9.9.1", "PatientID": "0815"}
+            store(filled, instance(SOPInstanceUID=f"9.9.1.{number}", **other))
+        return rows
+
+    monkeypatch.setattr(Recent, "known", then)
+    assert list(filled.ahead(GET, held.record, 1 << 20)) == []
+    now = filled.locate(GET, Level.STUDY, Selection(study_uids=("9.9",)))
+    assert held.record.row in {each.row for each in now}, "or this has shown nothing"
+
+
 # --- bounds -------------------------------------------------------------------
 
 

@@ -192,23 +192,20 @@ class Reading:
         rows = self._recent.known(Key(permit.scope, record.study_uid, record.series_uid)) or {}
         series = list(rows.values())
         begin = next((index for index, row in enumerate(series) if row.record == record), 0)
-        wanted: dict[int, Row] = {}
+        wanted: list[Row] = []
         for row in (*series[begin:], *series[:begin]):
             octets -= row.record.size
             if octets < 0:
                 break
-            wanted[row.record.row] = row
-        these = all_of((one_of("instance.id", wanted.keys()), where(permit.scope)))
+            wanted.append(row)
+        these = all_of((one_of("instance.id", [row.record.row for row in wanted]), where(permit.scope)))
         with self.connected() as connection:
-            found = ask(
-                connection,
-                "SELECT instance.id, instance.frames, instance.attributes FROM " + _WHOLE + " WHERE " + these.text,
-                these.values,
-            ).fetchall()
-        told = {number: (frames, attributes) for number, frames, attributes in found}
-        for number, row in wanted.items():
-            if number in told:
-                frames, attributes = told[number]
+            text = "SELECT " + _IDENTITY + ", instance.frames, instance.attributes FROM " + _WHOLE
+            found = ask(connection, text + " WHERE " + these.text, these.values).fetchall()
+        told = {row[:-2]: row[-2:] for row in found}
+        for row in wanted:
+            frames, attributes = told.get(_identity(row.record), (None, None))
+            if attributes is not None:
                 table = FrameTable.from_bytes(frames) if frames is not None else None
                 yield Described(row.record, table, packed.unpack(attributes)), place_of(row.shelf, row.name)
 

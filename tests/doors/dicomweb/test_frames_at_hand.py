@@ -7,8 +7,11 @@ from typing import ParamSpec, TypeVar
 import pytest
 from pydicom.encaps import encapsulate
 
+from leadglass.archive.backroom import InstanceRecord
 from leadglass.archive.braking import Braking
+from leadglass.archive.retrieving import Retrieval
 from leadglass.dicom import uids
+from leadglass.doors.dicomweb.frames import Knowing, Known
 from leadglass.doors.threads import Threads
 from leadglass.policy.action import Action
 from leadglass.policy.brakes import Brake, Meter
@@ -164,6 +167,28 @@ def test_a_study_that_is_deleted_is_not_given_at_once_any_more(tmp_path: Path) -
         asked(house, 3)
         house.archive.delete(device("ADMIN", Action.DELETE), "1.2.3.4")
         assert house.get(FRAME).status == 404
+
+
+def test_where_the_frames_of_one_instance_are_is_not_remembered_of_what_comes_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between locating and reading where its frames are, it is deleted and another stored under its UID."""
+    longer = {"PixelData": b"B" * 128, "StudyDescription": "Thorax, and more"}
+    known = Knowing.known
+    with opened(tmp_path) as house:
+        fill(house)
+
+        def then(knowing: Knowing, retrieval: Retrieval, record: InstanceRecord) -> Known:
+            monkeypatch.setattr(Knowing, "known", known)
+            house.archive.delete(device("ADMIN", Action.DELETE), "1.2.3.4")
+            fill(house, **longer)
+            return known(knowing, retrieval, record)
+
+        monkeypatch.setattr(Knowing, "known", then)
+        assert house.get(FRAME, "application/octet-stream").status == 404
+        house.archive.delete(device("ADMIN", Action.DELETE), "1.2.3.4")
+        fill(house)
+        assert {got.body for got in asked(house, 4, accept="application/octet-stream")} == {PIXELS}
 
 
 def test_who_sees_through_a_mask_is_answered_in_the_usual_way(tmp_path: Path, hops: list[str]) -> None:
