@@ -12,12 +12,13 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import generate_uid
 
 from leadglass.archive.backroom import Declared, InstanceRecord, Receipt, Selection
+from leadglass.crypto.database import open_sealed
 from leadglass.crypto.wrap import ArchiveKey
 from leadglass.dicom.matching import Level
 from leadglass.policy.action import Action
 from leadglass.policy.permit import Permit
 from leadglass.vault.settings import VaultSettings
-from leadglass.vault.vault import Vault, open_vault
+from leadglass.vault.vault import INDEX_FILE, Vault, open_vault
 from tests.callers import permit
 
 IMPLICIT = "1.2.840.10008.1.2"
@@ -131,3 +132,12 @@ def opened(folder: Path, settings: VaultSettings = SMALL) -> Generator[Vault]:
     key = ArchiveKey.load(path) if path.exists() else ArchiveKey.create(path)
     with open_vault(folder, key, settings) as vault:
         yield vault
+
+
+def spoil(folder: Path, statement: str) -> None:
+    """Change the index of an opened vault behind its back, as no damage of the disk could in a sealed one."""
+    connection = open_sealed(folder / INDEX_FILE, ArchiveKey.load(folder / "archive.key").derive("index database"))
+    try:
+        connection.execute(statement)
+    finally:
+        connection.close()

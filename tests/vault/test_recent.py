@@ -15,7 +15,7 @@ from leadglass.policy.scope import Field, Scope
 from leadglass.vault.recent import Key, Recent, Row, Rows
 from leadglass.vault.vault import Vault
 from tests.callers import permit
-from tests.vault.sets import instance, objects, opened, store
+from tests.vault.sets import instance, objects, opened, spoil, store
 
 GET = permit(Action.GET)
 SERIES = "1.2.3.4.1"
@@ -158,6 +158,28 @@ def test_what_else_is_in_its_series_is_given_ahead_what_comes_after_it_first(fil
     for each in ahead:
         assert each.attributes == filled.metadata(GET, each.record)
         assert each.frames == filled.frames(GET, each.record)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE instance SET frames = zeroblob(3) WHERE instance_number = 2",
+        "UPDATE instance SET attributes = zeroblob(3) WHERE instance_number = 2",
+    ],
+)
+def test_one_damaged_row_keeps_nothing_else_of_its_series_from_being_given_ahead(
+    filled: Vault, tmp_path: Path, damage: str
+) -> None:
+    spoil(tmp_path, damage)
+    locate(filled, 1)
+    locate(filled, 1)
+    held = filled.at_hand(GET, selected(1))
+    assert held is not None
+    ahead = filled.ahead(GET, held.record, 1 << 20)
+    assert [each.record.sop_instance_uid[-1] for each in ahead] == ["1", "3", "4"]
+    [damaged] = locate(filled, 2)
+    with pytest.raises(Corrupt):
+        (filled.frames if "frames" in damage else filled.metadata)(GET, damaged)
 
 
 def test_nothing_is_given_ahead_of_what_came_in_the_place_of_what_is_remembered(

@@ -19,7 +19,7 @@ from leadglass.dicom.frames import FrameTable
 from leadglass.dicom.json_text import JsonText
 from leadglass.dicom.matching import Level
 from leadglass.dicom.model import Attributes
-from leadglass.errors import BadInput, Busy, NotHere
+from leadglass.errors import BadInput, Busy, Corrupt, NotHere
 from leadglass.policy.facts import StudyFacts
 from leadglass.policy.permit import Permit
 from leadglass.policy.scope import Field, Scope
@@ -205,9 +205,14 @@ class Reading:
         told = {row[:-2]: row[-2:] for row in found}
         for row in wanted:
             frames, attributes = told.get(_identity(row.record), (None, None))
-            if attributes is not None:
+            if attributes is None:
+                continue
+            try:
                 table = FrameTable.from_bytes(frames) if frames is not None else None
-                yield Described(row.record, table, packed.unpack(attributes)), place_of(row.shelf, row.name)
+                described = Described(row.record, table, packed.unpack(attributes))
+            except Corrupt:  # who asks for it hears it, and for the others the others are here
+                continue
+            yield described, place_of(row.shelf, row.name)
 
     def _known(self, permit: Permit, study_uid: str, series_uid: str, sop_instance_uid: str) -> Row | None:
         rows = self._recent.known(Key(permit.scope, study_uid, series_uid))
