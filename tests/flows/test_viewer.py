@@ -148,6 +148,20 @@ def test_a_study_in_each_transfer_syntax_opens_by_itself(viewer: Viewer, stock: 
     viewer.pattern()
 
 
+def test_whose_images_these_are_is_in_sight_at_first(viewer: Viewer, stock: Stock) -> None:
+    viewer.open(stock.ct.uid)
+    viewer.text("Phantom, Quartz")
+    viewer.text("01-Jan-1970")
+
+
+def test_the_first_image_is_the_one_that_the_quick_look_begins_with(viewer: Viewer, stock: Stock) -> None:
+    # Its position is the lowest: by position the viewer would begin at the other end.
+    viewer.open(stock.ct.uid)
+    viewer.page.get_by_text(re.compile(r"^1 \(1/16\)$")).first.wait_for()
+    viewer.page.goto(f"/look/{stock.ct.uid}")
+    assert viewer.page.locator("#stage").get_attribute("data-instance") == stock.ct.instances[0]
+
+
 def test_an_ultrasound_runs_in_color(viewer: Viewer, stock: Stock) -> None:
     viewer.open(stock.ultrasound.uid)
     red, green, _ = viewer.settled(0.4, 0.5, (0, 150, 0), (90, 255, 90))

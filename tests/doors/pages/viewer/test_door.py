@@ -60,6 +60,16 @@ def test_the_page_has_its_policy_and_is_kept_by_nobody(reader: Browser, site: Si
     assert "csrf" in answer.text
 
 
+def test_the_viewer_shows_whose_images_these_are_to_who_may_know(
+    web: Web, reader: Browser, site: Site, study: phantoms.Study
+) -> None:
+    assert 'data-names="yes"' in reader.get(_page(study)).text
+    add_person(web, "researching", "researcher", "all")
+    with Browser(web) as masked:
+        masked.sign_in("researching")
+        assert 'data-names="no"' in masked.get(_page(study)).text
+
+
 def test_only_scripts_of_workers_may_have_code_compiled(reader: Browser, site: Site) -> None:
     allowed = {name for name, file in site.files.items() if file.policy == WORKER_POLICY}
     assert len(allowed) == 6

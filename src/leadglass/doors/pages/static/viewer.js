@@ -192,8 +192,16 @@
         },
       },
     ],
-    // No tours; and of what a report is saved with, nothing that only a mouse can reach.
-    customizationService: [{ "ohif.tours": { $set: [] } }],
+    // Whose images these are is always in sight, for who may know: two tabs may show two patients.
+    showPatientInfo: has("names") ? "visibleReadOnly" : "disabled",
+    customizationService: [
+      // No tours; and of what a report is saved with, nothing that only a mouse can reach.
+      { "ohif.tours": { $set: [] } },
+      // The first image is the one that it is on every other page, not the one at an end of the patient.
+      {
+        instanceSortingCriteria: { $set: { defaultSortFunctionName: "sortByInstanceNumber", sortFunctions: {} } },
+      },
+    ],
     investigationalUseDialog: { option: "never" }, // ours is always in sight, beside the name
     whiteLabeling: {
       createLogoComponentFn: (React) =>

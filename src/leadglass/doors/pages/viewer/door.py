@@ -20,6 +20,7 @@ from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.menu import may
 from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.pages.study.asking import Showing, find
+from leadglass.doors.pages.study.reading import first
 from leadglass.doors.pages.viewer.leading import MODES, Wanted, Where, wanted, where
 from leadglass.doors.pages.viewer.reports import Reports
 from leadglass.doors.pages.viewer.site import PAGE_POLICY, Site, read_site
@@ -97,6 +98,7 @@ class _Door:
             site=self._site,
             study=said.studies[0],
             may_store=may(caller, Action.STORE),
+            has_names=any(first(each, "PatientName") or first(each, "PatientID") for each in studies),
             is_link=caller.kind is CallerKind.LINK,
         )
 
