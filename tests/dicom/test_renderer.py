@@ -59,6 +59,26 @@ def test_without_a_window_the_least_value_is_black_and_the_greatest_white(render
     assert np.all(np.diff(shown.astype(int).ravel()) >= 0)
 
 
+def test_a_few_bright_values_leave_no_picture_dark_where_people_only_look_around(renderer: Renderer) -> None:
+    values = np.zeros((100, 100), np.int16)
+    values[30:70, 30:70] = 60
+    values[30:70, 30:50] = 30
+    values[50, 50:53] = 1_000  # three of 1,600 that are not the ground, as vessels are
+    assert seen(renderer.render(image(values), [0], PNG))[40, 60] < 20
+    shown = seen(renderer.render(image(values), [0], replace(PNG, leaves_out=0.005)))
+    assert (shown[0, 0], shown[40, 60], shown[50, 51]) == (0, 255, 255)
+    assert 100 < shown[40, 40] < 155
+
+
+@pytest.mark.parametrize("bright", [0, 1, 10_000])
+def test_where_few_values_are_all_there_is_they_count(bright: int, renderer: Renderer) -> None:
+    values = np.zeros(10_000, np.int16)
+    values[:bright] = 500
+    wish = replace(PNG, leaves_out=0.005)
+    whole, few = (seen(renderer.render(image(values.reshape(100, 100)), [0], each)) for each in (PNG, wish))
+    assert np.array_equal(whole, few)
+
+
 def test_eight_bits_without_a_window_mean_what_they_are(renderer: Renderer) -> None:
     values = np.arange(40, 168, dtype=np.uint8).reshape(8, 16)
     assert np.array_equal(seen(renderer.render(image(values), [0], PNG)), values)

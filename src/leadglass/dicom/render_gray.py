@@ -18,6 +18,8 @@ Bytes8 = NDArray[np.uint8]
 
 _LONGEST_DOMAIN: Final = 1 << 16
 _WHITE: Final = 255.0
+_ENOUGH: Final = 1 << 20
+"""Values of a frame that are looked at for which of them are few."""
 
 
 def lut_values(lut: Lut) -> Array:
@@ -103,18 +105,27 @@ def _presented(gray: Gray, wished: Window | None, span: tuple[float, float], sto
     return grays
 
 
-def span_of(samples: Samples, gray: Gray) -> tuple[float, float]:
+def span_of(samples: Samples, gray: Gray, leaves_out: float = 0.0) -> tuple[float, float]:
     """Give the least and greatest value after the Modality LUT, padding and what is no number left out.
 
     A picture of one value alone is black when that is 0 or less, else white.
+
+    Parameters
+    ----------
+    samples : Samples
+        The frame.
+    gray : Gray
+        How values become gray.
+    leaves_out : float
+        What part of the values does not count at either end.
     """
     if samples.pixels.allocated == 1:
         return 0.0, 1.0
-    low, high = _span_of(samples, gray)
+    low, high = _span_of(samples, gray, leaves_out)
     return (min(low, 0.0), high) if low == high else (low, high)
 
 
-def _span_of(samples: Samples, gray: Gray) -> tuple[float, float]:
+def _span_of(samples: Samples, gray: Gray, leaves_out: float) -> tuple[float, float]:
     stored = samples.values()
     if gray.padding is not None:
         stored = stored[~((stored >= gray.padding[0]) & (stored <= gray.padding[1]))]
@@ -122,12 +133,28 @@ def _span_of(samples: Samples, gray: Gray) -> tuple[float, float]:
         stored = stored[np.isfinite(stored)]
     if not stored.size:
         return 0.0, 0.0
-    ends = np.array([stored.min(), stored.max()])
+    ends = _ends(stored.ravel(), leaves_out)
     if gray.modality is not None:
         table = look_up(gray.modality, np.arange(float(ends[0]), float(ends[1]) + 1.0))
         return float(table.min()), float(table.max())
     low, high = sorted(_modality(gray, ends).tolist())
     return low, high
+
+
+def _ends(stored: Array, leaves_out: float) -> Array:
+    """Give the least and the greatest value but for those few that would make all others too dark or too light.
+
+    The ground, which is the least value as a rule and may be most of a picture, tells nothing of what is bright.
+    """
+    ends = np.array([stored.min(), stored.max()])
+    if not leaves_out:
+        return ends
+    some = stored[:: max(1, stored.size // _ENOUGH)]
+    bright = some[some > ends[0]]
+    if not bright.size:
+        return ends
+    inner = np.array([np.quantile(some, leaves_out), np.quantile(bright, 1.0 - leaves_out)])
+    return inner if inner[0] < inner[1] else ends
 
 
 def full_span(samples: Samples, gray: Gray) -> tuple[float, float]:

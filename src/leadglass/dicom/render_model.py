@@ -243,6 +243,9 @@ class Wish:
         What becomes of color spaces.
     is_thumbnail : bool
         Never enlarge.
+    leaves_out : float
+        Where no window and no table tells what is black and what white: what part
+        of the values, at either end, does not count for it. 0: every value counts.
     """
 
     format: PictureFormat = PictureFormat.JPEG
@@ -251,6 +254,7 @@ class Wish:
     quality: int = 90
     icc: IccProfile = IccProfile.NO
     is_thumbnail: bool = False
+    leaves_out: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

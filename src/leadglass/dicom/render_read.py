@@ -296,6 +296,11 @@ class ImageReader:
             is_inverted=self._is_inverted(pixels.photometric),
         )
 
+    def has_window(self, frame_index: int) -> bool:
+        """Say whether a window or a table tells how gray is to be shown, of a frame counted from 0."""
+        presenting = self._group(frame_index, tags.FrameVOILUTSequence, tags.WindowCenter)
+        return _window(presenting) is not None or bool(first_item(presenting, tags.VOILUTSequence))
+
     def _group(self, frame_index: int, sequence: int, needed: int) -> Attributes:
         """Give a functional group's item: of the frame, else shared, else the data set itself (PS3.3 C.7.6.16)."""
         per_frame = items(self.attributes, tags.PerFrameFunctionalGroupsSequence)

@@ -71,7 +71,7 @@ def _span(samples: Samples, part: FramePart, job: RenderJob) -> tuple[float, flo
             low, high = span_of(samples, part.gray)
             return min(low, 0.0), high
         case Span.OWN:
-            return span_of(samples, part.gray)
+            return span_of(samples, part.gray, job.wish.leaves_out)
 
 
 def _common_span(job: RenderJob, frames: list[bytes]) -> tuple[float, float] | None:

@@ -24,6 +24,12 @@ from leadglass.errors import BadInput, Full, Unsupported
 NOT_SHOWN: Final = HTTPStatus.NOT_ACCEPTABLE
 """The status of what is here and cannot be rendered."""
 
+FEW: Final = 0.005
+"""What part of the values, at either end, does not make the others darker or lighter where people only look around.
+
+Of a rendered resource every value counts (docs/dicomweb.md).
+"""
+
 
 class Pictures:
     """Makes pictures of located instances, after ``looking`` at them.
@@ -56,7 +62,7 @@ class Pictures:
 
     def thumbnail(self, viewport: Viewport, media: str) -> Wish:
         """Give what a thumbnail is."""
-        return Wish(format=PictureFormat(media), viewport=viewport, quality=80, is_thumbnail=True)
+        return Wish(format=PictureFormat(media), viewport=viewport, quality=80, is_thumbnail=True, leaves_out=FEW)
 
     def make(
         self,

@@ -415,6 +415,22 @@ def test_how_gray_is_shown_goes_along(house: PagesHouse) -> None:
         assert "Image 2 of 3" in main_of(got)
 
 
+def test_an_image_that_says_nothing_of_gray_is_shown_automatically(house: PagesHouse) -> None:
+    study = {"StudyInstanceUID": "1.2.10", "PatientID": "WINDOW"}
+    bare = {"SeriesInstanceUID": "1.2.10.1", "SOPInstanceUID": "1.2.10.1.1"}
+    says = {"SeriesInstanceUID": "1.2.10.2", "SOPInstanceUID": "1.2.10.2.1", "WindowCenter": "40", "WindowWidth": "400"}
+    for each in (bare, says):
+        house.house.store(encoded(data_set(**study, **each)), EXPLICIT)
+    without = unescape(house.get("/look/1.2.10/1.2.10.1").body.decode())
+    assert 'data-window="automatic" data-implied="1"' in without
+    assert 'href="/look/1.2.10/1.2.10.1/1.2.10.1.1?frame=1&invert=1"' in without, "other images are as they say"
+    assert "picture?viewport=1024,1024&window=automatic" in without
+    assert "As stored" not in without
+    stored = unescape(house.get("/look/1.2.10/1.2.10.2").body.decode())
+    assert "picture?viewport=1024,1024 " in stored
+    assert re.search(r'aria-current="true">As stored<', stored)
+
+
 def test_a_script_is_told_what_is_in_a_series(house: PagesHouse) -> None:
     got = house.get("/look/1.2.3.4/1.2.3.4.2", "application/json")
     assert got.body == (

@@ -19,6 +19,7 @@ from leadglass.archive.quarantine import Look
 from leadglass.dicom.render_model import PictureFormat, Viewport, Wish
 from leadglass.dicom.renderer import Renderer, Stored
 from leadglass.doors.dicomweb.fair import FairThreads
+from leadglass.doors.dicomweb.pictures import FEW
 from leadglass.doors.pages.desk import PagesDesk
 from leadglass.doors.pages.page import page
 from leadglass.doors.pages.quarantine.beside import Beside, beside
@@ -179,7 +180,8 @@ class _Pages:
         sight = look.stored if of_stored else look.aside
         if sight is None or sight.frames is None:
             raise NotHere("There is no picture of this.")
-        wish = Wish(format=PictureFormat.JPEG, viewport=Viewport(_SIDE, _SIDE), quality=85, is_thumbnail=True)
+        viewport = Viewport(_SIDE, _SIDE)
+        wish = Wish(format=PictureFormat.JPEG, viewport=viewport, quality=85, is_thumbnail=True, leaves_out=FEW)
         with sight.open() as reader:
             image = Stored(sight.attributes, sight.transfer_syntax_uid, reader, sight.frames)
             try:

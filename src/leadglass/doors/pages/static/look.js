@@ -33,7 +33,7 @@
   };
   const options = () => {
     const parts = [];
-    if (said.window) parts.push(`window=${said.window}`);
+    if (said.window && !said.implied) parts.push(`window=${said.window}`);
     if (stage.classList.contains("inverted")) parts.push("invert=1");
     return parts;
   };
@@ -182,6 +182,7 @@
   };
   const choose = (link) => {
     said.window = link.dataset.window;
+    delete said.implied;
     said.center = link.dataset.center;
     for (const each of document.querySelectorAll("a[data-window]")) each.removeAttribute("aria-current");
     link.setAttribute("aria-current", "true");

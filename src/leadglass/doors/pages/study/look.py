@@ -21,7 +21,7 @@ from leadglass.doors.dicomweb.fair import FairThreads
 from leadglass.doors.dicomweb.frames import parse_frames
 from leadglass.doors.dicomweb.locating import require_frames
 from leadglass.doors.dicomweb.paths import Target
-from leadglass.doors.dicomweb.pictures import NOT_SHOWN, Pictures, tag_of, unchanged
+from leadglass.doors.dicomweb.pictures import FEW, NOT_SHOWN, Pictures, tag_of, unchanged
 from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, nothing, respond
 from leadglass.doors.dicomweb.rendered_query import parse_rendered
 from leadglass.doors.pages.desk import PagesDesk
@@ -77,7 +77,7 @@ def routes(services: Services) -> list[Route]:
             f"{of_instance}/frames/{{frames}}/picture",
             ("GET",),
             pages.picture,
-            summary="A frame, never larger than it is; window=automatic is from its darkest to its brightest value.",
+            summary="A frame, never larger than it is; window=automatic is from its darkest values to its brightest.",
         ),
     ]
 
@@ -104,8 +104,11 @@ class _Look:
         is_gray = seen.sop_class_uid in _GRAY
         windows = {name: said for name, (said, _) in WINDOWS.items()} if seen.sop_class_uid in _HOUNSFIELD else {}
         window = query.get("window", "")
-        if window != AUTOMATIC or not is_gray:
-            window = window if window in windows else ""
+        if window not in windows and (window != AUTOMATIC or not is_gray):
+            window = ""
+        is_implied = is_gray and not window and not seen.has_window
+        if is_implied:
+            window = AUTOMATIC
         return page(
             asked.request,
             "study/look.html",
@@ -113,6 +116,7 @@ class _Look:
             seen=seen,
             windows=windows,
             window=window,
+            is_implied=is_implied,
             has_automatic=is_gray,
             values={name: value for name, (_, value) in WINDOWS.items()},
             is_inverted=query.get("invert") == "1",
@@ -127,6 +131,7 @@ class _Look:
         is_automatic = ("window", AUTOMATIC) in given
         query = parse_rendered(each for each in given if each != ("window", AUTOMATIC))
         wish = self._pictures.wish(replace(query, may_enlarge=False), PictureFormat.JPEG.value)
+        wish = replace(wish, leaves_out=FEW)
         known = request.headers.get("if-none-match", "")
 
         def prepare() -> Prepared:

@@ -10,8 +10,11 @@ from typing import Final
 
 from leadglass.archive.archive import Archive
 from leadglass.archive.backroom import InstanceRecord
+from leadglass.archive.retrieving import Retrieval
 from leadglass.dicom.levels import Level
 from leadglass.dicom.model import Attributes
+from leadglass.dicom.render_read import ImageReader
+from leadglass.dicom.source import ReadAt
 from leadglass.doors.dicomweb.locating import locate
 from leadglass.doors.dicomweb.paths import Target
 from leadglass.doors.pages.study import reading
@@ -88,6 +91,8 @@ class Look:
         Why it is not given to the caller; empty when it is.
     is_image : bool
         Whether there are frames that can be told apart.
+    has_window : bool
+        Whether it says itself how gray is to be shown.
     delay : float
         Seconds to wait before it is shown.
     """
@@ -110,6 +115,7 @@ class Look:
     last: str
     withheld: str
     is_image: bool
+    has_window: bool
     delay: float
 
     @property
@@ -182,6 +188,7 @@ def look(archive: Archive, caller: Caller, wanted: Target, frame: str) -> Look:
         last=_path(pictures[-1], LAST) if place + 1 < len(pictures) or at < frames else "",
         withheld=retrieval.withheld(record),
         is_image=table is not None,
+        has_window=table is not None and _has_window(retrieval, record, at),
         delay=max(delay, retrieval.take_delay()),
     )
 
@@ -199,6 +206,13 @@ def listing(archive: Archive, caller: Caller, wanted: Target) -> dict[str, objec
         if table.number_of_frames > 1 and not rate:
             rate = _rate(retrieval.metadata(record))
     return {"images": images, "rate": rate or _RATE, "is_whole": len(retrieval.records) <= MOST_LISTED}
+
+
+def _has_window(retrieval: Retrieval, record: InstanceRecord, frame: int) -> bool:
+    def unread() -> ReadAt:
+        raise AssertionError("Whether there is a window is said by the metadata alone.")
+
+    return ImageReader(retrieval.metadata(record), record.transfer_syntax_uid, unread).has_window(frame - 1)
 
 
 def _rate(attributes: Attributes) -> float:
