@@ -6,6 +6,7 @@ from leadglass.doors.pages.people.rights import rights_of, sees_everything
 from leadglass.policy.caller import Caller, CallerKind
 from leadglass.policy.roles import NEEDS_NO_IMAGES, Role, grants_of
 from leadglass.policy.scope import Field, Scope
+from leadglass.policy.scope_words import parse_scope
 from tests.doors.pages.browser import Browser, add_person
 from tests.peers.web import Web
 
@@ -29,6 +30,19 @@ def test_rights_say_on_which_studies_and_name_no_patient() -> None:
     assert named == ["Search and read: one patient."]
     assert "name those that you need" in rights_of(_person(Role.REFERRER))[0]
     assert "without what identifies patients" in rights_of(_person(Role.RESEARCHER))[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["referrer=Doe^Jane"], "referred by Doe, Jane"),
+        (["referrer=DOE"], "referred by Doe"),
+        (["referrer=o'neil-smith^mary ann"], "referred by O'Neil-Smith, Mary Ann"),
+        (["referrer=Doe^Jane", "label=neurology"], "label neurology or referred by Doe, Jane"),
+    ],
+)
+def test_who_referred_is_named_as_people_write_names(words: list[str], said: str) -> None:
+    assert rights_of(_person(Role.REFERRER, parse_scope(words))) == [f"Search and read: {said}."]
 
 
 def test_an_emergency_is_offered_only_to_who_may_not_read_every_study_as_it_is() -> None:

@@ -301,6 +301,8 @@ def test_who_has_no_study_opened_and_who_finds_none_read_what_to_do(web: Web) ->
         assert referrer.status == 200
         assert "No study is opened for you yet" in referrer.page
         browser.sign_in(add_person(web, "list-nobody", "radiologist", "patient=NOBODY"))
-        assert "There are no studies yet" in browser.page
+        assert "Nothing here is yours to see yet" in browser.page, "whether there is anything else is not told"
+        assert "There are no studies yet" not in browser.page
+        assert '<a class="button second" href="/break-glass">Emergency access</a>' in browser.page
         browser.send("/studies", anything="x")
         assert "Clear the search" in browser.page

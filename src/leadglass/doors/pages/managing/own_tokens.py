@@ -12,6 +12,7 @@ from leadglass.doors.pages.managing.programs import curl_of, life_of, lives, mar
 from leadglass.doors.pages.page import page
 from leadglass.doors.pages.people.account import require_person
 from leadglass.doors.pages.people.desk import PeopleDesk
+from leadglass.doors.pages.scopes import spoken
 from leadglass.doors.web.forms import fields_of, needed, told, wants_json
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Conflict, Denied, LeadglassError, NotHere, Throttled
@@ -171,7 +172,7 @@ def _what(token: OwnToken, person: Person) -> str:
 def _said(token: OwnToken, person: Person) -> str:
     if token.scope == Scope.everything():
         return f"as your account: {words.said_scope(person.role, person.scope)}"
-    return f"{token.scope.explain()}, as far as your account sees them"
+    return f"{spoken(token.scope)}, as far as your account sees them"
 
 
 def _role_of(person: Person, word: str) -> Role:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from leadglass.doors.pages.scopes import spoken
 from leadglass.policy.roles import NEEDS_NO_IMAGES, Role, own_scope
 from leadglass.policy.scope import Scope
 from leadglass.policy.scope_words import parse_scope, write_scope
@@ -39,7 +40,7 @@ def said_scope(role: Role, scope: Scope | None) -> str:
     """Say which studies somebody may see, without naming patients."""
     if role in NEEDS_NO_IMAGES:
         return "no images"
-    return (own_scope(role) if scope is None else scope).explain()
+    return spoken(own_scope(role) if scope is None else scope)
 
 
 def is_blind(role: Role, scope: Scope | None) -> bool:

@@ -5,6 +5,7 @@ Rule: said is what this door does for somebody, and where the rest is done; not 
 
 from typing import Final
 
+from leadglass.doors.pages.scopes import spoken
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, Grant
 from leadglass.policy.roles import IMAGE_ACTIONS
@@ -42,7 +43,7 @@ def _sentences(grant: Grant) -> list[str]:
         verbs = " and ".join(filter(None, (", ".join(done[:-1]), done[-1])))
         masked = "" if grant.view.is_full else ", without what identifies patients"
         why = "" if grant.reason.startswith(_ROLE) else f" ({grant.reason})"
-        said.append(f"{verbs.capitalize()}: {grant.scope.explain()}{masked}{why}.")
+        said.append(f"{verbs.capitalize()}: {spoken(grant.scope)}{masked}{why}.")
     if Action.MANAGE in grant.actions:
         said.append("Look after accounts, programs, devices and settings.")
     if Action.AUDIT in grant.actions:

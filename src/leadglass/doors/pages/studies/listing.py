@@ -290,6 +290,7 @@ class StudyList:
             reads=may(caller, Action.GET),
             uploads=may(caller, Action.STORE),
             sees_none=_sees_none(caller),
+            is_narrowed=_is_narrowed(caller),
             may_break_glass=may_break_glass,
             has_pictures=self._searches.pictures(caller),
             rows_at_most=ROWS,
@@ -300,6 +301,11 @@ def _sees_none(caller: Caller) -> bool:
     """Say whether somebody may list studies and none is opened: what is said then is what to do."""
     finds = [grant for grant in caller.grants if Action.FIND in grant.actions]
     return bool(finds) and all(grant.scope.is_nothing for grant in finds)
+
+
+def _is_narrowed(caller: Caller) -> bool:
+    """Say whether there may be studies that somebody's lists leave out: whether there are is not told."""
+    return not any(Action.FIND in grant.actions and frozenset() in grant.scope.clauses for grant in caller.grants)
 
 
 def _place(kept: Kept, options: object, *, is_lost: bool = False) -> Place:
