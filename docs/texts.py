@@ -19,7 +19,7 @@ from babel.messages.pofile import write_po
 
 from leadglass.audit.event import Outcome
 from leadglass.doors.pages.menu import ENTRIES
-from leadglass.doors.pages.studies.asking import MODALITIES
+from leadglass.doors.pages.studies.asking import MODALITIES, RARER
 from leadglass.doors.pages.study.kinds import Kind
 from leadglass.doors.pages.survey.choosing import SHOWN
 from leadglass.doors.pages.survey.pages import DONE, ENDED, STANDINGS
@@ -102,7 +102,7 @@ def _named() -> Iterator[tuple[str, tuple[str, ...]]]:
     """Give each text that a template takes from a table."""
     for entry in ENTRIES:
         yield "menu.py", (entry.label,)
-    for _, meaning in MODALITIES:
+    for _, meaning in (*MODALITIES, *RARER):
         yield "studies/asking.py", (meaning,)
     for kind in _ENUMS:
         for each in kind:

@@ -306,3 +306,19 @@ def test_who_has_no_study_opened_and_who_finds_none_read_what_to_do(web: Web) ->
         assert '<a class="button second" href="/break-glass">Emergency access</a>' in browser.page
         browser.send("/studies", anything="x")
         assert "Clear the search" in browser.page
+
+
+def test_every_modality_is_offered_and_one_that_nobody_defined_where_it_is(web: Web) -> None:
+    study = {"StudyInstanceUID": "1.59.1", "PatientID": "LIST-ODD", "PatientName": "Listed^Odd"}
+    Sender(web, "list-odd-sender").send({**study, "Modality": "ODDITY"})
+    with Browser(web) as browser:
+        browser.sign_in(add_person(web, "list-odd", "radiologist", "patient=LIST-ODD"))
+        offered = re.findall(r'<option(?: value="([A-Z0-9]+)")?>([^<]+)</option>', browser.page)
+        assert {"OT", "SC", "PR", "KO", "SEG", "DOC", "RTDOSE", "RTPLAN", "SR"} <= {code for code, _ in offered}
+        assert ("", "ODDITY") in offered
+        assert len(offered) == len(set(offered))
+        browser.send("/studies", modality="OT")
+        assert "No study found" in browser.page
+        browser.send("/studies", modality="ODDITY")
+        assert rows(browser.page) == ["1.59.1"]
+        assert "<option selected>ODDITY</option>" in browser.page

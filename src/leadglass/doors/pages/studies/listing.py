@@ -25,7 +25,7 @@ from leadglass.doors.pages.menu import may
 from leadglass.doors.pages.page import page, see_other
 from leadglass.doors.pages.people.desk import PeopleDesk
 from leadglass.doors.pages.people.rights import sees_everything
-from leadglass.doors.pages.studies.asking import MODALITIES, PERIODS, query_of, search_of
+from leadglass.doors.pages.studies.asking import MODALITIES, PERIODS, RARER, query_of, search_of
 from leadglass.doors.pages.studies.rows import Row, row_of
 from leadglass.doors.pages.studies.searches import Kept, Search, Searches
 from leadglass.doors.web.forms import fields_of, wants_json
@@ -52,6 +52,7 @@ MOST_NEWS: Final = 200
 """Changes looked at at a time, for what is new."""
 
 _ORDERS: Final = (Order.DATE, Order.PATIENT, Order.PATIENT_ID, Order.RECEIVED)
+_LISTED: Final = frozenset(code for code, _ in (*MODALITIES, *RARER))
 _LONGEST_CURSOR: Final = 512
 
 
@@ -285,6 +286,8 @@ class StudyList:
             order_of=_order,
             periods=PERIODS,
             modalities=MODALITIES,
+            rarer=RARER,
+            unlisted=sorted({each for row in seen.rows for each in row.modalities} - _LISTED),
             has_names=tags.PatientName not in masked,
             has_numbers=masked.isdisjoint((tags.PatientID, tags.AccessionNumber)),
             reads=may(caller, Action.GET),
