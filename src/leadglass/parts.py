@@ -295,6 +295,7 @@ def _vault_settings(config: Config) -> VaultSettings:
     ingest = config.ingest
     return VaultSettings(
         limits=reading_limits(config),
+        private_sop_classes=frozenset(ingest.private_sop_classes),
         max_instance_bytes=ingest.instance_bytes,
         min_free_bytes=ingest.min_free_bytes,
         batch=config.work.commit_instances,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from leadglass.archive.backroom import Declared, NotAsDeclared, NotInStudy, Stored
+from leadglass.archive.backroom import Declared, NotAsDeclared, NotInStudy, NotTakenIn, Stored
 from leadglass.dicom.frames import FrameTable
 from leadglass.errors import BadInput, Denied, Full
 from leadglass.policy.action import Action
@@ -124,6 +124,23 @@ def test_what_is_declared_must_be_true(vault: Vault, declared: Declared) -> None
     with pytest.raises(NotAsDeclared):
         incoming.examine()
     incoming.abort()
+
+
+@pytest.mark.parametrize("sop_class", ["1.3.46.670589.2.5.1.1", "1.2.840.10008.1.1"])
+def test_private_classes_that_are_not_listed_and_classes_of_other_services_are_refused(
+    vault: Vault, tmp_path: Path, sop_class: str
+) -> None:
+    with pytest.raises(NotTakenIn):
+        store(vault, instance(SOPClassUID=sop_class))
+    assert objects(tmp_path) == []
+
+
+def test_a_private_class_that_is_listed_is_taken_in_and_so_is_one_that_the_standard_may_add(tmp_path: Path) -> None:
+    settings = VaultSettings(min_free_bytes=0, private_sop_classes=frozenset({"1.3.46.670589.2.5.1.1"}))
+    with opened(tmp_path, settings) as vault:
+        store(vault, instance(SOPClassUID="1.3.46.670589.2.5.1.1"))
+        store(vault, instance(SOPClassUID="1.2.840.10008.5.1.4.1.1.9999", SOPInstanceUID="1.2.9"))
+        assert len(contents(vault)) == 2
 
 
 def test_an_instance_sent_to_another_study_than_its_own_is_refused_and_leaves_nothing(

@@ -35,6 +35,15 @@ class NotAsDeclared(BadInput):
     """The data set is readable and is not what its sender said it was; DIMSE has a status of its own for it."""
 
 
+class NotTakenIn(BadInput):
+    """The SOP class is none of storage, or a private one that the operator did not list."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The SOP class is not one that this archive takes in; private ones are listed (ingest.private_sop_classes)."
+        )
+
+
 class NotInStudy(NotAsDeclared):
     """The data set is one of another study than its sender said; DICOMweb has a reason of its own for it."""
 

@@ -4,6 +4,7 @@ Rule: the storage classes are derived from the Standard's own list at first use,
 those that came later are named here.
 """
 
+from collections.abc import Container
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,9 @@ STUDY_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
 STUDY_ROOT_MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
 STUDY_ROOT_GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
 
+_STANDARDS_ROOT: Final = "1.2.840.10008."
+_STANDARDS_STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
+"""Where the Standard puts storage classes, those after our list was made too."""
 _NEWER: Final = MappingProxyType(
     {
         "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage",
@@ -49,6 +53,24 @@ def storage() -> frozenset[str]:
         for uid, (name, kind, _, _, _) in dictionary.uids().items()
         if kind == "SOP Class" and uid.startswith("1.2.840.10008.5.") and "Storage" in name
     ) | frozenset(_NEWER)
+
+
+def is_of_other_service(uid: str) -> bool:
+    """Say whether a class is one of the Standard's that is none of storage."""
+    return uid.startswith(_STANDARDS_ROOT) and not uid.startswith(_STANDARDS_STORAGE) and uid not in storage()
+
+
+def may_be_taken_in(uid: str, private: Container[str]) -> bool:
+    """Say whether instances of a class are taken in: the Standard's storage classes, and private ones that are listed.
+
+    Parameters
+    ----------
+    uid : str
+        The SOP class of the data set.
+    private : container of str
+        Private storage SOP classes that the operator listed.
+    """
+    return uid in private or (uid.startswith(_STANDARDS_ROOT) and not is_of_other_service(uid))
 
 
 def __getattr__(name: str) -> frozenset[str]:

@@ -4,7 +4,8 @@ Rule 1. Its bytes reach the disk only sealed, under a key that is in memory alon
 until the row is written. Rule 2. Object first, row last. Rule 3. What is not
 committed leaves nothing on the disk. Rule 4. What contradicts what is stored is
 kept aside, and nothing is overwritten. Rule 5. It is let go as already here only
-after what is here was opened; when that is damaged, this takes its place.
+after what is here was opened; when that is damaged, this takes its place. Rule 6. Whatever the door,
+of private SOP classes only those come in that the operator listed.
 """
 
 import os
@@ -16,10 +17,10 @@ from enum import Enum
 from hashlib import sha256
 from typing import Final, NoReturn, TypeVar, assert_never
 
-from leadglass.archive.backroom import Declared, NotAsDeclared, NotInStudy, Receipt, Stored
+from leadglass.archive.backroom import Declared, NotAsDeclared, NotInStudy, NotTakenIn, Receipt, Stored
 from leadglass.crypto.sealed import SealedReader, SealedWriter
 from leadglass.crypto.wrap import new_key
-from leadglass.dicom import compare
+from leadglass.dicom import compare, sop_classes
 from leadglass.dicom.ingest import Description, describe
 from leadglass.dicom.source import Blocks, Bytes, ReadAt
 from leadglass.errors import BadInput, Busy, Conflict, Corrupt, Full, LeadglassError
@@ -136,6 +137,8 @@ class Incoming:
                 raise NotAsDeclared(f"The {keyword} in the data set is not the one that was declared for it.")
         if declared.study_uid and declared.study_uid != description.study_uid:
             raise NotInStudy("The data set is of another study than the one it was sent to.")
+        if not sop_classes.may_be_taken_in(description.sop_class_uid, self._parts.settings.private_sop_classes):
+            raise NotTakenIn
         return self._facts(description)
 
     def _describe(self) -> Description:

@@ -16,6 +16,9 @@ class VaultSettings:
     ----------
     limits : Limits
         What one data set may cost to read.
+    private_sop_classes : frozenset of str
+        Private storage SOP classes that are taken in. None: each is a format that
+        only its maker reads.
     max_instance_bytes : int
         Bytes of one data set. 16 GiB: whole slide images reach a few.
     min_free_bytes : int
@@ -37,6 +40,7 @@ class VaultSettings:
     """
 
     limits: Limits = field(default_factory=Limits)
+    private_sop_classes: frozenset[str] = frozenset()
     max_instance_bytes: int = 16 * _GIB
     min_free_bytes: int = _GIB
     objects_per_shelf: int = 4_096

@@ -36,6 +36,16 @@ def test_a_bad_file_is_named_with_its_reason_and_stops_nothing(cli: Cli, tmp_pat
     assert all(named.values())
 
 
+def test_a_private_class_goes_in_when_the_operator_lists_it(cli: Cli, tmp_path: Path) -> None:
+    private = "1.3.46.670589.2.5.1.1"
+    (tmp_path / "private").write_bytes(file_of(image(SOPClassUID=UID(private))))
+    ended = cli("import", "--json", tmp_path / "private")
+    assert ended.code == 1
+    assert "ingest.private_sop_classes" in ended.json["not_taken"][0]["reason"]
+    (cli.data / "leadglass.toml").write_text(f'[ingest]\nprivate_sop_classes = ["{private}"]\n')
+    assert cli.do("import", "--json", tmp_path / "private").json["stored"] == 1
+
+
 def test_the_table_says_what_became_of_them_and_why(cli: Cli, tmp_path: Path) -> None:
     write_study(tmp_path / "in")
     (tmp_path / "in/README").write_text("read me")

@@ -142,9 +142,10 @@ def test_a_file_whose_meta_information_names_another_instance_is_stored_with_a_w
         ({"SOPClassUID": "1.2.840.10008.1.3.10"}, 0x0122),
         ({"SOPClassUID": "1.2.840.10008.1.1"}, 0x0122),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.2.1.1"}, 0x0122),
+        ({"SOPClassUID": "1.3.46.670589.2.5.1.1"}, 0x0122),
     ],
 )
-def test_classes_that_are_none_of_storage_are_refused_by_the_standards_reason(
+def test_classes_that_are_none_of_storage_and_private_ones_that_are_not_listed_are_refused_by_the_standards_reason(
     stow: StowHouse, change: dict[str, str], reason: int
 ) -> None:
     answer = stow.post(multipart(file_of(SOPInstanceUID="1.1", **change)))

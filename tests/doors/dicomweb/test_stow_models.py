@@ -219,6 +219,7 @@ def test_what_metadata_leaves_out_of_an_image_is_read_from_its_code_stream(stow:
         ({"7FE00010": {"vr": "OW", "BulkDataURI": "a"}}, [(OCTETS, b"xyz")], 0xC000),
         ({"00282000": {"vr": "OB", "BulkDataURI": "a"}}, [("image/jpeg", b"\xff\xd8\xff")], 0xC000),
         ({"00080016": {"vr": "UI", "Value": ["1.2.840.10008.1.1"]}}, [], 0x0122),
+        ({"00080016": {"vr": "UI", "Value": ["1.3.46.670589.2.5.1.1"]}}, [], 0x0122),
         ({"0020000D": {"vr": "UI", "Value": ["../../etc"]}}, [], 0xC000),
         ({"0020000E": {"vr": "UI"}}, [], 0xC000),
         ({"00280010": {"vr": "US", "Value": [70_000]}}, [], 0xC000),

@@ -2,7 +2,7 @@ from itertools import product
 
 import pytest
 
-from leadglass.archive.backroom import NotAsDeclared
+from leadglass.archive.backroom import NotAsDeclared, NotTakenIn
 from leadglass.doors.dimse.status import COMMENT_LENGTH, TABLES, Service, Status, comment, comment_of, status_of
 from leadglass.errors import (
     BadInput,
@@ -47,6 +47,7 @@ def test_a_refusal_is_called_not_authorized_in_every_service_and_gives_no_reason
 
 def test_only_an_instance_that_is_not_what_was_declared_does_not_match_its_sop_class() -> None:
     assert status_of(Service.STORE, NotAsDeclared("The SOP Class UID is another.")) == 0xA900
+    assert status_of(Service.STORE, NotTakenIn()) == 0x0122
     assert status_of(Service.STORE, BadInput("The data set ends in an element.")) == 0xC000
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from leadglass.archive.archive import Archive, Receiving
-from leadglass.archive.backroom import Declared, Receipt
+from leadglass.archive.backroom import Declared, NotTakenIn, Receipt
 from leadglass.dicom import sop_classes, uids
 from leadglass.dicom.part10 import FileMeta, read_file
 from leadglass.dicom.source import Blocks
@@ -30,9 +30,6 @@ _PIECE: Final = 1 << 20
 """Bytes of one instance that are gathered for a hop to a thread; most instances are whole in it."""
 _TOGETHER: Final = 64
 """Instances put on stable storage together at most, as many as one commit takes."""
-_STANDARDS_ROOT: Final = "1.2.840.10008."
-_STANDARDS_STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
-"""Where the Standard puts storage classes, those after our list was made too."""
 
 
 class Sink(Protocol):
@@ -160,8 +157,8 @@ class Courier:
             raise BadInput("The part is empty.")
         part10 = read_file(Blocks(blocks))
         meta = coming.meta = part10.meta
-        if not is_storable(meta.sop_class_uid):
-            coming.fail(BadInput("The SOP class is none of storage."), FailureReason.SOP_CLASS_NOT_SUPPORTED)
+        if sop_classes.is_of_other_service(meta.sop_class_uid):
+            coming.fail(NotTakenIn())
             return []
         self.open(coming, meta.transfer_syntax_uid)
         skip = part10.dataset_offset
@@ -221,13 +218,6 @@ class Courier:
         """Forget instances; harmless when they are committed."""
         for coming in batch:
             coming.abort()
-
-
-def is_storable(sop_class_uid: str) -> bool:
-    """Say whether instances of a class are taken in: storage classes, private ones, and whatever is not named."""
-    if not sop_class_uid.startswith(_STANDARDS_ROOT):
-        return True
-    return sop_class_uid.startswith(_STANDARDS_STORAGE) or sop_class_uid in sop_classes.storage()
 
 
 def _names(meta: FileMeta, receipt: Receipt) -> bool:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from leadglass.archive.archive import Archive
-from leadglass.archive.backroom import Draft, Reader
-from leadglass.dicom import codestream, tags, uids
+from leadglass.archive.backroom import Draft, NotTakenIn, Reader
+from leadglass.dicom import codestream, sop_classes, tags, uids
 from leadglass.dicom.compose import Sent, compose
 from leadglass.dicom.json_reader import Modelled, ModelLimits, read_json
 from leadglass.dicom.model import Attributes, JsonElement
@@ -22,7 +22,7 @@ from leadglass.dicom.part10 import FileMeta
 from leadglass.dicom.source import Bytes
 from leadglass.doors.dicomweb.accept import DICOM_JSON, DICOM_XML, OCTETS
 from leadglass.doors.dicomweb.multipart import Malformed, parse_content_type
-from leadglass.doors.dicomweb.stow_intake import Batches, Coming, Courier, coded_part, is_storable
+from leadglass.doors.dicomweb.stow_intake import Batches, Coming, Courier, coded_part
 from leadglass.doors.dicomweb.stow_response import Became, FailureReason
 from leadglass.doors.dicomweb.stow_share import Gathered, Share
 from leadglass.doors.threads import Threads
@@ -283,8 +283,8 @@ class Models:
         class_uid, instance_uid = (_text(attributes, tag) for tag in (tags.SOPClassUID, tags.SOPInstanceUID))
         coming.meta = FileMeta(class_uid, instance_uid, "")
         try:
-            if not is_storable(class_uid):
-                coming.fail(BadInput("The SOP class is none of storage."), FailureReason.SOP_CLASS_NOT_SUPPORTED)
+            if sop_classes.is_of_other_service(class_uid):
+                coming.fail(NotTakenIn())
                 return
             attributes, sent = self._settled(attributes, sent)
             composed = compose(attributes, sent, model.transfer_syntax_uid)

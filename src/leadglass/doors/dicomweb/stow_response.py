@@ -13,7 +13,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
-from leadglass.archive.backroom import NotAsDeclared, NotInStudy, Receipt
+from leadglass.archive.backroom import NotAsDeclared, NotInStudy, NotTakenIn, Receipt
 from leadglass.dicom import tags
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.errors import Kind, LeadglassError
@@ -64,6 +64,8 @@ def reason_of(error: LeadglassError) -> FailureReason:
     """Give the Failure Reason for an error."""
     if isinstance(error, NotInStudy):
         return FailureReason.NOT_IN_STUDY
+    if isinstance(error, NotTakenIn):
+        return FailureReason.SOP_CLASS_NOT_SUPPORTED
     if isinstance(error, NotAsDeclared):
         return FailureReason.DOES_NOT_MATCH_SOP_CLASS
     return REASONS[error.kind]

@@ -10,7 +10,7 @@ from enum import Enum, IntEnum
 from types import MappingProxyType
 from typing import Final
 
-from leadglass.archive.backroom import NotAsDeclared
+from leadglass.archive.backroom import NotAsDeclared, NotTakenIn
 from leadglass.errors import BadInput, Kind, LeadglassError
 
 
@@ -157,6 +157,8 @@ def status_of(service: Service, error: LeadglassError) -> Status:
     """Give the status with which ``service`` answers ``error``."""
     if isinstance(error, NamedFault):
         return error.status
+    if service is Service.STORE and isinstance(error, NotTakenIn):
+        return Status.SOP_CLASS_NOT_SUPPORTED
     if service is Service.STORE and isinstance(error, NotAsDeclared):
         return Status.DOES_NOT_MATCH_SOP_CLASS
     return TABLES[service][error.kind]
