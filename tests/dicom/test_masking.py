@@ -1,6 +1,7 @@
 """What leaves under a mask: read by a stranger, searched for what must not be in it, compared with what was stored."""
 
 import os
+import re
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -382,6 +383,18 @@ def test_the_table_names_every_address_and_every_comment_the_dictionary_knows_bu
         "TestResultComment",
         "URNCodeValue",
     }
+
+
+def test_machines_are_masked_by_whatever_attribute_they_are_told_apart() -> None:
+    """Numbers and names of one single device; those of a model stay."""
+    devices = {
+        tag
+        for tag, (_, _, _, _, keyword) in dictionary.elements().items()
+        if re.search(r"MachineName$|(?<!Lot)SerialNumber$|StationName$|(?<!Accessory)(?<!Spreading)DeviceID$", keyword)
+    }
+    left = {dictionary.elements()[tag][4] for tag in devices - without_identity().masked}
+    assert not left, "each says where somebody was treated or examined"
+    assert len(devices) > 10
 
 
 def test_the_table_names_nothing_twice_and_nothing_that_an_instance_needs() -> None:
