@@ -104,6 +104,27 @@ def test_any_transfer_syntax_gives_what_is_stored_and_a_list_is_weighed(house: W
     )
 
 
+def test_a_report_withholds_no_study_from_who_takes_compressed_images_only(tmp_path: Path) -> None:
+    with opened(tmp_path) as house:
+        house.store(_instance(1), EXPLICIT)
+        report = data_set(SOPInstanceUID="1.2.3.4.1.2", Modality="SR", InstanceNumber=2)
+        for keyword in ("PixelData", "Rows", "Columns"):
+            if keyword in report:
+                delattr(report, keyword)
+        house.store(encoded(report, IMPLICIT), IMPLICIT)
+        ls = uids.JPEG_LS_LOSSLESS
+        accept = f"{RELATED}; transfer-syntax={ls}"
+        assert [part.syntax for part in house.get(STUDY, accept).parts] == [ls, EXPLICIT]
+        alone = house.get(f"{SERIES}/instances/1.2.3.4.1.2", accept)
+        assert [part.syntax for part in alone.parts] == [EXPLICIT]
+        stored = f"{accept};q=0.5, {RELATED}; transfer-syntax={IMPLICIT};q=0.1"
+        assert [part.syntax for part in house.get(STUDY, stored).parts] == [ls, IMPLICIT]
+        lossy = f"{RELATED}; transfer-syntax={uids.JPEG_BASELINE}"
+        assert house.get(STUDY, lossy).status == 406, "the image cannot be had so"
+        assert house.get(STUDY, f"{RELATED}; transfer-syntax=1.2.3.4.5").status == 406
+        assert house.get(f"{SERIES}/instances/1.2.3.4.1.2", "image/jpeg").status == 406
+
+
 @pytest.mark.parametrize(
     "accept",
     [
@@ -338,7 +359,8 @@ def test_an_instance_without_pixels_has_no_frames(tmp_path: Path) -> None:
     with opened(tmp_path) as house:
         house.store(_instance(PixelData=None), EXPLICIT)
         assert house.get(f"{INSTANCE}/frames/1").status == 404
-        assert house.get(INSTANCE, f"application/dicom; transfer-syntax={uids.RLE_LOSSLESS}").status == 406
+        whole = house.get(INSTANCE, f"application/dicom; transfer-syntax={uids.RLE_LOSSLESS}")
+        assert (whole.status, whole.headers["content-type"]) == (200, f"application/dicom; transfer-syntax={EXPLICIT}")
 
 
 def test_an_image_that_cannot_be_decoded_withholds_no_study(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ stored is bit-exact. Rule 3. Nothing is compressed with loss here.
 
 Who names no transfer syntax gets Explicit VR Little Endian (PS3.18 section
 8.7.3.5.1), or what is stored where that cannot be decoded: video, private ones,
-what is damaged, and what is too large. One such image withholds no study.
+what is damaged, and what is too large. One such image withholds no study. Who names
+compressed ones means images: what has no Pixel Data is given as to who names none.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Final
@@ -19,11 +20,11 @@ from starlette.responses import Response
 
 from leadglass.archive.backroom import InstanceRecord
 from leadglass.archive.retrieving import Retrieval
-from leadglass.dicom import uids
+from leadglass.dicom import tags, uids
 from leadglass.dicom.part10 import file_meta
 from leadglass.dicom.source import ReadAt
 from leadglass.dicom.transcode import Transcoder
-from leadglass.doors.dicomweb.accept import ANY_SYNTAX, DICOM, Offer, Wanted, accept_of, choose
+from leadglass.doors.dicomweb.accept import ANY_SYNTAX, DICOM, NotAcceptable, Offer, Wanted, accept_of, choose
 from leadglass.doors.dicomweb.locating import locate
 from leadglass.doors.dicomweb.multipart import MultipartWriter
 from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, target_of
@@ -65,7 +66,8 @@ class Instances:
         if target.instance:
             record = retrieval.records[0]
             may_encode = _names_encoded(wanted) and _has_frames(retrieval, record)
-            offer = choose(wanted, dicom_offers(transcoder, record.transfer_syntax_uid, may_encode))
+            offers = dicom_offers(transcoder, record.transfer_syntax_uid, may_encode)
+            offer = _choose(retrieval, record, wanted, offers)
             if not offer.is_related:
                 return _single(retrieval, record, offer.transfer_syntax, making)
             syntaxes = [offer.transfer_syntax]
@@ -225,10 +227,41 @@ def _chosen(transcoder: Transcoder, retrieval: Retrieval, wanted: Sequence[Wante
     is_encoding = _names_encoded(wanted)
     for record in retrieval.records:
         kind = (record.transfer_syntax_uid, is_encoding and _has_frames(retrieval, record))
-        if kind not in chosen:
-            chosen[kind] = choose(wanted, dicom_offers(transcoder, *kind, may_single=False)).transfer_syntax
-        syntaxes.append(chosen[kind])
+        if kind in chosen:
+            syntaxes.append(chosen[kind])
+            continue
+        offers = dicom_offers(transcoder, *kind, may_single=False)
+        try:
+            chosen[kind] = choose(wanted, offers).transfer_syntax
+        except NotAcceptable:
+            syntaxes.append(_choose(retrieval, record, wanted, offers).transfer_syntax)
+        else:
+            syntaxes.append(chosen[kind])
     return syntaxes
+
+
+def _choose(retrieval: Retrieval, record: InstanceRecord, wanted: Sequence[Wanted], offers: Sequence[Offer]) -> Offer:
+    """Give the way in which one instance is sent.
+
+    What is compressed is Pixel Data (PS3.5 section A.4): an instance without any is not
+    kept from who names only compressed transfer syntaxes, be it alone or among images.
+
+    Raises
+    ------
+    NotAcceptable
+        When it cannot be sent as the client takes it.
+    """
+    try:
+        return choose(wanted, offers)
+    except NotAcceptable:
+        if tags.key(tags.PixelData) in retrieval.metadata(record):
+            raise
+        open_ = [replace(each, transfer_syntax="") if _is_compressed(each.transfer_syntax) else each for each in wanted]
+        return choose(open_, offers)
+
+
+def _is_compressed(syntax: str) -> bool:
+    return uids.is_transfer_syntax(syntax) and syntax not in uids.NATIVE
 
 
 def _names_encoded(wanted: Sequence[Wanted]) -> bool:
