@@ -1,9 +1,11 @@
 """Pools and hops: what is waited for, and what is not when the archive stops."""
 
 import asyncio
+import gc
 from collections.abc import Generator
 from contextlib import suppress
 from threading import Event
+from weakref import ref
 
 import pytest
 
@@ -17,6 +19,60 @@ def stuck() -> Generator[Event]:
     event = Event()
     yield event
     event.set()
+
+
+class Large:
+    """Something that would better not stay in memory."""
+
+
+@pytest.fixture
+def uncollected() -> Generator[None]:
+    """Let nobody look for garbage: what goes away does so because nobody has it any more."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_what_a_failed_hop_had_made_goes_with_its_error() -> None:
+    made: list[ref[Large]] = []
+
+    def fail() -> None:
+        large = Large()
+        made.append(ref(large))
+        raise Busy("No.")
+
+    async def ask(threads: Threads) -> str:
+        try:
+            await threads.run(fail)
+        except Busy as error:
+            return error.message
+        return ""
+
+    async def go() -> None:
+        threads = Threads(pool)
+        assert await ask(threads) == "No."
+        await threads.run(max, 1, 2)  # the thread is done with the first
+        assert [each() for each in made] == [None]
+
+    with Pool(1, "test") as pool:
+        asyncio.run(go())
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_a_thread_that_waits_keeps_nothing_of_a_job_that_nobody_wanted_any_more(stuck: Event) -> None:
+    with Pool(1, "test") as pool:
+        running = pool.submit(stuck.wait, 20)
+        large = Large()
+        there = ref(large)
+        dropped = pool.submit(isinstance, large, Large)
+        dropped.cancel()
+        del large, dropped
+        stuck.set()
+        running.result(20)
+        while pool.counts[1:] != (0, 0):
+            pass
+        assert there() is None
 
 
 def test_a_hop_gives_what_the_function_gives_or_raises() -> None:

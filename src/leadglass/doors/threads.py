@@ -122,16 +122,15 @@ class Pool(Executor):
     def _work(self, worker: _Worker) -> None:
         while (job := self._next(worker)) is not None:
             future, call = job
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                result = call()
-            except BaseException as error:  # noqa: BLE001 - the border: whoever waits gets it
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-                del result
-            del job, future, call
+            if future.set_running_or_notify_cancel():
+                try:
+                    result = call()
+                except BaseException as error:  # noqa: BLE001 - the border: whoever waits gets it
+                    future.set_exception(error)
+                else:
+                    future.set_result(result)
+                    del result
+            del job, future, call  # while this thread waits, it keeps nothing of anybody
 
 
 _EVER = 365 * 86_400.0
@@ -172,6 +171,10 @@ class Threads:
         except asyncio.CancelledError:
             await _settle(hop)
             raise
+        finally:
+            # An error knows this frame, which knows the hop, which knows the error: what the function had made would
+            # stay in memory until somebody looks for garbage.
+            del hop
 
     def give_up(self) -> int:
         """Wait for no running hop any more, now that the process is about to end; gives how many there were."""

@@ -1,6 +1,9 @@
 import asyncio
+import gc
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from weakref import ref
 
 import pytest
 from starlette.responses import Response, StreamingResponse
@@ -124,6 +127,42 @@ def test_what_goes_wrong_at_first_is_an_error_and_later_breaks_the_answer_off() 
         assert late.is_closed
 
     _with_threads(work)
+
+
+class Large(bytearray):
+    """Something that would better not stay in memory."""
+
+
+@pytest.mark.parametrize("fails_at", [0, 5])
+def test_what_a_broken_off_answer_had_made_goes_with_its_error(fails_at: int) -> None:
+    made: list[ref[Large]] = []
+
+    def blocks() -> Blocks:
+        large = Large(STEP)
+        made.append(ref(large))
+        for number in range(9):
+            if number == fails_at:
+                raise Busy("Too much is held.")
+            yield memoryview(large)
+
+    async def take(threads: Threads) -> None:
+        with suppress(Busy):
+            response = await respond(threads, lambda: Prepared("x/y", blocks()))
+            assert isinstance(response, StreamingResponse)
+            async for _ in response.body_iterator:
+                pass
+            raise AssertionError
+
+    async def work(threads: Threads) -> None:
+        await take(threads)
+        await asyncio.sleep(0)
+        assert [each() for each in made] == [None]
+
+    gc.disable()
+    try:
+        _with_threads(work)
+    finally:
+        gc.enable()
 
 
 def test_whoever_goes_away_leaves_nothing_open() -> None:

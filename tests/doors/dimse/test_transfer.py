@@ -1,11 +1,13 @@
 """Transfers over a link that does what the test says: what breaks, what is counted, what is let go of."""
 
 import asyncio
+import gc
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import ref
 
 import pytest
 
@@ -51,6 +53,26 @@ class BadReader(MemoryReader):
         return super().read_at(offset, length)
 
 
+class Large(bytearray):
+    """Something that would better not stay in memory."""
+
+
+class FailingReader(MemoryReader):
+    """Made something large, and fails at an offset."""
+
+    def __init__(self, data: bytes, fails_at: int, made: list[ref[Large]]) -> None:
+        super().__init__(data)
+        self._fails_at = fails_at
+        self._made = made
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        large = Large(length)
+        self._made.append(ref(large))
+        if offset == self._fails_at:
+            raise Corrupt("A chunk fails its authentication.")
+        return super().read_at(offset, length)
+
+
 class WatchedRoom(MemoryRoom):
     """Remembers which readers it gave."""
 
@@ -58,10 +80,14 @@ class WatchedRoom(MemoryRoom):
         super().__init__(*instances)
         self.readers: list[MemoryReader] = []
         self.bad: set[str] = set()
+        self.fails_at = -1
+        self.made: list[ref[Large]] = []
 
     def open(self, permit: Permit, record: InstanceRecord) -> Reader:
         data = self.instances[record.row][1]
         reader = BadReader(data) if record.sop_instance_uid in self.bad else MemoryReader(data)
+        if self.fails_at >= 0:
+            reader = FailingReader(data, self.fails_at, self.made)
         self.readers.append(reader)
         return reader
 
@@ -207,6 +233,19 @@ def test_corruption_found_half_way_breaks_the_link_and_costs_one_instance(bench:
     assert progress.failed_uids == ["1.2.3"]
     assert "authentication" in progress.reason
     assert [record.sop_instance_uid for record in queue] == ["1.2.4"]
+
+
+@pytest.mark.parametrize("fails_at", [0, BLOCK])
+def test_what_failed_leaves_nothing_in_memory(bench: Bench, fails_at: int) -> None:
+    bench.room.fails_at = fails_at
+    gc.disable()
+    try:
+        progress, _, error = bench.run(FakeLink())
+        del error
+        assert progress.failed
+        assert [each() for each in bench.room.made if each() is not None] == []
+    finally:
+        gc.enable()
 
 
 def test_a_cancel_stops_between_two_instances_and_says_what_remains(bench: Bench) -> None:

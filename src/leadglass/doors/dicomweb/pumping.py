@@ -225,6 +225,7 @@ async def _pump(threads: Runs, blocks: Blocks, first: _Step) -> AsyncGenerator[P
         if following is not None:
             following.cancel()
             await asyncio.wait([following])
+            following = None  # it knows its error, and the error knows this frame
         await threads.run(blocks.close)
 
 

@@ -278,7 +278,10 @@ class Batches:
     async def _settle(self) -> None:
         """Wait for the oldest batch."""
         batch, task = self._running.popleft()
-        became = await task
+        try:
+            became = await task
+        finally:
+            del task  # it knows its error, and the error knows this frame
         self._became += became
         self.stored += sum(isinstance(each, Stored) for each in became)
         for coming in batch:
@@ -365,7 +368,10 @@ class Files:
     async def _landed(self) -> None:
         hop, self._hop = self._hop, None
         if hop is not None:
-            await hop
+            try:
+                await hop
+            finally:
+                del hop  # it knows its error, and the error knows this frame
 
     async def close(self) -> Sequence[Became]:
         """There are no more parts."""

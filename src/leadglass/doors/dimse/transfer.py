@@ -150,6 +150,7 @@ class _Ahead:
     async def close(self) -> None:
         """Wait for the thread and let go of what it opened."""
         await _drop(self._task)
+        del self._task  # it knows its error, and the error knows who waited for it
         self.parcel.close()
 
 
@@ -229,7 +230,7 @@ class Transfer:
             while queue and not self._cancelled():
                 current = ahead or self._begin(queue[0], link)
                 ahead = None
-                failure: LeadglassError | None = None
+                failure: str | None = None
                 try:
                     await current.ready()
                     if delay := self._retrieval.take_delay():
@@ -237,7 +238,7 @@ class Transfer:
                     ahead = self._begin(queue[1], link) if len(queue) > 1 else None
                     await self._send(current.parcel, link)
                 except LeadglassError as error:
-                    failure = error
+                    failure = comment_of(error)  # not the error itself: it knows this frame
                 except BaseException:
                     self._retrieval.failed(current.parcel.record)
                     raise
@@ -245,7 +246,7 @@ class Transfer:
                     await current.close()
                 record = self.latest = queue.popleft()
                 if failure is not None:
-                    self.give_up(record, comment_of(failure))
+                    self.give_up(record, failure)
                 if link.ended is not None:
                     raise AssociationAborted(f"The association to the receiver is over: {link.ended}.")
                 await self._between()
@@ -305,5 +306,8 @@ class Transfer:
                 raise
             if ahead is None:
                 return
-            block = await ahead
+            try:
+                block = await ahead
+            finally:
+                del ahead  # it knows its error, and the error knows this frame
             offset += len(block)
