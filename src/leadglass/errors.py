@@ -7,7 +7,7 @@ what was wrong and what to do, and never carries patient data.
 """
 
 from enum import Enum
-from typing import ClassVar, Final
+from typing import ClassVar
 
 
 class Kind(Enum):
@@ -71,11 +71,11 @@ class Busy(LeadglassError):
     kind = Kind.BUSY
 
 
-NOT_AT_HAND: Final = "This is not in memory at the moment. Ask again."
-
-
 class NotAtHand(Busy):
     """It is not in memory, and was asked for by somebody who may wait for nothing: to be asked for again by who may."""
+
+    def __init__(self) -> None:
+        super().__init__("This is not in memory at the moment. Ask again.")
 
 
 class Throttled(LeadglassError):

@@ -146,7 +146,7 @@ def test_bytes_that_the_system_does_not_have_in_memory_are_not_waited_for(
     held = filled.at_hand(GET, selected(3))
     assert held is not None
     monkeypatch.setattr(os, "preadv", would_wait)
-    with pytest.raises(NotAtHand):
+    with pytest.raises(NotAtHand, match="Ask again"):
         held.open()
 
 

@@ -28,7 +28,7 @@ from leadglass.dicom.limits import Limits
 from leadglass.dicom.masking import open_blanked, open_masked
 from leadglass.dicom.matching import Level
 from leadglass.dicom.model import Attributes
-from leadglass.errors import NOT_AT_HAND, Corrupt, NotAtHand, Unsupported
+from leadglass.errors import Corrupt, NotAtHand, Unsupported
 from leadglass.policy.permit import Permit
 from leadglass.policy.view import View
 
@@ -183,15 +183,15 @@ class AtHand:
         windows, pedal = self._retrieving.windows, self._retrieving.pedal
         octets = sum(length for _, length in parts)
         if not pedal.has_room(caller, action, study_uid, octets):
-            raise NotAtHand(NOT_AT_HAND)
+            raise NotAtHand
         try:
             with self._held.open() as reader:
                 pieces = [reader.view_at(*part) for part in parts]
         except Corrupt as error:
-            raise NotAtHand(NOT_AT_HAND) from error
+            raise NotAtHand from error
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if len(data) < octets:
-            raise NotAtHand(NOT_AT_HAND)
+            raise NotAtHand
         windows.request(caller, self._permit, _AT_HAND.value, "")
         windows.study(caller, self._permit, study_uid)
         pedal.study(caller, action, study_uid, octets)

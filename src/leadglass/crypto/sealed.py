@@ -22,7 +22,7 @@ from typing import Final, Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from leadglass.errors import NOT_AT_HAND, BadInput, Corrupt, NotAtHand
+from leadglass.errors import BadInput, Corrupt, NotAtHand
 
 CHUNK: Final = 65_536
 """Bytes of plaintext in a chunk: a frame of 512 x 512 x 16 bit touches nine, and
@@ -362,12 +362,12 @@ def _read_all(file: int, length: int, offset: int) -> bytes:
 def _read_at_hand(file: int, length: int, offset: int) -> memoryview:
     """Read what the system has in memory; raises ``NotAtHand`` where that is not all, or cannot be told."""
     if sys.platform != "linux":
-        raise NotAtHand(NOT_AT_HAND)
+        raise NotAtHand
     data = bytearray(length)
     try:
         count = os.preadv(file, [data], offset, os.RWF_NOWAIT)
     except OSError as error:  # a file system that cannot tell says so in one of several ways
-        raise NotAtHand(NOT_AT_HAND) from error
+        raise NotAtHand from error
     if count < length and offset + count < os.fstat(file).st_size:
-        raise NotAtHand(NOT_AT_HAND)
+        raise NotAtHand
     return memoryview(data)[:count]
