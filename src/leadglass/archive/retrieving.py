@@ -341,14 +341,14 @@ class Retrieval:
         """Count one of ``records`` whose receiver has it."""
         self._count(record, failed=False)
 
-    def failed(self, record: InstanceRecord) -> None:
-        """Count one of ``records`` whose receiver does not have it, though it was tried."""
-        self._count(record, failed=True)
+    def failed(self, record: InstanceRecord, why: str = "") -> None:
+        """Count one of ``records`` whose receiver does not have it, though it was tried; ``why`` goes on record."""
+        self._count(record, failed=True, why=why)
 
-    def _count(self, record: InstanceRecord, *, failed: bool) -> None:
+    def _count(self, record: InstanceRecord, *, failed: bool, why: str = "") -> None:
         octets = 0 if failed else record.size
         self._retrieving.windows.count(
-            self._permit.caller, self._permit, record.study_uid, octets, failed=failed, to=self._to
+            self._permit.caller, self._permit, record.study_uid, octets, failed=failed, why=why, to=self._to
         )
 
     def metadata(self, record: InstanceRecord) -> Attributes:

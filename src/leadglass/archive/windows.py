@@ -61,6 +61,8 @@ class _Tally:
     done: int = 0
     octets: int = 0
     failed: int = 0
+    why: str = ""
+    """Why the first that failed did."""
 
 
 class Windows:
@@ -165,10 +167,11 @@ class Windows:
         octets: int,
         *,
         failed: bool = False,
+        why: str = "",
         to: str = "",
         instances: int = 1,
     ) -> None:
-        """Count instances of one study that were done, or failed."""
+        """Count instances of one study that were done, or failed, and for what reason."""
         key = _key(caller, permit, study_uid, "", to)
         with self._lock:
             tally = self._open.get(key)
@@ -180,6 +183,7 @@ class Windows:
                 tally.joined = 1
             if failed:
                 tally.failed += instances
+                tally.why = tally.why or why
             else:
                 tally.done += instances
             tally.octets += octets
@@ -272,7 +276,9 @@ def _taken(tally: _Tally) -> _Tally:
         done=tally.done,
         octets=tally.octets,
         failed=tally.failed,
+        why=tally.why,
     )
+    tally.why = ""
     tally.joined = tally.requests = tally.done = tally.octets = tally.failed = 0
     return taken
 
@@ -283,4 +289,6 @@ def _counts(key: _Key, tally: _Tally) -> dict[str, str | int]:
         counts["sessions"] = tally.joined
     if not key.study_uid:
         return counts | {"more requests": tally.requests}
+    if tally.why:
+        counts["first failure"] = tally.why
     return {"instances": tally.done, "failed": tally.failed, "octets": tally.octets} | counts

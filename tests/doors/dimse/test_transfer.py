@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -172,8 +172,13 @@ class Bench:
     @property
     def recorded(self) -> tuple[object, ...]:
         """What the closing record says: instances sent, failed, and bytes sent."""
+        return tuple(self.closing[each] for each in ("instances", "failed", "octets"))
+
+    @property
+    def closing(self) -> Mapping[str, str | int]:
+        """The details of the closing record."""
         *_, last = self.audit.records()
-        return tuple(last.event.detail[each] for each in ("instances", "failed", "octets"))
+        return last.event.detail
 
 
 @pytest.fixture
@@ -191,6 +196,7 @@ def test_everything_arrives_in_order_and_whole(bench: Bench) -> None:
     assert not queue
     assert link.received == [data for _, data in bench.room.instances]
     assert bench.recorded == (4, 0, sum(map(len, link.received)))
+    assert "first failure" not in bench.closing
     assert progress.final_status() is Status.SUCCESS
     assert progress.failed_identifier() is None
 
@@ -203,6 +209,7 @@ def test_a_receiver_that_refuses_one_instance_fails_that_one_only(bench: Bench) 
     assert progress.final_status() is Status.SUB_OPERATIONS_WARNING
     assert progress.failed_identifier() == {key(FailedSOPInstanceUIDList): {"vr": "UI", "Value": ["1.2.2"]}}
     assert "A700" in progress.reason
+    assert bench.closing["first failure"] == progress.reason
 
 
 def test_a_warning_of_the_receiver_is_counted_as_one(bench: Bench) -> None:

@@ -214,7 +214,7 @@ class Transfer:
     def give_up(self, record: InstanceRecord, reason: str) -> None:
         """Count one instance as failed, in the response and on record."""
         self._progress.fail(record, reason)
-        self._retrieval.failed(record)
+        self._retrieval.failed(record, reason)
 
     async def send(self, queue: deque[InstanceRecord], link: Link) -> None:
         """Send the queue, taking each record off it once it is counted.
