@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from leadglass.dicom import tags, uids
-from leadglass.dicom.shape import Shape
+from leadglass.dicom.model import Attributes
+from leadglass.dicom.shape import Shape, shape_of
 from leadglass.dicom.source import Bytes
 from leadglass.dicom.transcode import Transcoder
 from leadglass.errors import Full, LeadglassError, Unsupported
@@ -151,6 +152,75 @@ def test_any_frame_is_encoded_without_loss_or_refused(
         return
     assert len(encoded) % 2 == 0
     assert transcoder.decode_frame(encoded, syntax, shape).data == frame
+
+
+def _words(shape: Shape, random: "np.random.Generator") -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    """Give samples of as many bits as are stored."""
+    low = -(1 << shape.stored - 1) if shape.is_signed else 0
+    count = shape.rows * shape.columns * shape.samples
+    return np.array([random.randrange(low, low + (1 << shape.stored)) for _ in range(count)])  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType, reportUnknownArgumentType]
+
+
+@given(shapes, st.sampled_from(ENCODED), st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_samples_that_are_continued_by_their_sign_are_never_refused(
+    transcoder: Transcoder, shape: Shape, syntax: str, random: "np.random.Generator"
+) -> None:
+    frame = _words(shape, random).astype(f"<i{shape.allocated // 8}").tobytes()
+    encoded = transcoder.encode_frame(frame, EXPLICIT, syntax, shape)
+    assert transcoder.decode_frame(encoded, syntax, shape).data == frame
+
+
+@pytest.mark.parametrize("name", ["pydicom-data/mlut_18.dcm", "dcm4che/ovly_p01.dcm"])
+def test_bits_that_belong_to_no_sample_are_kept_by_rle_and_refused_by_all_else(
+    name: str, manifest: tuple[CorpusFile, ...], transcoder: Transcoder
+) -> None:
+    """The sign of one is not continued above High Bit, and the other has an overlay there."""
+    [file] = [stored(row) for row in manifest if row.name == name]
+    for syntax in ENCODED:
+        if syntax == uids.RLE_LOSSLESS:
+            made = transcoder.transcode(file.source, file.syntax, syntax)
+            expected = as_pydicom(file.body, file.syntax).pixel_array
+            assert np.array_equal(as_pydicom(made, syntax).pixel_array, expected)
+        else:
+            with pytest.raises(Unsupported, match="RLE"):
+                transcoder.transcode(file.source, file.syntax, syntax)
+
+
+@pytest.mark.parametrize(
+    ("word", "is_signed", "high_bit", "is_exact"),
+    [
+        (0x0FFF, False, None, True),
+        (0x8000, False, None, False),
+        (0x1000, False, None, False),
+        (0xFFFF, True, None, True),
+        (0x07FF, True, None, True),
+        (0x0FFF, True, None, False),
+        (0x0800, True, None, False),
+        (0x0FF0, False, 15, False),
+    ],
+)
+def test_what_a_reader_would_take_for_another_value_is_kept_by_rle_only(
+    transcoder: Transcoder, word: int, high_bit: int | None, *, is_signed: bool, is_exact: bool
+) -> None:
+    shape = Shape(4, 4, 1, 16, 12, is_signed, "MONOCHROME2", high_bit)
+    frame = np.full(16, word, dtype="<u2").tobytes()
+    for syntax in ENCODED:
+        if is_exact or syntax == uids.RLE_LOSSLESS:
+            encoded = transcoder.encode_frame(frame, EXPLICIT, syntax, shape)
+            assert transcoder.decode_frame(encoded, syntax, shape).data == frame
+        else:
+            with pytest.raises(Unsupported):
+                transcoder.encode_frame(frame, EXPLICIT, syntax, shape)
+
+
+@pytest.mark.parametrize(("said", "known"), [(11, None), (15, 15), (16, None), (0, None), (None, None)])
+def test_high_bit_is_known_where_it_is_not_the_usual_one(said: int | None, known: int | None) -> None:
+    numbers = {tags.Rows: 4, tags.Columns: 4, tags.BitsAllocated: 16, tags.BitsStored: 12, tags.HighBit: said}
+    attributes: Attributes = {
+        tags.key(tag): {"vr": "US", "Value": [value]} for tag, value in numbers.items() if value is not None
+    }
+    assert shape_of(attributes).high_bit == known
 
 
 @pytest.mark.parametrize("syntax", ENCODED)

@@ -43,6 +43,12 @@ def encode(transfer_syntax_uid: str, data: bytes, image: Image) -> bytes:
     samples = np.frombuffer(data, dtype=image.dtype).reshape(
         (image.rows, image.columns) if image.samples == 1 else (image.rows, image.columns, image.samples)
     )
+    if transfer_syntax_uid != uids.RLE_LOSSLESS and _has_other_bits(samples, image):
+        # A reader takes what is decoded for the sample, whatever Bits Stored says.
+        raise Unsupported(
+            "Bits that belong to no sample (an overlay, or a sign that is not continued) are kept by RLE only:"
+            " ask for it, or for an uncompressed transfer syntax."
+        )
     try:
         encoded = _encoded(transfer_syntax_uid, samples, image)
         same = decode(transfer_syntax_uid, encoded, image).data == data
@@ -63,15 +69,13 @@ def _encoded(transfer_syntax_uid: str, samples: Samples, image: Image) -> bytes:
             # The bits as they are: JPEG-LS knows no sign, and the data set says whether there is one.
             return bytes(imagecodecs.jpegls_encode(samples))
         case uids.JPEG_2000_LOSSLESS:
-            signed = _signed(samples, image)
-            bits = _bits(signed, image)
             made = imagecodecs.jpeg2k_encode(
-                signed,
+                _signed(samples, image),
                 level=0,
                 codecformat="j2k",
                 reversible=True,
                 mct=False,  # so that Photometric Interpretation stays what it is
-                bitspersample=bits,
+                bitspersample=image.stored,
                 numthreads=1,
             )
             return bytes(made)
@@ -85,11 +89,11 @@ def _signed(samples: Samples, image: Image) -> Samples:
     return samples.view(f"<i{image.allocated // 8}") if image.is_signed else samples
 
 
-def _bits(samples: Samples, image: Image) -> int:
-    """Give the bits of a sample as the data set says them, where all samples keep to that."""
-    low, high = int(samples.min(initial=0)), int(samples.max(initial=0))
-    bits = image.stored - (1 if image.is_signed else 0)
-    return image.stored if -(1 << bits) <= low and high < 1 << bits else image.allocated
+def _has_other_bits(samples: Samples, image: Image) -> bool:
+    """Tell whether words hold more than their samples, continued by their sign (PS3.5 section 8.1.1)."""
+    unused = image.allocated - image.stored
+    words = _signed(samples, image)
+    return image.high_bit is not None or not np.array_equal((words << unused) >> unused, words)
 
 
 def _rle(samples: Samples, image: Image) -> bytes:

@@ -28,6 +28,8 @@ class Shape:
         Pixel Representation 1.
     photometric : str
         Photometric Interpretation as stored.
+    high_bit : int, optional
+        High Bit, where it is another than one less than Bits Stored.
     """
 
     rows: int
@@ -37,6 +39,7 @@ class Shape:
     stored: int
     is_signed: bool
     photometric: str
+    high_bit: int | None = None
 
     @property
     def decoded_bytes(self) -> int:
@@ -58,14 +61,18 @@ def shape_of(attributes: Attributes) -> Shape:
         return value if isinstance(value, int) else default
 
     allocated = number(tags.BitsAllocated)
+    stored = number(tags.BitsStored, allocated)
+    high_bit = number(tags.HighBit, stored - 1)
     shape = Shape(
         rows=number(tags.Rows),
         columns=number(tags.Columns),
         samples=number(tags.SamplesPerPixel, 1),
         allocated=allocated,
-        stored=number(tags.BitsStored, allocated),
+        stored=stored,
         is_signed=number(tags.PixelRepresentation) == 1,
         photometric=str(first_value(attributes, tags.PhotometricInterpretation) or ""),
+        # One that cannot be is what nobody reads.
+        high_bit=high_bit if stored <= high_bit < allocated else None,
     )
     if shape.rows < 1 or shape.columns < 1 or shape.samples < 1 or shape.allocated not in _ALLOCATED:
         raise BadInput("Rows, Columns or Bits Allocated are missing or impossible: the image cannot be decoded.")
