@@ -499,6 +499,38 @@ def test_if_range_and_if_none_match_look_at_the_entity_tag(house: WadoHouse, bul
     assert house.get(bulk_uri, if_none_match=tag).status == 304
 
 
+def test_a_range_of_multipart_is_passed_over(house: WadoHouse, bulk_uri: str) -> None:
+    got = house.get(bulk_uri, 'multipart/related; type="application/octet-stream"', range="bytes=0-9")
+    assert (got.status, [part.body for part in got.parts]) == (200, [LONG])
+    assert "content-range" not in got.parts[0].headers
+
+
+def test_encapsulated_pixel_data_is_its_items_without_what_ends_them_and_says_its_transfer_syntax(
+    tmp_path: Path,
+) -> None:
+    rle, octets = uids.RLE_LOSSLESS, "application/octet-stream"
+    with opened(tmp_path) as house:
+        made = data_set(SOPInstanceUID="1.2.3.4.1.1", PixelData=encapsulate([bytes(64), bytes(66)]))
+        made["PixelData"].VR = "OB"
+        made["PixelData"].is_undefined_length = True
+        house.store(encoded(made), rle)
+        [attributes] = json.loads(house.get(f"{INSTANCE}/metadata").body)
+        uri = attributes["7FE00010"]["BulkDataURI"]
+        alone = house.get(uri, octets)
+        assert alone.body == encapsulate([bytes(64), bytes(66)])
+        assert alone.headers["content-type"] == f"{octets}; transfer-syntax={rle}"
+        assert alone.headers["content-length"] == str(len(alone.body))
+        [part] = house.get(uri).parts
+        assert (part.body, part.syntax) == (alone.body, rle)
+        [part] = house.get(f"{INSTANCE}/bulkdata").parts
+        assert (part.body, part.syntax) == (alone.body, rle)
+        end = house.get(uri, octets, range="bytes=-4")
+        assert (end.body, end.headers["content-range"].partition("/")[2]) == (alone.body[-4:], str(len(alone.body)))
+        for accept in (octets, 'multipart/related; type="application/octet-stream"'):
+            assert house.get(uri, f"{accept}; transfer-syntax={EXPLICIT}").status == 406
+            assert house.get(uri, f"{accept}; transfer-syntax={rle}").status == 200
+
+
 @given(st.text(max_size=30) | st.from_regex(r"bytes=[0-9]{0,30}-[0-9]{0,30}(,[0-9]+-)?", fullmatch=True))
 def test_no_range_breaks_anything(text: str) -> None:
     try:

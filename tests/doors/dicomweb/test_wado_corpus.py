@@ -115,13 +115,19 @@ def test_every_bulk_data_uri_resolves_to_the_value(stored: list[tuple[WadoHouse,
         for vr, uri in _places(attributes):
             got = house.get(uri, "application/octet-stream")
             assert got.status == 200
-            place = bulk_location(uri.rpartition("/")[2])
+            named = uri.rpartition("/")[2]
+            place = bulk_location(named)
             assert place is not None
             raw = instance.data[place[0] : sum(place)]
-            if instance.transfer_syntax_uid == uids.EXPLICIT_VR_BIG_ENDIAN and not is_encapsulated_bulk(uri):
+            if instance.transfer_syntax_uid == uids.EXPLICIT_VR_BIG_ENDIAN and not is_encapsulated_bulk(named):
                 is_image = attributes.get("7FE00010", {}).get("BulkDataURI") == uri
                 allocated = attributes["00280100"]["Value"][0] if is_image else 0
                 raw = swapped(raw, {16: 2, 32: 4}.get(allocated, word_size(vr)))
+            if is_encapsulated_bulk(named):
+                assert raw[-8:] == b"\xfe\xff\xdd\xe0\0\0\0\0"
+                raw = raw[:-8]
+                said = f"application/octet-stream; transfer-syntax={instance.transfer_syntax_uid}"
+                assert got.headers["content-type"] == said
             assert got.body == raw, entry.file.name
             resolved += 1
             nested += uri not in [element.get("BulkDataURI") for element in attributes.values()]

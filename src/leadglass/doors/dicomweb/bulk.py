@@ -2,13 +2,14 @@
 
 Rule 1. A place is given only where the metadata that the caller may see names
 it: numbers that were made up, or are masked, are not here. Rule 2. Values of
-words leave as Little Endian, whatever they are stored as.
+words leave as Little Endian, whatever they are stored as. Rule 3. Encapsulated pixel
+data leaves as its items, in the transfer syntax that is said with it, or not at all.
 """
 
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
@@ -35,7 +36,9 @@ from leadglass.errors import NotHere
 
 _BLOCK: Final = 1 << 20
 _PIXEL_DATA: Final = tags.key(tags.PixelData)
-_SINGLE, _RELATED = Offer(OCTETS, is_related=False), Offer(OCTETS, is_related=True)
+_DELIMITER: Final = 8
+"""Bytes of the Sequence Delimitation Item, which ends encapsulated pixel data and is none of it (PS3.5 A.4)."""
+_RELATED: Final = Offer(OCTETS, is_related=True)
 _PLACE: Final = re.compile(r"(?:bulk|fragments):[0-9]{1,15},[0-9]{1,15}", re.ASCII)
 _NAMED: Final = re.compile(rb'"vr":"([A-Z]{2})","BulkDataURI":"((?:bulk|fragments):[0-9]+,[0-9]+)"')
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
@@ -166,14 +169,18 @@ class Bulk:
         value = next((each for each in _values(text.plain(b"")) if each.place == place), None)
         if value is None:
             raise NotHere("There is no such bulk data here.")
-        offer = choose(wanted, (_SINGLE, _RELATED) if conditions.range else (_RELATED, _SINGLE))
+        syntax = record.transfer_syntax_uid if value.is_encapsulated else ""
+        single = Offer(OCTETS, is_related=False, transfer_syntax=syntax)
+        related = replace(single, is_related=True)
+        offer = choose(wanted, (single, related) if conditions.range else (related, single))
         _, size = _located(value)
         tag = f'"{hashlib.sha256(retrieval.fingerprint() + place.encode()).hexdigest()[:40]}"'
         headers = {"ETag": tag, "Accept-Ranges": "bytes", "Vary": "Accept, Range", "Cache-Control": "private, no-cache"}
         if is_listed(tag, conditions.if_none_match):
             return Prepared(offer.media, nothing(), status=304, headers=headers)
         asked_range = None
-        if conditions.range and conditions.if_range in ("", tag):
+        # Of what is multipart the bytes would be counted with boundaries: given whole (RFC 9110 section 14.2 lets it).
+        if conditions.range and conditions.if_range in ("", tag) and not offer.is_related:
             asked_range = range_of(conditions.range, size)
         first, last = asked_range or (0, size - 1)
         blocks = self._bytes(retrieval, record, value, first, last - first + 1)
@@ -181,9 +188,9 @@ class Bulk:
         status = HTTPStatus.OK if asked_range is None else HTTPStatus.PARTIAL_CONTENT
         if offer.is_related:
             writer = MultipartWriter(offer.media)
-            head = writer.part(_said(record, value, bulk_base(base, record)) | said)
-            return Prepared(writer.content_type, _within(head, blocks, writer.end()), status=status, headers=headers)
-        return Prepared(OCTETS, blocks, length=last - first + 1, status=status, headers=headers | said)
+            head = writer.part(_said(record, value, bulk_base(base, record)))
+            return Prepared(writer.content_type, _within(head, blocks, writer.end()), headers=headers)
+        return Prepared(offer.content_type, blocks, length=last - first + 1, status=status, headers=headers | said)
 
     def _bytes(self, retrieval: Retrieval, record: InstanceRecord, value: Value, start: int, length: int) -> Blocks:
         with retrieval.open(record) as reader:
@@ -245,10 +252,12 @@ def _values(text: bytes) -> Iterator[Value]:
 
 
 def _located(value: Value) -> tuple[int, int]:
+    """Give where a value is, without what ends it: places hold that, and go on naming what they did."""
     location = bulk_location(value.place)
     if location is None:
         raise NotHere("There is no such bulk data here.")
-    return location
+    start, size = location
+    return start, size - _DELIMITER if value.is_encapsulated else size
 
 
 def routes(services: Services) -> list[Route]:
