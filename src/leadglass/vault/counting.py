@@ -133,4 +133,5 @@ def _number(count: int) -> JsonElement:
 
 
 def _texts(vr: str, values: Iterable[str]) -> JsonElement:
-    return {"vr": vr, "Value": sorted(values)}
+    found = sorted(values)
+    return {"vr": vr, "Value": found} if found else {"vr": vr}  # an empty attribute has no Value (PS3.18 F.2.5)

@@ -66,6 +66,20 @@ def test_a_parameter_is_a_key(text: str, tag: int, key: object) -> None:
     assert read(text).query.keys[tags.key(tag)] == key
 
 
+def test_a_sequence_without_a_value_matches_all_and_is_returned() -> None:
+    search = read("RequestAttributesSequence=&ProcedureCodeSequence=", Level.SERIES)
+    assert search.query.keys[tags.key(tags.RequestAttributesSequence)] == SequenceKey({})
+    assert tags.key(tags.ProcedureCodeSequence) in search.query.whole
+    both = read("00400275=&00400275.00400009=S1", Level.SERIES).query.keys
+    assert isinstance(both[tags.key(tags.RequestAttributesSequence)], SequenceKey), "what is asked beside it stays"
+
+
+@pytest.mark.parametrize("name", ["RetrieveURL", "TimezoneOffsetFromUTC", "SpecificCharacterSet"])
+def test_what_cannot_be_matched_at_any_level_is_not_said_to_stand_below(name: str) -> None:
+    with pytest.raises(BadInput, match=f"{name} cannot be matched"):
+        read(f"{name}=")
+
+
 @pytest.mark.parametrize("name", ["RequestAttributesSequence.ScheduledProcedureStepID", "00400275.00400009"])
 def test_dots_lead_into_sequences(name: str) -> None:
     keys = read(f"{name}=S1", Level.SERIES).query.keys

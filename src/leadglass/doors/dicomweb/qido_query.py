@@ -237,18 +237,23 @@ def _read(asked: _Asked, name: str, value: str, level: Level, path: Attributes) 
     if tags.key(places[0]) in path:
         raise BadInput(f"{name} is fixed by the path already. Leave one of them out.")
     _check_matched(name, places, level)
+    if _vr(places[-1]) == "SQ" and not value.strip(" "):
+        asked.included.add(places)  # universal matching of a sequence: it is given as it is (PS3.4 C.2.2.2.6)
+        return
+    if tags.is_group_length(places[-1]) or _vr(places[-1]) == "SQ":
+        raise BadInput(f"{name} is a sequence or a group length. Name an attribute in it, with a dot between.")
     asked.matches[places] = _element(name, places[-1], value)
 
 
 def _check_matched(name: str, places: tuple[int, ...], level: Level) -> None:
     """See that the resource has the attribute, and that it can be compared."""
+    if places[0] in _NOT_MATCHED:
+        raise BadInput(f"{name} cannot be matched: it says how answers are to be read, or how what is found is had.")
     if is_below(places[0], level):
         hint = " Ask for ModalitiesInStudy." if places[0] == tags.Modality else ""
         raise BadInput(f"{name} is not an attribute of what is searched for; it stands below.{hint}")
-    if places[0] in _NOT_MATCHED or (len(places) == 1 and _vr(places[0]) in BINARY):
+    if len(places) == 1 and _vr(places[0]) in BINARY:
         raise BadInput(f"{name} cannot be matched.")
-    if tags.is_group_length(places[-1]) or _vr(places[-1]) == "SQ":
-        raise BadInput(f"{name} is a sequence or a group length. Name an attribute in it, with a dot between.")
 
 
 def _include(asked: _Asked, value: str, level: Level) -> None:
