@@ -89,6 +89,10 @@ class MemoryIncoming:
     def write(self, *blocks: bytes) -> None:
         self.data += b"".join(blocks)
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        return "", ""
+
     def examine(self) -> StudyFacts:
         self.room.diary.append("examine")
         study, _, _ = self.data.decode().partition(" ")

@@ -522,6 +522,11 @@ class Receiving:
         self.incoming = incoming
         self.action = action
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        """SOP Class and Instance UID as the data set says, once it was read; empty before, and where it cannot be."""
+        return self.incoming.identity
+
     def write(self, *blocks: bytes) -> None:
         """Take the next bytes of the data set; raises ``Full``."""
         self.incoming.write(*blocks)

@@ -111,6 +111,11 @@ class Incoming(Protocol):
         """
         ...
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        """SOP Class and Instance UID as its data set says, once that was read; empty before, and where it cannot be."""
+        ...
+
     def examine(self) -> StudyFacts:
         """Read the whole instance's header and give the facts of its study; call once, after the last ``write``.
 

@@ -114,6 +114,12 @@ class Incoming:
         for block in waiting + blocks:
             self._digest.update(block)
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        """SOP Class and Instance UID as its data set says, once that was read; empty before, and where it cannot be."""
+        described = self._described
+        return (described.sop_class_uid, described.sop_instance_uid) if described is not None else ("", "")
+
     def examine(self) -> StudyFacts:
         """Read the header and give the facts its study will have; raises ``BadInput`` or kinds of it."""
         if self._state is not _State.OPEN:

@@ -136,6 +136,16 @@ def test_a_file_whose_meta_information_names_another_instance_is_stored_with_a_w
     assert answer.items("00081199")[0]["00081196"]["Value"] == [0xB007]
 
 
+def test_what_fails_is_named_as_its_data_set_says_once_that_was_read(stow: StowHouse) -> None:
+    stow.post(multipart(file_of(SOPInstanceUID="1.1")))
+    other = part10(data_set(SOPInstanceUID="1.1", PixelData=bytes(128)))
+    said = other.replace(b"1.1\0", b"1.7\0", 1)
+    nothing = other.replace(b"1.1\0", b"-\0\0\0", 1)
+    for file in (other, said, nothing):
+        answer = stow.post(multipart(file))
+        assert (answer.status, answer.failed) == (409, [("1.1", 0x0111)])
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -204,7 +204,7 @@ class Courier:
             )
         error = outcome or coming.failure or BadInput("The part is empty.")
         reason = coming.reason or reason_of(error)
-        class_uid, instance_uid = _identity(coming.meta)
+        class_uid, instance_uid = _identity(coming)
         syntax = coming.meta.transfer_syntax_uid if coming.meta is not None else ""
         if reason is FailureReason.CANNOT_UNDERSTAND and syntax and not uids.is_transfer_syntax(syntax):
             reason = FailureReason.TRANSFER_SYNTAX_NOT_SUPPORTED
@@ -226,8 +226,11 @@ def _names(meta: FileMeta, receipt: Receipt) -> bool:
     return said == (receipt.sop_class_uid, receipt.sop_instance_uid)
 
 
-def _identity(meta: FileMeta | None) -> tuple[str, str]:
-    """Give class and instance UID for an answer; empty, both, unless both are well-formed."""
+def _identity(coming: Coming) -> tuple[str, str]:
+    """Give class and instance UID for an answer: the data set's where it was read; empty, both, unless well-formed."""
+    if coming.receiving is not None and all(coming.receiving.identity):
+        return coming.receiving.identity
+    meta = coming.meta
     if meta is None:
         return "", ""
     try:
