@@ -55,6 +55,23 @@ def test_it_opens_what_was_asked_for_at_once_in_full_and_nothing_else(house: Peo
         assert not _may(caller, action, WANTED)
 
 
+@pytest.mark.parametrize(
+    ("word", "opened"),
+    [
+        ("patient=4711", [True, False, False]),
+        ("patient@HOSPA=4711", [False, True, False]),
+        ("patient@*=4711", [True, True, True]),
+    ],
+)
+def test_it_opens_the_patient_of_the_issuer_that_was_named(house: PeopleHouse, word: str, opened: list[bool]) -> None:
+    made = house.accounts.glass.open(house.caller(), word, WHY)
+    caller = house.caller()
+    studies = [StudyFacts(f"1.{number}", "4711", issuer) for number, issuer in enumerate(("", "HOSPA", "HOSPB"))]
+    assert [_may(caller, Action.GET, each) for each in studies] == opened
+    assert house.accounts.glass.mine(caller) == [made]
+    assert (made.word, made.value) == (word, "4711")
+
+
 def test_it_ends_by_itself(house: PeopleHouse) -> None:
     opened = house.opened()
     house.accounts.glass.open(_now(house, opened), "study=1.2.3.4", WHY, minutes=10)
@@ -135,7 +152,10 @@ def test_it_needs_a_reason(house: PeopleHouse, reason: str) -> None:
         house.accounts.glass.open(house.caller(), "patient=4711", reason)
 
 
-@pytest.mark.parametrize("word", ["", "all", "label=neuro", "source=CT1", "study=abc", "patient="])
+@pytest.mark.parametrize(
+    "word",
+    ["", "all", "label=neuro", "source=CT1", "study=abc", "patient=", "patient@=1", "patient=47\\11", "patient@A\\B=1"],
+)
 def test_it_opens_one_study_or_one_patient_and_nothing_wider(house: PeopleHouse, word: str) -> None:
     with pytest.raises(BadInput):
         house.accounts.glass.open(house.caller(), word, WHY)

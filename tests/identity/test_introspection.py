@@ -19,7 +19,7 @@ from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, CallerKind
 from leadglass.policy.permit import decide
 from leadglass.policy.roles import Role
-from leadglass.policy.scope import Field, Scope
+from leadglass.policy.scope import Scope
 from leadglass.system import utc_now
 from tests.callers import everything
 from tests.identity.conftest import KEY, SEED
@@ -187,8 +187,17 @@ def lied(liar: Liar, desks: Desks) -> Callable[..., Caller]:
 
 
 def test_the_patient_a_token_names_is_the_one_it_is_for(lied: Callable[..., Caller]) -> None:
-    assert decide(lied(), Action.GET).scope == Scope.where(Field.PATIENT, "4711")
+    assert decide(lied(), Action.GET).scope == Scope.patients("4711")
     assert lied(sub="u-17").name == "smart/u-17"
+
+
+def test_the_patient_is_of_the_issuers_that_the_operator_named(liar: Liar, desks: Desks) -> None:
+    line = "patient/ImagingStudy.read -> referrer patient={patient} patient@HOSPA={patient} patient@HOSPB=1"
+    asking = replace(settings(liar.url + "/introspect"), scopes=RoleMapping.parse([line], "scopes"))
+    desk = desks(asking, liar.authority)
+    liar.says(answer())
+    named = Scope.patients("4711") | Scope.patients("4711", issuer="HOSPA") | Scope.patients("1", issuer="HOSPB")
+    assert decide(desk.introspection.caller("token", HERE), Action.GET).scope == named
 
 
 @pytest.mark.parametrize("patient", [None, "", "{patient}", "x" * 65, 4711, ["4711"], "a\nb"], ids=repr)

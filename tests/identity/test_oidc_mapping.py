@@ -29,7 +29,7 @@ def test_scopes_of_one_role_unite_and_those_of_others_do_not() -> None:
         ["a -> referrer label=a", "b -> referrer 'label=with space' patient=1", "c -> service all", "d -> referrer"]
     )
     assert mapping.standing(["a", "b", "c"]) == Standing(
-        Role.REFERRER, Scope.where(Field.LABEL, "a", "with space") | Scope.where(Field.PATIENT, "1")
+        Role.REFERRER, Scope.where(Field.LABEL, "a", "with space") | Scope.patients("1")
     )
     assert mapping.standing(["d", "a"]) == Standing(Role.REFERRER, Scope.where(Field.LABEL, "a"))
     assert mapping.standing(["d"]) == Standing(Role.REFERRER, None)

@@ -17,13 +17,13 @@ from leadglass.policy.action import Action
 from leadglass.policy.caller import CallerKind
 from leadglass.policy.permit import decide
 from leadglass.policy.roles import IMAGE_ACTIONS, Role
-from leadglass.policy.scope import Field, Scope
+from leadglass.policy.scope import Scope
 from tests.callers import device, everything
 from tests.identity.conftest import KEY, House
 
 HOUR = timedelta(hours=1)
 HERE = "10.1.2.3"
-PATIENT = Scope.where(Field.PATIENT, "4711")
+PATIENT = Scope.patients("4711")
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def test_who_treats_patients_may_break_glass_and_nobody_else() -> None:
 
 
 def test_the_reason_of_a_grant_names_the_role_and_no_patient() -> None:
-    (grant,) = grants_of(Role.REFERRER, Scope.where(Field.PATIENT, "4711", "4712"))
+    (grant,) = grants_of(Role.REFERRER, Scope.patients("4711", "4712"))
     assert grant.reason == "the role referrer on one of 2 patients"
     assert own_scope(Role.SERVICE) == Scope.everything()
 

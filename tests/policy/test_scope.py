@@ -6,7 +6,12 @@ from leadglass.policy.scope import Condition, Field, Scope
 from tests.policy.scopes import CONDITIONS, FACTS, SCOPES
 
 STUDY = StudyFacts(
-    "1.2.3", "P1", sources=frozenset({"device:CT1"}), labels=frozenset({"teaching"}), referrers=frozenset({"doe^jane"})
+    "1.2.3",
+    "P1",
+    "HOSPA",
+    sources=frozenset({"device:CT1"}),
+    labels=frozenset({"teaching"}),
+    referrers=frozenset({"doe^jane"}),
 )
 
 
@@ -64,6 +69,7 @@ def test_a_condition_reads_its_own_field_and_no_other(condition: Condition, fact
     only = {
         Field.STUDY: StudyFacts(facts.study_uid),
         Field.PATIENT: StudyFacts("none of the values", facts.patient_id),
+        Field.ISSUER: StudyFacts("none of the values", issuer_of_patient_id=facts.issuer_of_patient_id),
         Field.SOURCE: StudyFacts("none of the values", sources=facts.sources),
         Field.LABEL: StudyFacts("none of the values", labels=facts.labels),
         Field.REFERRER: StudyFacts("none of the values", referrers=facts.referrers),
@@ -75,6 +81,7 @@ def test_each_field_is_compared_whole_and_with_case() -> None:
     for field, value in (
         (Field.STUDY, "1.2.3"),
         (Field.PATIENT, "P1"),
+        (Field.ISSUER, "HOSPA"),
         (Field.SOURCE, "device:CT1"),
         (Field.LABEL, "teaching"),
         (Field.REFERRER, "doe^jane"),
@@ -97,6 +104,20 @@ def test_a_scope_is_explained_in_words() -> None:
     assert Scope.everything().explain() == "every study"
     both = Scope.where(Field.STUDY, "1.2") & Scope.where(Field.LABEL, "b", "a")
     assert both.explain() == "label in {a, b} and study 1.2"
+    assert Scope.patients("4711").explain() == "one patient"
+    assert Scope.patients("4711", "4712", issuer="HOSPA").explain() == "issuer HOSPA and one of 2 patients"
+    assert Scope.where(Field.PATIENT, "4711").explain() == "one patient of any issuer"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "covered"),
+    [("", [True, False, False]), ("HOSPA", [False, True, False]), ("HOSPB", [False, False, True])],
+)
+def test_the_same_patient_id_of_another_issuer_is_another_patient(issuer: str, covered: list[bool]) -> None:
+    studies = [StudyFacts(f"1.{number}", "P1", said) for number, said in enumerate(("", "HOSPA", "HOSPB"))]
+    assert [Scope.patients("P1", issuer=issuer).covers(each) for each in studies] == covered
+    assert not any(Scope.patients("P2", issuer=issuer).covers(each) for each in studies)
+    assert all(Scope.where(Field.PATIENT, "P1").covers(each) for each in studies)
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,7 @@ def test_it_is_said_when_studies_were_received(some: Vault) -> None:
 SCOPES = {
     "a source": Scope.where(Field.SOURCE, "CT1"),
     "patients": Scope.where(Field.PATIENT, "4711", "P-0815"),
+    "patients without an issuer": Scope.patients("4711", "P-0815"),
     "studies": Scope.where(Field.STUDY, "1.0.0", "1.1.1", "1.5.5"),
     "a source, or a patient": Scope.where(Field.SOURCE, "CT2") | Scope.where(Field.PATIENT, "4712"),
 }

@@ -128,6 +128,7 @@ SCOPES: dict[str, Scope] = {
     "source": Scope.where(Field.SOURCE, "MR1"),
     "patient": Scope.where(Field.PATIENT, "0815"),
     "study": Scope.where(Field.STUDY, "1.2"),
+    "patient without an issuer": Scope.patients("0815"),
 }
 
 
@@ -142,6 +143,19 @@ def test_a_caller_hears_of_its_studies_and_of_no_other(vault: Vault, scope: Scop
     vault.delete(permit(Action.DELETE), "1.1")
     vault.delete(permit(Action.DELETE), "1.2")
     assert told(read(vault, may, seen[-1].cursor)) == [(DELETED, "1.2", "")]
+
+
+def test_who_may_see_a_patient_hears_of_no_other_of_the_same_id(vault: Vault) -> None:
+    store(vault, of("1.1", PatientID="0815", IssuerOfPatientID="HOSPA"))
+    store(vault, of("1.2", PatientID="0815", IssuerOfPatientID="HOSPB"))
+    for study in ("1.1", "1.2"):
+        vault.delete(permit(Action.DELETE), study)
+    for scope, heard in (
+        (Scope.patients("0815", issuer="HOSPB"), [(DELETED, "1.2", "")]),
+        (Scope.patients("0815"), []),
+        (Scope.where(Field.PATIENT, "0815"), [(DELETED, "1.1", ""), (DELETED, "1.2", "")]),
+    ):
+        assert told(read(vault, permit(Action.FIND, scope=scope))) == heard
 
 
 def test_a_scope_of_nothing_hears_nothing(vault: Vault) -> None:

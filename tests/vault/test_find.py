@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from leadglass.archive.backroom import Selection
 from leadglass.dicom import dictionary, tags
 from leadglass.dicom.levels import MADE
 from leadglass.dicom.matching import NO_MATCH, Level, Query, Root, query_from_identifier
@@ -238,6 +239,22 @@ def test_patients_are_found_once_with_their_counts(three: Vault) -> None:
         (["0815"], [{"Alphabetic": "Müller^Jörg"}], [1]),
         (["4711"], [{"Alphabetic": "Doe^Jane"}], [2]),
     ]
+
+
+def test_a_scope_of_a_patient_shows_no_other_patient_of_the_same_id(vault: Vault) -> None:
+    issuers, studies = ("", "HOSPA", "HOSPB"), ("1.0", "1.1", "1.2")
+    for number, issuer in enumerate(issuers):
+        named = {"IssuerOfPatientID": issuer} if issuer else {}
+        store(vault, instance(StudyInstanceUID=f"1.{number}", SOPInstanceUID=f"1.{number}.1", PatientID="P2", **named))
+    for number, issuer in enumerate(issuers):
+        may = permit(Action.FIND, scope=Scope.patients("P2", issuer=issuer))
+        assert found(vault, asked(Level.STUDY), "StudyInstanceUID", may) == [f"1.{number}"]
+        reads = permit(Action.GET, scope=Scope.patients("P2", issuer=issuer))
+        assert [each.study_uid for each in vault.locate(reads, Level.STUDY, Selection(study_uids=studies))] == [
+            f"1.{number}"
+        ]
+    anybody = permit(Action.FIND, scope=Scope.where(Field.PATIENT, "P2"))
+    assert len(found(vault, asked(Level.STUDY), "StudyInstanceUID", anybody)) == len(issuers)
 
 
 def test_a_patient_is_an_id_and_its_issuer_and_those_without_an_id_are_told_apart_by_name(vault: Vault) -> None:

@@ -43,6 +43,7 @@ SCOPES = {
     "everything": Scope.everything(),
     "a source": Scope.where(Field.SOURCE, "CT1"),
     "patients": Scope.where(Field.PATIENT, "4711", "0815"),
+    "patients without an issuer": Scope.patients("4711", "0815"),
 }
 
 

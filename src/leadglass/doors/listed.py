@@ -39,6 +39,7 @@ def glass_as_json(glass: "Glass") -> Listed:
         "number": glass.number,
         "name": glass.name,
         glass.field.value: glass.value,
+        **({"issuer": glass.issuer} if glass.issuer else {}),
         "reason": glass.reason,
         "made": glass.made.isoformat(),
         "until": glass.until.isoformat(),

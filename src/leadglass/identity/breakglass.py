@@ -21,8 +21,8 @@ from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller, CallerKind, Grant
 from leadglass.policy.permit import decide
 from leadglass.policy.roles import Role, may_break_glass
-from leadglass.policy.scope import Field, Scope
-from leadglass.policy.scope_words import parse_scope
+from leadglass.policy.scope import Field
+from leadglass.policy.scope_words import parse_scope, write_scope
 from leadglass.policy.view import View
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ _COLUMNS: Final = "SELECT number, name, field, value, reason, made, until, peer,
 
 _FIELDS: Final = (Field.STUDY, Field.PATIENT)
 
+_BETWEEN: Final = "\\"
+
 
 @dataclass(frozen=True, slots=True)
 class Glass:
@@ -64,6 +66,8 @@ class Glass:
         ``STUDY`` or ``PATIENT``.
     value : str
         Which.
+    issuer : str
+        Of a Patient ID: who issued it, as scopes name it; empty for one whose studies name none.
     reason : str
         Why, in that person's words.
     made, until : datetime
@@ -89,6 +93,12 @@ class Glass:
     reviewed: datetime | None = None
     reviewer: str = ""
     note: str = ""
+    issuer: str = ""
+
+    @property
+    def word(self) -> str:
+        """What was opened, as a scope says it."""
+        return _word(self.field, self.issuer, self.value)
 
 
 Glasses = list[Glass]
@@ -114,7 +124,7 @@ class BreakGlass:
         caller : Caller
             Who asks: a person who works with images.
         word : str
-            ``study=UID`` or ``patient=ID``.
+            ``study=UID``, ``patient=ID`` or ``patient@ISSUER=ID``.
         reason : str
             Why.
         minutes : int
@@ -128,7 +138,7 @@ class BreakGlass:
         Throttled
             When too many are open.
         """
-        field, value = _parse(word)
+        field, issuer, value = _parse(word)
         reason = " ".join(reason.split())
         if not LEAST_REASON <= len(reason) <= MOST_REASON or len(set(reason)) < 4:
             raise BadInput(f"Say in {LEAST_REASON} to {MOST_REASON} characters what the emergency is.")
@@ -152,7 +162,7 @@ class BreakGlass:
                 )
             number = connection.execute(
                 "INSERT INTO glass (name, field, value, reason, made, until, peer) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (caller.name, field.value, value, reason, to_stored(now), to_stored(until), caller.peer),
+                (caller.name, field.value, _kept(value, issuer), reason, to_stored(now), to_stored(until), caller.peer),
             ).lastrowid
             # Inside the transaction: what is not on record is not open.
             self._store.record(
@@ -164,7 +174,7 @@ class BreakGlass:
                 study_uid=study_uid,
                 detail={"number": number or 0, "minutes": minutes},
             )
-        return Glass(number or 0, caller.name, field, value, reason, now, until, caller.peer)
+        return Glass(number or 0, caller.name, field, value, reason, now, until, caller.peer, issuer=issuer)
 
     def list(self, caller: Caller, *, reviewed: bool = False) -> "Glasses":
         """Give what is to be reviewed, oldest first; or everything, newest first.
@@ -263,7 +273,7 @@ def open_grants(connection: "driver.Connection", person: Person, now: datetime) 
     return tuple(
         Grant(
             frozenset({Action.FIND, Action.GET}),
-            Scope.where(Field(field), value),
+            parse_scope([_word(Field(field), *reversed(_found(value)))]),
             View.full(),
             f"break-glass {number} until {until[:16].replace('T', ' ')} UTC",
         )
@@ -271,13 +281,31 @@ def open_grants(connection: "driver.Connection", person: Person, now: datetime) 
     )
 
 
-def _parse(word: str) -> tuple[Field, str]:
-    """Read what is to be opened: one study, or one patient."""
-    for clause in parse_scope([word]).clauses:
-        for condition in clause:
-            if condition.field in _FIELDS:
-                return condition.field, next(iter(condition.values))
-    raise BadInput("Name what is needed: study=UID, or patient=ID.")
+def _parse(word: str) -> tuple[Field, str, str]:
+    """Read what is to be opened: one study, or one patient; gives the field, the issuer and the value."""
+    written = "".join(write_scope(parse_scope([word])))
+    name, _, value = written.partition("=")
+    name, _, issuer = name.partition("@")
+    if name not in _FIELDS:
+        raise BadInput("Name what is needed: study=UID, patient=ID, or patient@ISSUER=ID.")
+    if _BETWEEN in value or _BETWEEN in issuer:
+        raise BadInput("A Patient ID holds no backslash, and its issuer none.")
+    return Field(name), issuer, value
+
+
+def _word(field: Field, issuer: str, value: str) -> str:
+    return f"{field}@{issuer}={value}" if issuer else f"{field}={value}"
+
+
+def _kept(value: str, issuer: str) -> str:
+    """Write value and issuer into one column; neither holds a backslash (PS3.5 section 6.2, LO)."""
+    return f"{value}{_BETWEEN}{issuer}" if issuer else value
+
+
+def _found(kept: str) -> tuple[str, str]:
+    """Give value and issuer."""
+    value, _, issuer = kept.partition(_BETWEEN)
+    return value, issuer
 
 
 def _reviewing(caller: Caller) -> Action:
@@ -293,7 +321,8 @@ _Row = tuple[int, str, str, str, str, str, str, str, str | None, str | None, str
 
 
 def _glass(row: _Row) -> Glass:
-    number, name, field, value, reason, made, until, peer, reviewed, reviewer, note = row
+    number, name, field, kept, reason, made, until, peer, reviewed, reviewer, note = row
+    value, issuer = _found(kept)
     return Glass(
         number,
         name,
@@ -306,9 +335,10 @@ def _glass(row: _Row) -> Glass:
         None if reviewed is None else from_stored(reviewed),
         reviewer or "",
         note,
+        issuer,
     )
 
 
 def describe(glass: Glass) -> str:
     """Say what was opened, for people who may know."""
-    return f"{glass.field}={escape(glass.value)}"
+    return escape(glass.word)

@@ -26,7 +26,7 @@ from leadglass.identity.outbound import Json, Outbound, Unusable, require_https,
 from leadglass.identity.places import network_of
 from leadglass.policy.caller import Caller, CallerKind
 from leadglass.policy.roles import NEEDS_NO_IMAGES, grants_of, own_scope
-from leadglass.policy.scope import Scope
+from leadglass.policy.scope import Field, Scope
 from leadglass.policy.scope_words import parse_scope, write_scope
 from leadglass.system import utc_now
 
@@ -247,9 +247,13 @@ class Introspection:
         if standing is None or standing.scope is None:
             return standing
         patient = text_of(answer, self._settings.patient_claim, 64) if self._settings.patient_claim else ""
-        words = [word for word in write_scope(standing.scope) if word != f"patient={PATIENT}"]
-        if len(words) < len(write_scope(standing.scope)) and patient and patient != PATIENT:
-            words.append(f"patient={patient}")
+        words: list[str] = []
+        for word in write_scope(standing.scope):
+            name, _, value = word.partition("=")
+            if name.partition("@")[0] != Field.PATIENT or value != PATIENT:
+                words.append(word)
+            elif patient and patient != PATIENT:
+                words.append(f"{name}={patient}")
         try:
             return Standing(standing.role, parse_scope(words))
         except BadInput:

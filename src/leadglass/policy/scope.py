@@ -21,6 +21,7 @@ class Field(StrEnum):
 
     STUDY = "study"
     PATIENT = "patient"
+    ISSUER = "issuer"
     SOURCE = "source"
     LABEL = "label"
     REFERRER = "referrer"
@@ -34,7 +35,8 @@ class Condition:
     ----------
     field : Field
         What is looked at: ``STUDY`` the Study Instance UID, ``PATIENT`` the
-        Patient ID (empty string when the study has none), ``SOURCE`` the
+        Patient ID (empty string when the study has none), ``ISSUER`` the Issuer
+        of Patient ID (empty string when the study names none), ``SOURCE`` the
         callers that sent something of the study, ``LABEL`` its labels,
         ``REFERRER`` who referred the patient (``facts.referrer``).
     values : frozenset of str
@@ -51,6 +53,8 @@ class Condition:
                 return facts.study_uid in self.values
             case Field.PATIENT:
                 return facts.patient_id in self.values
+            case Field.ISSUER:
+                return facts.issuer_of_patient_id in self.values
             case Field.SOURCE:
                 return not self.values.isdisjoint(facts.sources)
             case Field.LABEL:
@@ -91,6 +95,15 @@ class Scope:
         """Give the scope of the studies whose ``field`` has one of ``values``; of none when none is named."""
         return cls(frozenset({Clause({Condition(field, frozenset(values))})}))
 
+    @classmethod
+    def patients(cls, *patient_ids: str, issuer: str = "") -> Self:
+        """Give the scope of some patients' studies by who issued their IDs; by default those that name no issuer.
+
+        The same ID of another issuer is another patient (PS3.3 C.7.1.1).
+        """
+        of_issuer = Condition(Field.ISSUER, frozenset({issuer}))
+        return cls(frozenset({Clause({Condition(Field.PATIENT, frozenset(patient_ids)), of_issuer})}))
+
     def covers(self, facts: StudyFacts) -> bool:
         """Say whether a study with ``facts`` is inside."""
         return any(all(condition.covers(facts) for condition in clause) for clause in self.clauses)
@@ -112,5 +125,16 @@ class Scope:
         """Say the scope in words, without naming patients."""
         if self.is_nothing:
             return "no study"
-        spoken = (" and ".join(sorted(c.explain() for c in clause)) or "every study" for clause in self.clauses)
-        return " or ".join(sorted(spoken))
+        return " or ".join(sorted(map(_spoken, self.clauses)))
+
+
+def _spoken(clause: Clause) -> str:
+    """Say a clause in words: of patients also who issued their IDs, unless that is nobody."""
+    is_issued = any(each.field is Field.ISSUER for each in clause)
+    said: list[str] = []
+    for each in clause:
+        if each.field is Field.PATIENT and not is_issued:
+            said.append(f"{each.explain()} of any issuer")
+        elif each != Condition(Field.ISSUER, frozenset({""})):
+            said.append(each.explain())
+    return " and ".join(sorted(said)) or ("studies without an issuer" if is_issued else "every study")

@@ -1,5 +1,10 @@
 """Scopes as an operator writes them: ``study=UID``, ``patient=ID``, ``source=AE``, ``label=NAME``, …, or ``all``.
 
+The same Patient ID of another issuer is another patient. ``patient=ID`` is the one
+whose studies name no issuer, as most do; ``patient@ISSUER=ID`` the one of an issuer;
+``patient@*=ID`` whoever has that ID. The issuer stands before the ``=``, because an
+ID may hold any character.
+
 Rule 1. Several words mean any of them; no word means nothing, and never
 everything. Rule 2. What was read is written the same way, so that these words
 are also how a scope is kept. Rule 3. A word is not guessed at: an unknown field,
@@ -9,11 +14,11 @@ or a value that nothing can have, is refused.
 import re
 from collections.abc import Iterable
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from leadglass.errors import BadInput
 from leadglass.policy.facts import referrer
-from leadglass.policy.scope import Condition, Field, Scope
+from leadglass.policy.scope import Clause, Field, Scope
 
 ALL: Final = "all"
 """The word for every study."""
@@ -27,7 +32,10 @@ _LONGEST: Final = 64
 _UID: Final = re.compile(r"(?=[0-9.]{1,64}\Z)(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")
 """PS3.5 9.1."""
 
-SYNTAX: Final = "study=UID, patient=ID, source=AE, label=NAME, referrer=NAME, or all"
+ANY_ISSUER: Final = "*"
+"""In place of an issuer: all of them, and none."""
+
+SYNTAX: Final = "study=UID, patient=ID, patient@ISSUER=ID, source=AE, label=NAME, referrer=NAME, or all"
 """How a scope is written, for help texts and messages."""
 
 
@@ -52,14 +60,17 @@ def parse_scope(words: Iterable[str]) -> Scope:
             raise BadInput("A scope is either all, or some studies. Leave one of them away.")
         return Scope.everything()
     scope = Scope.nothing()
-    for field, values in _by_field(map(_parse, given)).items():
-        scope |= Scope.where(field, *values)
+    for (field, issuer), values in _by_field(map(_parse, given)).items():
+        if field is Field.PATIENT and issuer != ANY_ISSUER:
+            scope |= Scope.patients(*values, issuer=issuer)
+        else:
+            scope |= Scope.where(field, *values)
     return scope
 
 
 def label_of(text: str) -> str:
     """Give a label as scopes name it; raises ``BadInput`` when it is none."""
-    return _parse(f"{Field.LABEL}={text}")[1]
+    return _parse(f"{Field.LABEL}={text}").value
 
 
 def write_scope(scope: Scope) -> tuple[str, ...]:
@@ -74,29 +85,37 @@ def write_scope(scope: Scope) -> tuple[str, ...]:
     for clause in scope.clauses:
         if not clause:
             return (ALL,)
-        if len(clause) > 1:
-            raise BadInput("A scope of conditions that must hold together cannot be written in words. Name one.")
-        words.update(_words(next(iter(clause))))
+        words.update(_words(clause))
     return tuple(sorted(words))
 
 
-def _by_field(conditions: Iterable[tuple[Field, str]]) -> dict[Field, set[str]]:
-    values: dict[Field, set[str]] = {}
-    for field, value in conditions:
-        values.setdefault(field, set()).add(value)
+class _Word(NamedTuple):
+    """What a word says; ``issuer`` beside a patient."""
+
+    field: Field
+    issuer: str
+    value: str
+
+
+def _by_field(words: Iterable[_Word]) -> dict[tuple[Field, str], set[str]]:
+    values: dict[tuple[Field, str], set[str]] = {}
+    for field, issuer, value in words:
+        values.setdefault((field, issuer), set()).add(value)
     return values
 
 
-def _parse(word: str) -> tuple[Field, str]:
+def _parse(word: str) -> _Word:
     name, equals, value = word.partition("=")
-    try:
-        field = Field(name.strip())
-    except ValueError:
-        raise BadInput(f"A scope is written {SYNTAX}.") from None
+    name, at, issuer = (part.strip() for part in name.partition("@"))
+    if name not in _EXAMPLES or (at and name != Field.PATIENT):
+        raise BadInput(f"A scope is written {SYNTAX}.")
+    field = Field(name)
     value = value.strip()
+    if at and not issuer:
+        raise BadInput("The scope patient@ needs an issuer, as in patient@HOSPITAL=4711; without one: patient=4711.")
     if not equals or not value:
         raise BadInput(f"The scope {field} needs a value, as in {field}={_EXAMPLES[field]}.")
-    if len(value) > _LONGEST or not value.isprintable():
+    if any(len(each) > _LONGEST or not each.isprintable() for each in (issuer, value)):
         raise BadInput(f"The value of the scope {field} has at most {_LONGEST} plain characters.")
     if field is Field.STUDY and _UID.fullmatch(value) is None:
         raise BadInput("The scope study needs a Study Instance UID: digits with dots between, as in study=1.2.840.1.")
@@ -104,7 +123,7 @@ def _parse(word: str) -> tuple[Field, str]:
         value = referrer(value)
         if not value:
             raise BadInput("The scope referrer needs a family name, as in referrer=Doe^Jane.")
-    return field, value
+    return _Word(field, issuer, value)
 
 
 _EXAMPLES: Final = {
@@ -116,5 +135,17 @@ _EXAMPLES: Final = {
 }
 
 
-def _words(condition: Condition) -> list[str]:
-    return [f"{condition.field}={value}" for value in condition.values]
+def _words(clause: Clause) -> list[str]:
+    """Write the conditions of a clause: one alone, or a patient and an issuer; raises ``BadInput`` at others."""
+    by_field = {condition.field: condition.values for condition in clause}
+    if len(clause) == 1:
+        ((field, values),) = by_field.items()
+        if field is not Field.ISSUER:
+            name = f"{field}@{ANY_ISSUER}" if field is Field.PATIENT else field.value
+            return [f"{name}={value}" for value in values]
+    elif len(clause) == len(by_field) == 2 and by_field.keys() == {Field.PATIENT, Field.ISSUER}:
+        issuers, patients = by_field[Field.ISSUER], by_field[Field.PATIENT]
+        if all("=" not in issuer and issuer != ANY_ISSUER for issuer in issuers):
+            names = [f"{Field.PATIENT}@{issuer}" if issuer else Field.PATIENT.value for issuer in issuers]
+            return [f"{name}={patient}" for name in names for patient in patients]
+    raise BadInput("A scope of conditions that must hold together cannot be written in words. Name one.")

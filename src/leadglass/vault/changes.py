@@ -54,6 +54,8 @@ class _Marks(msgspec.Struct, frozen=True):
     sources: list[str]
     labels: list[str]
     referrers: list[str] = []
+    issuer: str = ""
+    """Empty for what was deleted before it was remembered: then who may see a patient is not told of it."""
 
 
 class Recorder:
@@ -94,6 +96,7 @@ class Recorder:
             sorted(_mark(key, Field.SOURCE, each) for each in facts.sources),
             sorted(_mark(key, Field.LABEL, each) for each in facts.labels),
             sorted(_mark(key, Field.REFERRER, each) for each in facts.referrers),
+            _mark(key, Field.ISSUER, facts.issuer_of_patient_id),
         )
         self._record(ChangeKind.STUDY_DELETED, facts.study_uid, None, msgspec.json.encode(marks))
 
@@ -214,7 +217,7 @@ def _facts(study_uid: str, blob: bytes) -> StudyFacts:
     return StudyFacts(
         study_uid,
         marks.patient,
-        "",
+        marks.issuer,
         frozenset(marks.sources),
         frozenset(marks.labels),
         frozenset(marks.referrers),

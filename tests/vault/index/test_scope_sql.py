@@ -86,6 +86,8 @@ ONE = StudyFacts("1", "p", "", frozenset({"CT1"}), frozenset({"trial"}))
         (Scope.everything() & Scope.where(Field.LABEL, "trial"), True),
         (Scope.where(Field.LABEL, "trial") & Scope.where(Field.SOURCE, "CT2"), False),
         (Scope.where(Field.PATIENT, "P"), False),
+        (Scope.patients("p"), True),
+        (Scope.patients("p", issuer="HOSPA"), False),
     ],
 )
 def test_the_edges_of_a_scope(index: "driver.Connection", scope: Scope, covered: bool) -> None:

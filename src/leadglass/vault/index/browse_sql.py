@@ -294,8 +294,8 @@ def _of_scope(scope: Scope) -> Sought | None:
 
 
 def _of_clause(clause: Clause) -> Sought:
-    # One that narrows is enough here: the whole scope is said beside it.
-    return _of_condition(min(clause, key=lambda each: list(Field).index(each.field)))
+    # One that narrows is enough here: the whole scope is said beside it. No index finds an issuer.
+    return _of_condition(min(clause, key=lambda each: (each.field is Field.ISSUER, list(Field).index(each.field))))
 
 
 def _of_condition(condition: Condition) -> Sought:
@@ -304,6 +304,9 @@ def _of_condition(condition: Condition) -> Sought:
             return _of_study(one_of("study.study_uid", condition.values), _BY_UID)
         case Field.PATIENT:
             return _of_study(one_of("study.patient_id", condition.values), "study_by_patient_id")
+        case Field.ISSUER:  # alone it is in no scope that can be written; beside a patient that one narrows
+            met = one_of("study.issuer_of_patient_id", condition.values)
+            return Sought(Sql("SELECT study.id FROM study WHERE " + met.text, met.values), met)
         case Field.SOURCE:
             return _related("study_source", one_of("study_source.source", condition.values))
         case Field.LABEL:

@@ -24,6 +24,8 @@ def _met(condition: Condition) -> Sql:
             return one_of("study.study_uid", condition.values)
         case Field.PATIENT:
             return one_of("study.patient_id", condition.values)
+        case Field.ISSUER:
+            return one_of("study.issuer_of_patient_id", condition.values)
         case Field.SOURCE:
             met = one_of("study_source.source", condition.values)
             text = "EXISTS (SELECT 1 FROM study_source WHERE study_source.study_id = study.id AND " + met.text + ")"

@@ -26,7 +26,7 @@ def test_every_role_is_told_what_it_may_do_and_whether_it_sees_images(role: Role
 
 def test_rights_say_on_which_studies_and_name_no_patient() -> None:
     assert rights_of(_person(Role.RADIOLOGIST)) == ["Search, read and store: every study."]
-    named = rights_of(_person(Role.REFERRER, Scope.where(Field.PATIENT, "P-SECRET")))
+    named = rights_of(_person(Role.REFERRER, Scope.patients("P-SECRET")))
     assert named == ["Search and read: one patient."]
     assert "name those that you need" in rights_of(_person(Role.REFERRER))[0]
     assert "without what identifies patients" in rights_of(_person(Role.RESEARCHER))[0]

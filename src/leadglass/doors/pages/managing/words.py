@@ -26,7 +26,8 @@ SENTENCES: Final[Mapping[Role, str]] = MappingProxyType(
 """Role → what it is for; in the order in which they are offered."""
 
 SCOPE_HELP: Final = (
-    ("patient=4711", "the studies of the patient with this Patient ID"),
+    ("patient=4711", "the studies of the patient with this Patient ID, where no issuer of it is named"),
+    ("patient@HOSPITAL=4711", "the same of a Patient ID that this issuer gave; * for any issuer, or none"),
     ("study=1.2.840.1", "one study, by its Study Instance UID"),
     ("source=CT1", "what the device with this AE title sent"),
     ("label=neurology", "studies that were given this label"),

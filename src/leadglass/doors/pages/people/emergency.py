@@ -103,7 +103,8 @@ def _word(fields: dict[str, str]) -> str:
     value = (fields.get(field) or fields.get("value", "")).strip()
     if not value:
         raise BadInput("Write the Patient ID, or the Study Instance UID, of what is needed.")
-    return f"{field}={value}"
+    issuer = fields.get("issuer", "").strip()
+    return f"{field}@{issuer}={value}" if issuer and field == "patient" else f"{field}={value}"
 
 
 def _minutes(text: str) -> int:
