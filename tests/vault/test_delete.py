@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from leadglass.archive.backroom import Deleted
+from leadglass.archive.backroom import Deleted, Resolution
 from leadglass.errors import Conflict, Denied, NotHere
 from leadglass.policy.action import Action
 from leadglass.policy.scope import Field, Scope
@@ -47,6 +47,27 @@ def test_what_quarantine_holds_of_a_deleted_study_goes_with_it(vault: Vault, tmp
     assert vault.delete(DELETE, "1.2.3.4") == Deleted(1, 1, len(first) + len(second), quarantined=1)
     assert [kept.study_uid for kept in vault.quarantined(permit(Action.RESOLVE))] == ["1.9"]
     assert len(objects(tmp_path)) == 2
+
+
+def test_another_patients_image_under_a_deleted_studys_uid_stays_in_quarantine(vault: Vault, tmp_path: Path) -> None:
+    mine, theirs = (
+        instance(SOPInstanceUID="1.2.3.4.1.77", StudyDescription="Abdomen", PatientID="P2"),
+        instance(SOPInstanceUID="1.2.3.4.1.78", PatientID="P1"),
+    )
+    store(vault, instance(SOPInstanceUID="1.2.3.4.1.77", PatientID="P2"))
+    for data in (mine, theirs):
+        with pytest.raises(Conflict):
+            store(vault, data)
+    may = permit(Action.DELETE, scope=Scope.patients("P2"))
+    assert vault.delete(may, "1.2.3.4").quarantined == 1
+    resolve = permit(Action.RESOLVE)
+    (kept,) = vault.quarantined(resolve)
+    assert kept.patient_id == "P1"
+    assert vault.quarantined(permit(Action.RESOLVE, scope=Scope.patients("P2"))) == []
+    assert vault.fsck(permit(Action.VERIFY), lambda done, total: None).faults == ()
+    vault.resolve(resolve, kept.number, Resolution.ACCEPT)
+    assert contents(vault) == [theirs]
+    assert len(objects(tmp_path)) == 1
 
 
 def test_a_located_instance_of_a_deleted_study_is_not_here(vault: Vault) -> None:

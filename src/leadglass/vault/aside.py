@@ -7,12 +7,14 @@ to wait has caps of its own, so that neither takes the other's room.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from leadglass.archive.backroom import Kept
 from leadglass.crypto.database import driver
 from leadglass.errors import Corrupt, Full, NotHere
+from leadglass.policy.facts import StudyFacts
+from leadglass.policy.permit import Permit
 from leadglass.vault.keys import Keys, object_identity
 from leadglass.vault.objects import Place, place_of
 from leadglass.vault.records import Arrived, Caps, Standing, Submitted, SubmittedCaps
@@ -175,14 +177,25 @@ class Aside:
         ).lastrowid
         return cast(int, inserted)
 
-    def empty(self, study_uid: str) -> tuple[int, int]:
-        """Delete everything under a Study Instance UID; gives how many instances that were and their size in bytes."""
+    def empty(self, study: StudyFacts, permit: Permit) -> tuple[int, int]:
+        """Delete what a permit covers of what waits for a study; gives how many instances that were and their bytes.
+
+        What another patient's image does under this Study Instance UID is not
+        for who deletes this one's to decide: it stays, and waits for itself.
+        """
         rows = self._execute(
-            "DELETE FROM quarantine WHERE study_uid = ? RETURNING shelf, object, size", (study_uid,)
+            "SELECT number, patient_id, issuer_of_patient_id, origin, shelf, object, size FROM quarantine"
+            " WHERE study_uid = ?",
+            (study.study_uid,),
         ).fetchall()
-        for shelf, name, _ in rows:
-            doom(self._execute, Place(shelf, name))
-        return len(rows), sum(size for *_, size in rows)
+        gone = octets = 0
+        for number, patient_id, issuer, origin, shelf, name, size in rows:
+            own = replace(study, patient_id=patient_id, issuer_of_patient_id=issuer, sources=study.sources | {origin})
+            if permit.scope.covers(own):
+                self._execute("DELETE FROM quarantine WHERE number = ?", (number,))
+                doom(self._execute, Place(shelf, name))
+                gone, octets = gone + 1, octets + size
+        return gone, octets
 
     def release(self, kept: Kept, *, doomed: Place | None = None) -> None:
         """Take an instance out of quarantine, and its file with it where it is doomed.

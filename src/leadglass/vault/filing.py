@@ -457,7 +457,7 @@ class Filing:
     # --- taking out -----------------------------------------------------------
 
     def forget_study(self, study_uid: str, permit: Permit) -> Deleted:
-        """Remove a study's key and rows, and what quarantine holds under its UID.
+        """Remove a study's key and rows, and what quarantine holds for it that the permit covers.
 
         The objects' files are put on the list of the doomed: a crash before
         they are removed leaves none behind.
@@ -479,7 +479,7 @@ class Filing:
         self._changes.study_deleted(study.facts())
         for shelf, name, _ in rows:
             doom(self._execute, Place(shelf, name))
-        kept, kept_octets = self.aside.empty(study_uid)
+        kept, kept_octets = self.aside.empty(study.facts(), permit)
         return Deleted(1, len(rows), sum(size for *_, size in rows) + kept_octets, kept)
 
     def label(self, study_uid: str, label: str, permit: Permit, *, is_given: bool) -> bool:
