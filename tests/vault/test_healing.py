@@ -17,10 +17,14 @@ from leadglass.crypto.sealed import SealedWriter
 from leadglass.crypto.wrap import ArchiveKey, new_key
 from leadglass.errors import Busy, Conflict, Corrupt, Denied
 from leadglass.policy.action import Action
+from leadglass.policy.permit import decide
 from leadglass.policy.scope import Field, Scope
 from leadglass.vault.vault import INDEX_FILE, Vault
-from tests.callers import permit
+from tests.callers import device, permit
 from tests.vault.sets import contents, data_set, encoded, instance, located, objects, opened, store
+
+FINDS = decide(device("CT1", Action.STORE, Action.FIND), Action.STORE)
+"""Who stores and may find what stands there, and so hears in what it is contradicted."""
 
 RESOLVE = permit(Action.RESOLVE)
 UID = "1.2.3.4.1.77"
@@ -135,7 +139,7 @@ def test_other_content_does_not_take_the_place_of_a_damaged_object(vault: Vault,
     store(vault, instance(SOPInstanceUID=UID))
     objects(tmp_path)[0].unlink()
     with pytest.raises(Conflict, match="cannot be read to compare"):
-        store(vault, instance(SOPInstanceUID=UID, StudyID="S2"))
+        store(vault, instance(SOPInstanceUID=UID, StudyID="S2"), may=FINDS)
     assert faults(vault) == ["missing object"]
 
 
@@ -144,7 +148,7 @@ def test_the_same_content_in_another_encoding_does_not_either(vault: Vault, tmp_
     store(vault, encoded(made))
     objects(tmp_path)[0].unlink()
     with pytest.raises(Conflict, match="cannot be read to compare"):
-        store(vault, encoded(made, "1.2.840.10008.1.2"), syntax="1.2.840.10008.1.2")
+        store(vault, encoded(made, "1.2.840.10008.1.2"), syntax="1.2.840.10008.1.2", may=FINDS)
 
 
 def test_who_may_not_store_into_the_study_heals_nothing(vault: Vault, tmp_path: Path) -> None:

@@ -1,15 +1,22 @@
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from leadglass.archive.backroom import Kept, Resolution, Stored
+from leadglass.dicom import tags
 from leadglass.errors import Conflict, Full, NotHere
 from leadglass.policy.action import Action
+from leadglass.policy.caller import Caller
+from leadglass.policy.permit import decide
 from leadglass.policy.scope import Field, Scope
+from leadglass.policy.view import View
+from leadglass.vault.incoming import CONTRADICTS
 from leadglass.vault.records import Caps
 from leadglass.vault.settings import VaultSettings
 from leadglass.vault.vault import Vault
-from tests.callers import permit
+from tests.callers import device, permit
 from tests.vault.sets import contents, data_set, encoded, instance, located, objects, opened, store
 
 RESOLVE = permit(Action.RESOLVE)
@@ -18,9 +25,50 @@ UID = "1.2.3.4.1.77"
 
 def kept_aside(vault: Vault, data: bytes, match: str) -> Kept:
     """Store something that contradicts what is there, and give its row in quarantine."""
-    with pytest.raises(Conflict, match=match):
+    with pytest.raises(Conflict):
         store(vault, data)
-    return vault.quarantined(RESOLVE)[-1]
+    kept = vault.quarantined(RESOLVE)[-1]
+    assert re.search(match, kept.reason)
+    return kept
+
+
+def heard(vault: Vault, data: bytes, caller: Caller) -> str:
+    """Store something that contradicts what is there, and give what its sender hears."""
+    with pytest.raises(Conflict) as refused:
+        store(vault, data, may=decide(caller, Action.STORE))
+    return refused.value.message
+
+
+CONTRADICTIONS: list[dict[str, object]] = [
+    {"StudyDescription": "Abdomen"},
+    {"PixelData": bytes(128)},
+    {"StudyInstanceUID": "1.9", "PatientID": "5"},
+    {"SeriesInstanceUID": "1.9"},
+    {"SOPInstanceUID": "1.2.3.4.1.78", "PatientID": "5"},
+    {"SOPInstanceUID": "1.2.3.4.1.78", "IssuerOfPatientID": "TWO"},
+]
+
+
+def test_who_may_not_find_what_stands_there_hears_one_text_and_the_operator_the_reason(vault: Vault) -> None:
+    store(vault, instance(SOPInstanceUID=UID, IssuerOfPatientID="ONE"))
+    finds_others = replace(device("A", Action.STORE), grants=(
+        *device("A", Action.STORE).grants, *device("A", Action.FIND, scope=Scope.where(Field.STUDY, "1.9")).grants,
+    ))  # fmt: skip
+    masked = device("B", Action.STORE, Action.FIND, view=View(frozenset({tags.PatientID})))
+    for caller in (device("STOREONLY", Action.STORE), finds_others, masked):
+        told = {heard(vault, instance(**({"SOPInstanceUID": UID} | each)), caller) for each in CONTRADICTIONS}
+        assert told == {CONTRADICTS}
+    assert len({kept.reason for kept in vault.quarantined(RESOLVE)}) == len(CONTRADICTIONS)
+
+
+def test_who_may_find_what_stands_there_hears_in_what_it_differs(vault: Vault) -> None:
+    store(vault, instance(SOPInstanceUID=UID, IssuerOfPatientID="ONE"))
+    told = {
+        heard(vault, instance(**({"SOPInstanceUID": UID} | each)), device("CT1", Action.STORE, Action.FIND))
+        for each in CONTRADICTIONS
+    }
+    assert len(told) == len(CONTRADICTIONS)
+    assert any("first difference at StudyDescription" in each for each in told)
 
 
 def test_another_instance_with_the_same_uid_is_kept_aside_and_nothing_overwritten(vault: Vault) -> None:

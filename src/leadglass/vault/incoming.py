@@ -23,10 +23,10 @@ from leadglass.crypto.wrap import new_key
 from leadglass.dicom import compare, sop_classes
 from leadglass.dicom.ingest import Description, describe
 from leadglass.dicom.source import Blocks, Bytes, ReadAt
-from leadglass.errors import BadInput, Busy, Conflict, Corrupt, Full, LeadglassError
+from leadglass.errors import BadInput, Busy, Conflict, Corrupt, Denied, Full, LeadglassError
 from leadglass.policy.action import Action
 from leadglass.policy.facts import StudyFacts
-from leadglass.policy.permit import Permit
+from leadglass.policy.permit import Permit, decide
 from leadglass.vault.committer import Failed, Work
 from leadglass.vault.filing import Filing
 from leadglass.vault.index import normal, packed
@@ -44,6 +44,11 @@ is described: most instances are whole in it, and most headers of the others. 1 
 
 _EARLY: Final = 128 << 10
 """Bytes from which on an object's way to the disk begins before it is described: for fewer, telling costs more."""
+
+CONTRADICTS: Final = (
+    "The instance contradicts what is stored, and is kept in quarantine. An operator has to resolve it."
+)
+"""What hears who may not find what stands there: one text, so that Patient IDs and values cannot be tried."""
 
 HEALED: Final = "The stored copy was damaged and is replaced by this one."
 
@@ -219,13 +224,13 @@ class Incoming:
                 self._parts.objects.remove([damaged])  # it is doomed: the next sweep takes it off the list
                 return self._receipt(Stored.HEALED, arrived, HEALED)
             case Standing():
-                reason = self._contradiction(outcome, arrived)
+                reason, study_uid = self._contradiction(outcome, arrived), outcome.study_uid
             case OtherPatient(what):
-                reason = f"its study is stored with another {what}"
+                reason, study_uid = f"its study is stored with another {what}", arrived.study_uid
             case _ as never:
                 assert_never(never)
         if reason is not None:
-            self._keep_aside(arrived, reason)
+            self._keep_aside(arrived, reason, is_told=self._may_know(permit, study_uid))
         self._settle(keep=False)
         return self._receipt(Stored.ALREADY_HERE, arrived)
 
@@ -282,8 +287,19 @@ class Incoming:
             return f"{here}, and cannot be compared"
         return f"{here}; first difference at {keyword}" if keyword is not None else None
 
-    def _keep_aside(self, arrived: Arrived, reason: str) -> NoReturn:
-        """Put it into quarantine and tell the sender.
+    def _may_know(self, permit: Permit, study_uid: str) -> bool:
+        """Say whether a sender may hear what stands there: who may find that study in full, or decides over it."""
+        facts = self._parts.reading.facts(study_uid)
+        if facts is None:
+            return False
+        for action in (Action.FIND, Action.RESOLVE):
+            with suppress(Denied):
+                if decide(permit.caller, action, facts).view_of(facts).is_full:
+                    return True
+        return False
+
+    def _keep_aside(self, arrived: Arrived, reason: str, *, is_told: bool) -> NoReturn:
+        """Put it into quarantine and tell the sender: in what it differs only where that tells nothing of others.
 
         Raises
         ------
@@ -291,6 +307,8 @@ class Incoming:
         """
         is_new = self._run(lambda filing: filing.aside.keep(arrived, reason))
         self._settle(keep=is_new)
+        if not is_told:
+            raise Conflict(CONTRADICTS)
         raise Conflict(f"The instance is kept in quarantine: {reason}. An operator has to resolve it.")
 
     def _run(self, work: Callable[[Filing], T]) -> T:
