@@ -18,6 +18,7 @@ from babel.messages.extract import extract
 from babel.messages.pofile import write_po
 
 from leadglass.audit.event import Outcome
+from leadglass.doors.pages.audit.words import ACTIONS, DOORS
 from leadglass.doors.pages.menu import ENTRIES
 from leadglass.doors.pages.studies.asking import MODALITIES, RARER
 from leadglass.doors.pages.study.kinds import Kind
@@ -104,6 +105,8 @@ def _named() -> Iterator[tuple[str, tuple[str, ...]]]:
         yield "menu.py", (entry.label,)
     for _, meaning in (*MODALITIES, *RARER):
         yield "studies/asking.py", (meaning,)
+    for called in (*ACTIONS.values(), *DOORS.values()):
+        yield "audit/words.py", (called,)
     for kind in _ENUMS:
         for each in kind:
             yield kind.__name__, (each.value,)

@@ -266,3 +266,20 @@ def test_a_program_reads_the_log_by_json(web: Web) -> None:
         assert len(first["records"]) == 2
         second = client.get(f"/audit?limit=2&before={first['older']}", headers=accept).json()
         assert second["records"][0]["sequence"] == first["records"][-1]["sequence"] - 1
+
+
+@pytest.mark.parametrize("asked", ["action=bogus", "door=bogus", "action=get&door=bogus"])
+def test_what_cannot_be_on_record_is_an_error_that_names_it_and_not_an_empty_log(web: Web, asked: str) -> None:
+    add_person(web, "auditor.of.bogus", "auditor")
+    add_person(web, "reader.of.bogus", "radiologist")
+    with Browser(web) as browser, Browser(web) as reader:
+        browser.sign_in("auditor.of.bogus")
+        assert browser.get(f"/audit?{asked}").status_code == 400
+        assert "called bogus" in browser.alert
+        assert "No record" not in browser.page
+        assert browser.client.get(f"/audit?{asked}", headers={"Accept": "application/json"}).status_code == 400
+        browser.get("/audit")
+        offered = re.findall(r'<option value="([a-z-]+)"[^>]*>[a-z-]+ . ([^<]+)<', browser.page)
+        assert {("signin", "signing in"), ("dimse", "DICOM: devices")} <= set(offered)
+        reader.sign_in("reader.of.bogus")
+        assert reader.get(f"/audit?{asked}").status_code == 403

@@ -7,6 +7,8 @@ from typing import Final
 
 from leadglass.audit.event import Outcome
 from leadglass.audit.reading import Selection
+from leadglass.audit.record import escape
+from leadglass.doors.pages.audit.words import ACTIONS, DOORS
 from leadglass.errors import BadInput
 
 LONGEST: Final = 256
@@ -60,6 +62,11 @@ def selection_of(fields: Mapping[str, str]) -> Selection:
     word = fields.get("outcome", "")
     if word not in {"", TO_LOOK_AT, *Outcome}:
         raise BadInput("An outcome is permitted, done, refused, failed or alert.")
+    for name, known in (("action", ACTIONS), ("door", DOORS)):
+        asked = fields.get(name, "")
+        if asked and asked not in known:
+            # Not "no record meets this": who reads that believes that it did not happen.
+            raise BadInput(f"There is no {name} called {escape(asked[:64])}. It is one of {', '.join(known)}.")
     since, until = _moment(fields.get("since", "")), _moment(fields.get("until", ""))
     if since is not None and until is not None and until <= since:
         raise BadInput("The end of the time is before its beginning.")

@@ -47,8 +47,6 @@ _TYPES: Final = {
     "fhir": ("application/fhir+ndjson", "ndjson"),
 }
 
-_DOORS: Final = ("dimse", "dicomweb", "pages", "web", "cli", "system")
-
 
 def routes(services: Services) -> list[Route]:
     """Give the routes of this module."""
@@ -84,7 +82,13 @@ class _Audit:
             word = ""
             fields = asking.typed(dict(query))
             fields.pop("patient", None)  # never by an address
-            search = Search(fields, asking.selection_of(fields))
+            try:
+                search = Search(fields, asking.selection_of(fields))
+            except BadInput as error:
+                await self._desk.threads.run(self._inspection.state, asked.caller)  # first, who may not read it at all
+                if wants_json(asked.request):
+                    raise
+                return await self._page(asked, Search(_bounded(fields), asking.selection_of({})), "", None, error=error)
         before = _number(query.get("before", ""), NEWEST)
         count = min(_number(query.get("limit", ""), _ON_A_PAGE), _MOST_AT_ONCE) if wants_json(asked.request) else 0
         leaf = await self._desk.threads.run(
@@ -148,7 +152,7 @@ class _Audit:
             callers=[each for each in callers if each.isprintable() and len(each) <= _NAME],
             actions=words.ACTIONS,
             outcomes=tuple(Outcome),
-            doors=_DOORS,
+            doors=words.DOORS,
         )
 
     # --- verifying ----------------------------------------------------------------

@@ -109,8 +109,21 @@ _KINDS: Final = MappingProxyType(
     }
 )
 
-ACTIONS: Final = tuple(sorted(_DOES))
-"""Actions that are offered to choose from."""
+ACTIONS: Final[Mapping[str, str]] = MappingProxyType({action: _DOES[action][1] for action in sorted(_DOES)})
+"""Actions that are offered to choose from, and what each is called."""
+
+DOORS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "dimse": "DICOM: devices",
+        "dicomweb": "DICOMweb: programs and the viewer",
+        "pages": "these pages",
+        "web": "signing in, links and tokens",
+        "webhook": "messages to receivers",
+        "cli": "the command line on the server",
+        "system": "the archive by itself",
+    }
+)
+"""Doors by what they are called on record, and what they are."""
 
 
 def who(event: Event) -> str:
