@@ -341,6 +341,8 @@ def test_a_study_is_deleted_by_who_typed_how_much_it_is(house: PagesHouse) -> No
     assert house.post("/studies/1.2.11/delete", typed="1").status == 403
     house.caller = device("TECH", *READER, Action.DELETE)
     assert "/studies/1.2.11/delete" in house.get("/studies/1.2.11").body.decode()
+    said = main_of(house.get("/studies/1.2.11/delete"))
+    assert "A backup of the whole archive still opens it until that backup is destroyed." in said
     wrong = house.post("/studies/1.2.11/delete", typed="2")
     assert wrong.status == 400
     assert "Nothing was deleted" in main_of(wrong)
