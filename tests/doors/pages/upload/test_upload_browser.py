@@ -73,6 +73,19 @@ def test_chosen_files_are_sent_and_named_with_what_became_of_them(visit: Visit, 
     assert visit.faults_of_access() == []
 
 
+def test_studies_that_came_are_named_by_whom_and_when_they_are_of(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    for number, name in enumerate(("Upload^Ada", "Upload^Ben<b>")):
+        more = {"PatientName": name, "StudyDate": f"2026010{number + 1}", "StudyDescription": "Knee"}
+        (tmp_path / f"{number}.dcm").write_bytes(file_of(StudyInstanceUID=f"1.2.87.{number}", **more))
+    page.set_input_files("#drop-files", [tmp_path / "0.dcm", tmp_path / "1.dcm"])
+    wait_done(page)
+    links = page.locator("#drop-studies a")
+    expect(links.filter(has_text="Open the study: Upload, Ada · 2026-01-01 · Knee")).to_have_count(1)
+    expect(links.filter(has_text="Open the study: Upload, Ben<b> · 2026-01-02 · Knee")).to_have_count(1)
+    assert not any("Upload" in each for each in visit.requests)
+
+
 DROP = """(files) => {
   const held = new DataTransfer();
   for (const [name, content] of files) {

@@ -491,10 +491,32 @@
     return line;
   };
 
+  // What each study is, as far as who sends may know: asked once, by UIDs alone.
+  const known = new Map();
+  const nameStudies = async (uids) => {
+    for (const uid of uids) known.set(uid, "");
+    const query = `StudyInstanceUID=${uids.map(encodeURIComponent).join(",")}&includefield=StudyDescription&limit=${uids.length}`;
+    const answer = await fetch(`/dicom-web/studies?${query}`, { headers: { Accept: "application/dicom+json" } }).catch(() => null);
+    if (!answer || answer.status !== 200) return;
+    for (const study of await answer.json()) {
+      const first = (tag) => study[tag]?.Value?.[0] ?? "";
+      const patient = String(first("00100010").Alphabetic ?? "").split("^").filter(Boolean).slice(0, 2).join(", ");
+      const day = String(first("00080020")).replace(/^(\d{4})(\d\d)(\d\d)$/, "$1-$2-$3");
+      known.set(first("0020000D"), [patient, day, first("00081030")].filter(Boolean).join(" · ").slice(0, 100));
+    }
+    at("studies").replaceChildren();
+    showStudies();
+  };
+
   const showStudies = () => {
     const line = at("studies");
-    const leads = [...studies].slice(0, 20).map((uid, number) =>
-      [`/studies/${encodeURIComponent(uid)}`, studies.size > 1 ? `${words.study} ${number + 1}` : words.study]);
+    const shown = [...studies].slice(0, 20);
+    const unknown = isLink ? [] : shown.filter((uid) => !known.has(uid));
+    if (unknown.length) nameStudies(unknown);
+    const leads = shown.map((uid, number) => {
+      const called = studies.size > 1 ? `${words.study} ${number + 1}` : words.study;
+      return [`/studies/${encodeURIComponent(uid)}`, known.get(uid) ? `${words.study}: ${known.get(uid)}` : called];
+    });
     if (counts.kept_aside && document.querySelector('.menu a[href="/quarantine"]')) leads.push(["/quarantine", words.decide]);
     if (isLink || line.childElementCount === leads.length) return;
     line.replaceChildren(...leads.flatMap(([path, said], number) => {
