@@ -137,6 +137,16 @@ def test_an_object_that_was_changed_on_disk_is_not_given_at_hand(filled: Vault, 
         held.open()
 
 
+def test_a_key_that_does_not_open_is_told_to_who_opens_the_instance(filled: Vault, tmp_path: Path) -> None:
+    spoil(tmp_path, "UPDATE instance SET key = zeroblob(length(key))")
+    locate(filled, 1)
+    locate(filled, 1)
+    held = filled.at_hand(GET, selected(3))
+    assert held is not None
+    with pytest.raises(Corrupt):
+        held.open()
+
+
 def test_bytes_that_the_system_does_not_have_in_memory_are_not_waited_for(
     filled: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,9 +8,10 @@ used again, and labels and senders change.
 """
 
 from collections import Counter
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, LiteralString
 
 from leadglass.archive.backroom import Described, InstanceRecord, Kept, Selection
@@ -181,11 +182,14 @@ class Reading:
         found = zip(records, rows, strict=True)
         return {each.sop_instance_uid: Row(each, *row[_NUMBER_OF_RECORD:]) for each, row in found}
 
-    def at_hand(self, permit: Permit, selection: Selection) -> tuple[InstanceRecord, Sealed] | None:
-        """Give the one instance that is selected from memory, as the index has it now; None says nothing of it."""
+    def at_hand(self, permit: Permit, selection: Selection) -> tuple[InstanceRecord, Callable[[], Sealed]] | None:
+        """Give the one instance that is selected from memory, as the index has it now; None says nothing of it.
+
+        With it comes what unwraps its key, for who opens it: that raises ``Corrupt``.
+        """
         one = _only(selection)
         row = None if one is None else self._known(permit, *one)
-        return None if row is None else (row.record, self._sealed(row))
+        return None if row is None else (row.record, partial(self._sealed, row))
 
     def ahead(self, permit: Permit, record: InstanceRecord, octets: int) -> Iterator[tuple[Described, Place]]:
         """Give what is remembered of an instance's series, what comes after it first, up to so many octets."""

@@ -207,8 +207,8 @@ class Vault:
         held = self._parts.reading.at_hand(permit, selection)
         if held is None:
             return None
-        record, sealed = held
-        return _Held(record, lambda: self._opened(sealed, record, at_hand=True))
+        record, unwrapped = held
+        return _Held(record, lambda: self._opened(unwrapped(), record, at_hand=True))
 
     def ahead(self, permit: Permit, record: InstanceRecord, octets: int) -> Iterator[Described]:
         """Give what is at hand of an instance's series, and have the system read its objects."""

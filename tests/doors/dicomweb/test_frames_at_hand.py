@@ -20,7 +20,7 @@ from leadglass.policy.masking import without_identity
 from leadglass.vault.objects import Objects, Place
 from tests.callers import device
 from tests.doors.dicomweb.wadohouse import Got, WadoHouse, opened
-from tests.vault.sets import EXPLICIT, PIXELS, data_set, encoded, instance
+from tests.vault.sets import EXPLICIT, PIXELS, data_set, encoded, instance, spoil
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -189,6 +189,18 @@ def test_where_the_frames_of_one_instance_are_is_not_remembered_of_what_comes_in
         house.archive.delete(device("ADMIN", Action.DELETE), "1.2.3.4")
         fill(house)
         assert {got.body for got in asked(house, 4, accept="application/octet-stream")} == {PIXELS}
+
+
+def test_requests_for_an_instance_whose_key_does_not_open_are_counted_each_time(tmp_path: Path) -> None:
+    with opened(tmp_path) as house:
+        fill(house)
+        asked(house, 3)
+        spoil(tmp_path, "UPDATE instance SET key = zeroblob(length(key))")
+        assert [got.status for got in asked(house, 5)] == [500] * 5
+        house.archive.end(house.caller)
+        closed = {bool(event.study_uid): event.detail for event in house.events("done") if event.action == "get"}
+        assert closed[False]["more requests"] == 7
+        assert closed[True]["instances"] == 3
 
 
 def test_who_sees_through_a_mask_is_answered_in_the_usual_way(tmp_path: Path, hops: list[str]) -> None:
