@@ -1,15 +1,29 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from leadglass.archive.backroom import InstanceRecord, Selection
 from leadglass.dicom.matching import Level
-from leadglass.errors import BadInput, Denied, NotHere
+from leadglass.errors import BadInput, Corrupt, Denied, NotHere
 from leadglass.policy.action import Action
 from leadglass.policy.scope import Field, Scope
+from leadglass.vault.objects import Objects, Place
 from leadglass.vault.vault import Vault
 from tests.callers import permit
-from tests.vault.sets import CT, EXPLICIT, IMPLICIT, data_set, encoded, instance, located, opened, store
+from tests.vault.sets import (
+    CT,
+    EXPLICIT,
+    IMPLICIT,
+    content,
+    data_set,
+    encoded,
+    instance,
+    located,
+    objects,
+    opened,
+    store,
+)
 
 GET = permit(Action.GET)
 OTHERS = Scope.where(Field.STUDY, "1.2")
@@ -118,6 +132,60 @@ def test_what_is_stored_anew_under_a_uid_is_not_what_was_located(
     for ask in (vault.open, vault.metadata, vault.frames):
         with pytest.raises(NotHere):
             ask(GET, record)
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Have something happen, once, between finding where an object is and opening it."""
+    really = Objects.open
+
+    def happens(what: Callable[[], object]) -> None:
+        def then(objects: Objects, place: Place) -> int:
+            monkeypatch.setattr(Objects, "open", really)
+            what()
+            return really(objects, place)
+
+        monkeypatch.setattr(Objects, "open", then)
+
+    return happens
+
+
+def test_what_is_deleted_while_it_is_opened_is_not_here_rather_than_damaged(
+    vault: Vault, meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    for ask, action in ((vault.open, Action.GET), (vault.is_sound, Action.COMMIT)):
+        store(vault, instance())
+        (record,) = located(vault)
+        meanwhile(lambda: vault.delete(permit(Action.DELETE), "1.2.3.4"))
+        with pytest.raises(NotHere):
+            ask(permit(action), record)
+
+
+def test_what_is_deleted_and_comes_again_while_it_is_opened_is_given(
+    vault: Vault, meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    data = instance()
+    store(vault, data)
+    (record,) = located(vault)
+
+    def again() -> None:
+        vault.delete(permit(Action.DELETE), "1.2.3.4")
+        store(vault, data)
+
+    meanwhile(again)
+    assert content(vault, record) == data
+    meanwhile(again)
+    assert vault.is_sound(permit(Action.COMMIT), record)
+
+
+def test_an_object_that_is_gone_though_its_row_is_there_is_damaged(vault: Vault, tmp_path: Path) -> None:
+    store(vault, instance())
+    (record,) = located(vault)
+    [path] = objects(tmp_path)
+    path.unlink()
+    with pytest.raises(Corrupt, match="missing from the disk"):
+        vault.open(GET, record)
+    assert not vault.is_sound(permit(Action.COMMIT), record)
 
 
 @pytest.mark.parametrize("action", [Action.STORE, Action.FIND, Action.ECHO, Action.DELETE, Action.AUDIT])

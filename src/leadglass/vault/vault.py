@@ -199,7 +199,14 @@ class Vault:
     def open(self, permit: Permit, record: InstanceRecord) -> Reader:
         """Open one instance; raises ``NotHere``, ``Busy``, ``Corrupt``."""
         demand(permit, *_RETRIEVES, Action.RESOLVE)
-        return self._opened(self._parts.reading.sealed(permit, record), record)
+        sealed = self._parts.reading.sealed(permit, record)
+        try:
+            return self._opened(sealed, record)
+        except Corrupt:
+            now = self._parts.reading.sealed(permit, record)  # deleted between both, its object is no damaged one
+            if now.place == sealed.place:
+                raise
+            return self._opened(now, record)
 
     def at_hand(self, permit: Permit, selection: Selection) -> Held | None:
         """Give the one instance that is selected, from memory; None says nothing of it."""
@@ -230,9 +237,12 @@ class Vault:
         demand(permit, Action.COMMIT)
         try:
             sealed = self._parts.reading.sealed(permit, record, to_show=False)
+            if is_sound(self._parts.objects, sealed.place, sealed.key, record.size):
+                return True
+            now = self._parts.reading.sealed(permit, record, to_show=False)  # as ``open`` does
         except Corrupt:
             return False
-        return is_sound(self._parts.objects, sealed.place, sealed.key, record.size)
+        return now.place != sealed.place and is_sound(self._parts.objects, now.place, now.key, record.size)
 
     def contested(self, permit: Permit, origin: str, sop_instance_uids: Collection[str]) -> frozenset[str]:
         """Give those of which something that ``origin`` sent is in quarantine."""
