@@ -3,6 +3,7 @@ import hashlib
 import os
 import signal
 import threading
+import tracemalloc
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pydicom.dataset import Dataset
 
 from leadglass.dicom import tags, uids
 from leadglass.dicom.ingest import describe
+from leadglass.dicom.room import Room
 from leadglass.dicom.source import Bytes
 from leadglass.dicom.transcode import Transcoder
 from leadglass.errors import BadInput, Busy, Full, LeadglassError, Unsupported
@@ -192,6 +194,62 @@ def test_what_is_too_large_is_refused_before_it_is_decoded(manifest: tuple[Corpu
 def test_a_data_set_without_pixels_only_changes_its_encoding(transcoder: Transcoder) -> None:
     data = element(tags.PatientID, "LO", b"4711")
     assert transcoder.transcode(Bytes(data), uids.JPEG_2000, EXPLICIT) == data
+
+
+def _deflated(data: bytes) -> Bytes:
+    deflater = zlib.compressobj(1, wbits=-15)
+    return Bytes(deflater.compress(data) + deflater.flush())
+
+
+@pytest.mark.parametrize(
+    ("stored", "wanted"),
+    [
+        (uids.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT),
+        (uids.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, uids.EXPLICIT_VR_BIG_ENDIAN),
+        (uids.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, uids.IMPLICIT_VR_LITTLE_ENDIAN),
+        (EXPLICIT, uids.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN),
+    ],
+)
+def test_what_is_only_written_in_another_way_is_never_whole_in_memory(
+    transcoder: Transcoder, stored: str, wanted: str
+) -> None:
+    pixels = b"".join(number.to_bytes(2, "big") for number in range(1 << 14)) * 768
+    whole = element(tags.Rows, "US", b"\1\2") + element(tags.PixelData, "OW", pixels)
+    source = _deflated(whole) if stored in uids.DEFLATED else Bytes(whole)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        given = hashlib.sha256()
+        with transcoder.opened(source, stored, wanted) as made:
+            size = made.size
+            offset = 0
+            while block := made.read_at(offset, 1 << 20):
+                given.update(block)
+                offset += len(block)
+        assert offset == size
+        assert tracemalloc.get_traced_memory()[1] - before < len(pixels) // 3
+    finally:
+        tracemalloc.stop()
+    assert given.digest() == hashlib.sha256(transcoder.transcode(source, stored, wanted)).digest()
+
+
+@pytest.mark.parametrize("wanted", [EXPLICIT, uids.RLE_LOSSLESS])
+def test_there_is_room_for_what_is_decoded_before_it_is(manifest: tuple[CorpusFile, ...], wanted: str) -> None:
+    room = Room(2 << 20)
+    careful = Transcoder(workers=1, room=room)
+    before = _children()
+    file = stored(_row(manifest, "pylibjpeg-data/RG2_JLSL.dcm"))
+    try:
+        with room.hold(2 << 20), pytest.raises(Busy):
+            careful.transcode(file.source, file.syntax, wanted)
+        assert _children() == before, "nothing was decoded"
+        with careful.opened(file.source, file.syntax, wanted) as made:
+            assert 1 << 20 < room.held <= made.size
+            with pytest.raises(Busy):
+                careful.transcode(file.source, file.syntax, wanted)
+        assert room.held == 0
+    finally:
+        careful.close()
 
 
 # --- the workers --------------------------------------------------------------

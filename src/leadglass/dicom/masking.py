@@ -7,11 +7,8 @@ what attributes once held. Rule 3. Everything else leaves with the bytes it was
 stored with, in the transfer syntax it was stored in.
 """
 
-from bisect import bisect_right
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from functools import lru_cache
-from itertools import accumulate
 from typing import Final, cast
 
 from leadglass.dicom import dictionary, tags, uids
@@ -19,7 +16,8 @@ from leadglass.dicom.deflate import deflated
 from leadglass.dicom.inflate import plain
 from leadglass.dicom.limits import Limits
 from leadglass.dicom.model import Attributes, JsonElement
-from leadglass.dicom.recode import Piece, RawDataSet, lay_out, sequence_in
+from leadglass.dicom.pieces import Piece, Pieces, Zeros
+from leadglass.dicom.recode import RawDataSet, lay_out, sequence_in
 from leadglass.dicom.source import ReadAt
 from leadglass.errors import Unsupported
 
@@ -140,7 +138,7 @@ def open_masked(source: ReadAt, transfer_syntax_uid: str, masked: frozenset[str]
         raise Unsupported("An instance cannot leave without an attribute that the caller's view masks.")
     data_set = RawDataSet(source, transfer_syntax_uid, limits)
     seen = mask(_known(data_set, data_set.reading.attributes, masked, limits), masked)
-    laid_out = _Pieces(lay_out(data_set, seen, transfer_syntax_uid), data_set.source)
+    laid_out = Pieces(lay_out(data_set, seen, transfer_syntax_uid), data_set.source)
     if transfer_syntax_uid not in uids.DEFLATED:
         return laid_out
     return deflated(laid_out, limits.inflation_free)
@@ -168,14 +166,14 @@ def open_blanked(
         When the data set cannot be inflated.
     """
     elements = plain(source, transfer_syntax_uid, limits)
-    pieces: list[Piece | _Zeros] = []
+    pieces: list[Piece] = []
     end = 0
     for offset, length in sorted(places):
         if offset < end or offset + length > elements.size:
             continue
-        pieces += [_Zeros(offset - end), (offset, length)]
+        pieces += [Zeros(offset - end), (offset, length)]
         end = offset + length
-    blanked = _Pieces([*pieces, _Zeros(elements.size - end)], elements)
+    blanked = Pieces([*pieces, Zeros(elements.size - end)], elements)
     return deflated(blanked, limits.inflation_free) if transfer_syntax_uid in uids.DEFLATED else blanked
 
 
@@ -216,57 +214,3 @@ def _has_places(items: list[Attributes]) -> bool:
         for item in items
         for element in item.values()
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Zeros:
-    """So many bytes of zero."""
-
-    length: int
-
-
-class _Pieces:
-    """Bytes in memory, bytes of a source, and zeros, one after the other, as one ``ReadAt``."""
-
-    __slots__ = ("_pieces", "_source", "_starts", "size")
-
-    def __init__(self, pieces: Sequence[Piece | _Zeros], source: ReadAt) -> None:
-        self._pieces: list[Piece | _Zeros] = []
-        self._source = source
-        gathered: list[bytes] = []
-        for piece in pieces:
-            if isinstance(piece, bytes):
-                gathered.append(piece)
-                continue
-            self._pieces += [b"".join(gathered), piece]
-            gathered = []
-        self._pieces.append(b"".join(gathered))
-        self._starts = [0, *accumulate(map(_length, self._pieces))]
-        self.size = self._starts[-1]
-        """Length in bytes."""
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Give up to ``length`` bytes from ``offset``."""
-        end = min(offset + length, self.size)
-        parts: list[bytes] = []
-        index = bisect_right(self._starts, offset) - 1
-        while offset < end:
-            start, until = self._starts[index], min(end, self._starts[index + 1])
-            if until > offset:
-                parts.append(self._part(self._pieces[index], offset - start, until - offset))
-            offset = until
-            index += 1
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _part(self, piece: Piece | _Zeros, offset: int, length: int) -> bytes:
-        if isinstance(piece, bytes):
-            return piece[offset : offset + length]
-        if isinstance(piece, _Zeros):
-            return bytes(length)
-        return self._source.read_at(piece[0] + offset, length)
-
-
-def _length(piece: Piece | _Zeros) -> int:
-    if isinstance(piece, bytes):
-        return len(piece)
-    return piece.length if isinstance(piece, _Zeros) else piece[1]

@@ -11,8 +11,9 @@ from leadglass.dicom import tags, uids
 from leadglass.dicom.frame_scan import first_value
 from leadglass.dicom.frames import FrameTable
 from leadglass.dicom.model import Attributes
+from leadglass.dicom.pieces import Turned
 from leadglass.dicom.source import ReadAt
-from leadglass.dicom.values import WORD, swapped
+from leadglass.dicom.values import WORD
 from leadglass.errors import BadInput
 
 _PIECE: Final = 1 << 20
@@ -36,21 +37,17 @@ class Words:
         Bytes of a word; 1 where none is turned.
     """
 
-    __slots__ = ("_source", "_start", "_word", "size")
+    __slots__ = ("_source", "_turned", "size")
 
     def __init__(self, source: ReadAt, start: int, size: int, word: int) -> None:
         self._source = source
-        self._start = start
-        self._word = word
+        self._turned = Turned(start, size, word)
         self.size = size
         """Length in bytes."""
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Give up to ``length`` bytes from ``offset``."""
-        first = offset - offset % self._word
-        last = min(self.size, -(-(offset + length) // self._word) * self._word)
-        turned = swapped(self._source.read_at(self._start + first, last - first), self._word)
-        return turned[offset - first : offset - first + length]
+        return self._turned.read(self._source, offset, length)
 
 
 def pixel_word(vr: str, allocated: int) -> int:

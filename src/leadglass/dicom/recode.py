@@ -4,16 +4,17 @@ Rule: values are bytes here. They are padded, and their byte order is turned
 where the encoding asks for it; nothing is decoded, so nothing can be lost.
 """
 
-import zlib
 from dataclasses import replace
 from struct import Struct
 from typing import Final, cast
 
 from leadglass.dicom import tags, uids
+from leadglass.dicom.deflate import deflated
 from leadglass.dicom.inflate import plain
 from leadglass.dicom.limits import Limits
 from leadglass.dicom.model import Attributes, JsonElement, bulk_location, is_encapsulated_bulk
 from leadglass.dicom.native import pixel_word
+from leadglass.dicom.pieces import Piece, Pieces, Turned
 from leadglass.dicom.reader import Reading, read
 from leadglass.dicom.source import Bytes, ReadAt
 from leadglass.dicom.values import BINARY, LONG_FORM, NUMBERS, WORD, swapped
@@ -26,9 +27,6 @@ _ANY_SEQUENCE: Final = tags.key(tags.RequestAttributesSequence)
 _ICON: Final = tags.key(tags.IconImageSequence)
 _PIXEL_DATA: Final = tags.key(tags.PixelData)
 _BITS_ALLOCATED: Final = tags.key(tags.BitsAllocated)
-
-Piece = bytes | tuple[int, int]
-"""Bytes of an encoded data set, or offset and length of bytes that are copied from its source as they are."""
 
 
 def word_size(vr: str) -> int:
@@ -136,17 +134,13 @@ class _Recoder:
                 place = self._place(element)
                 size += self._header(name, element["vr"], _UNDEFINED, parts) + place[1]
                 parts.append(place)
-            elif not self._turns and "BulkDataURI" in element:
-                place = self._place(element)
-                padding = place[1] % 2
-                size += self._header(name, element["vr"], place[1] + padding, parts) + place[1] + padding
-                parts.append(place)
+            else:
+                length, value = self._value(name, attributes)
+                padding = length % 2
+                size += self._header(name, element["vr"], length + padding, parts) + length + padding
+                parts.append(value)
                 if padding:
                     parts.append(_padding(element["vr"]))
-            else:
-                raw = self._value(name, attributes)
-                size += self._header(name, element["vr"], len(raw), parts) + len(raw)
-                parts.append(raw)
         return size
 
     def _place(self, element: JsonElement) -> tuple[int, int]:
@@ -166,11 +160,15 @@ class _Recoder:
             size += 8 + length
         return size
 
-    def _value(self, name: str, attributes: Attributes) -> bytes:
-        raw = self._data_set.value(attributes[name])
-        if self._turns:
-            raw = swapped(raw, self._data_set.word(name, attributes))
-        return raw + _padding(attributes[name]["vr"]) if len(raw) % 2 else raw
+    def _value(self, name: str, attributes: Attributes) -> tuple[int, Piece]:
+        """Give the length of a value, and the value, or where it lies if it was left there."""
+        element = attributes[name]
+        word = self._data_set.word(name, attributes) if self._turns else 1
+        if "BulkDataURI" in element:
+            place = self._place(element)
+            return place[1], place if word == 1 else Turned(*place, word)
+        raw = swapped(self._data_set.value(element), word)
+        return len(raw), raw
 
     def _header(self, name: str, vr: str, length: int, parts: list[Piece]) -> int:
         tag = int(name, 16)
@@ -197,8 +195,14 @@ def _padding(vr: str) -> bytes:
 def lay_out(data_set: RawDataSet, attributes: Attributes, transfer_syntax_uid: str) -> list[Piece]:
     """Give what a data set consists of in a transfer syntax, before it is deflated; long values stay where they lie.
 
-    Parameters and errors are those of ``write_raw``, and any transfer syntax
-    will do in which pixel data stays as it is.
+    Parameters
+    ----------
+    data_set : RawDataSet
+        Where values that are not in ``attributes`` themselves are read from.
+    attributes : Attributes
+        What to write; values are bytes in the byte order of ``data_set``.
+    transfer_syntax_uid : str
+        One in which pixel data stays as it is.
     """
     pieces: list[Piece] = []
     _Recoder(data_set, transfer_syntax_uid).write(attributes, pieces)
@@ -214,27 +218,6 @@ def without_compressed_icons(attributes: Attributes) -> Attributes:
     if not any(is_encapsulated_bulk(each.get("BulkDataURI", "")) for item in items for each in item.values()):
         return attributes
     return {name: element for name, element in attributes.items() if name != _ICON}
-
-
-def write_raw(data_set: RawDataSet, attributes: Attributes, transfer_syntax_uid: str) -> bytes:
-    """Give a raw data set, or changed attributes of one, in an uncompressed transfer syntax.
-
-    Parameters
-    ----------
-    data_set : RawDataSet
-        Where values that are not in ``attributes`` themselves are read from.
-    attributes : Attributes
-        What to write; values are bytes in the byte order of ``data_set``.
-    transfer_syntax_uid : str
-        One of ``uids.UNCOMPRESSED``.
-    """
-    pieces = lay_out(data_set, attributes, transfer_syntax_uid)
-    parts = [piece if isinstance(piece, bytes) else data_set.source.read_at(*piece) for piece in pieces]
-    if transfer_syntax_uid not in uids.DEFLATED:
-        return b"".join(parts)
-    deflater = zlib.compressobj(wbits=-15)
-    deflated = b"".join([*(deflater.compress(part) for part in parts), deflater.flush()])
-    return deflated + b"\0" if len(deflated) % 2 else deflated
 
 
 def is_binary(vr: str) -> bool:
@@ -253,4 +236,6 @@ def recode(source: ReadAt, from_ts: str, to_ts: str, limits: Limits) -> bytes:
         When a value cannot be written there.
     """
     data_set = RawDataSet(source, from_ts, limits)
-    return write_raw(data_set, data_set.reading.attributes, to_ts)
+    pieces = Pieces(lay_out(data_set, data_set.reading.attributes, to_ts), data_set.source)
+    made = deflated(pieces, limits.inflation_free) if to_ts in uids.DEFLATED else pieces
+    return made.read_at(0, made.size)

@@ -2,23 +2,29 @@
 
 Rule: no codec runs in this process, no plaintext touches the disk, and no job
 outlives its deadline. Workers get frames and their shape, never the rest of
-the data set: its other elements are copied here, value by value.
+the data set: its other elements are copied here, value by value. What is only
+written in another way is read where it is stored while it is sent; there is room
+for what is decoded before it is.
 """
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Generator, Iterable
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from struct import Struct, pack
 from typing import Any, Final
 
 from leadglass.dicom import tags, uids
+from leadglass.dicom.deflate import deflated
 from leadglass.dicom.frame_scan import find_frames
 from leadglass.dicom.frames import FrameTable, Layout
 from leadglass.dicom.limits import Limits
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.native import native_frame, pixel_word_of
+from leadglass.dicom.pieces import Piece, Pieces
 from leadglass.dicom.reader import read
-from leadglass.dicom.recode import RawDataSet, without_compressed_icons, write_raw
+from leadglass.dicom.recode import RawDataSet, lay_out, without_compressed_icons
+from leadglass.dicom.room import Room
 from leadglass.dicom.shape import Shape, is_by_plane, shape_of
 from leadglass.dicom.source import ReadAt
 from leadglass.dicom.vocabulary import encoding_of
@@ -35,6 +41,10 @@ _REMOVED: Final = frozenset(
 """Elements that speak of fragments, of which none are left."""
 _ANSWER: Final = 16 << 20
 """Bytes that a worker may say beside the pixels: the length of each frame."""
+_KEPT: Final = 1 << 20
+"""Bytes inflated or deflated that are kept; what is larger is made again as it is read."""
+_COPIES: Final = 3
+"""How often pixel data is there while its words are turned."""
 _EXPLICIT: Final = uids.EXPLICIT_VR_LITTLE_ENDIAN
 _ITEM: Final = Struct("<HHI").pack
 _PIXEL_HEAD: Final = pack("<HH2sHI", tags.PixelData >> 16, tags.PixelData & 0xFFFF, b"OB", 0, 0xFFFFFFFF)
@@ -94,6 +104,9 @@ class Transcoder:
         Address space of a worker. 4 GiB: room for twice the above and a codec's own.
     limits : Limits
         What reading a data set may cost.
+    room : Room
+        Counts what was made and is still being sent. 1 GiB, and 10 seconds for
+        who has to wait for it.
     """
 
     def __init__(
@@ -104,9 +117,11 @@ class Transcoder:
         max_bytes: int = 512 << 20,
         memory_bytes: int = 4 << 30,
         limits: Limits | None = None,
+        room: Room | None = None,
     ) -> None:
         self._max_bytes = max_bytes
-        self._limits = limits if limits is not None else Limits()
+        self._limits = replace(limits if limits is not None else Limits(), inflation_free=_KEPT)
+        self._room = room if room is not None else Room(1 << 30, 10.0)
         self._pool = WorkerPool(
             "leadglass.dicom.codec_worker",
             workers=workers,
@@ -127,13 +142,14 @@ class Transcoder:
         """
         return to_ts in uids.ENCODED and (from_ts in uids.UNCOMPRESSED or from_ts in uids.DECODED)
 
-    def transcode(self, source: ReadAt, from_ts: str, to_ts: str) -> bytes:
-        """Give the data set in another transfer syntax (blocking).
+    @contextmanager
+    def opened(self, source: ReadAt, from_ts: str, to_ts: str) -> Generator[ReadAt]:
+        """Give the data set in another transfer syntax, to be read inside the block (blocking).
 
         Parameters
         ----------
         source : ReadAt
-            The data set as stored.
+            The data set as stored; it stays open for as long.
         from_ts, to_ts : str
             Its transfer syntax and the wanted one.
 
@@ -144,27 +160,36 @@ class Transcoder:
         BadInput
             When the pixel data cannot be decoded.
         Busy
-            When the job took longer than the deadline.
+            When the job took longer than the deadline, or too much that was made
+            for others is still being sent.
         Full
             When the data set is larger than allowed.
         """
+        with ExitStack() as held:
+            yield self._open(source, from_ts, to_ts, held)
+
+    def transcode(self, source: ReadAt, from_ts: str, to_ts: str) -> bytes:
+        """Give what ``opened`` gives, whole."""
+        with self.opened(source, from_ts, to_ts) as made:
+            return made.read_at(0, made.size)
+
+    def _open(self, source: ReadAt, from_ts: str, to_ts: str, held: ExitStack) -> ReadAt:
         if not self.can(from_ts, to_ts) and not self.can_encode(from_ts, to_ts):
             raise Unsupported("There is no way from the stored transfer syntax to the wanted one.")
         if source.size > self._max_bytes:
             raise Full(f"The instance is larger than {self._max_bytes >> 20} MiB, the most that is transcoded.")
         if from_ts == to_ts:
-            return source.read_at(0, source.size)
+            return source
         data_set = RawDataSet(source, from_ts, self._limits)
         if data_set.source.size > self._max_bytes:
             raise Full(f"The instance is larger than {self._max_bytes >> 20} MiB once inflated.")
         if to_ts in uids.ENCODED:
-            return self._compressed(data_set, from_ts, to_ts)
+            return self._compressed(data_set, from_ts, to_ts, held)
         if from_ts in uids.UNCOMPRESSED:
-            return write_raw(data_set, data_set.reading.attributes, to_ts)
-        attributes = without_compressed_icons(data_set.reading.attributes)
-        if data_set.reading.pixels is not None:
-            attributes = self._decompressed(data_set, attributes, from_ts)
-        return write_raw(data_set, attributes, to_ts)
+            made = self._written(data_set, data_set.reading.attributes, to_ts, held)
+        else:
+            made = self._decompressed(data_set, from_ts, to_ts, held)
+        return deflated(made, _KEPT) if to_ts in uids.DEFLATED else made
 
     def close(self) -> None:
         """End the workers; jobs under way fail with ``Busy``."""
@@ -238,20 +263,38 @@ class Transcoder:
 
     # --- data sets ------------------------------------------------------------
 
-    def _decompressed(self, data_set: RawDataSet, attributes: Attributes, from_ts: str) -> Attributes:
+    def _written(self, data_set: RawDataSet, attributes: Attributes, to_ts: str, held: ExitStack) -> Pieces:
+        """Give what nothing has to be decoded for: the header is there, the rest is read when it is sent."""
+        made = Pieces(lay_out(data_set, attributes, to_ts), data_set.source)
+        held.enter_context(self._room.hold(made.kept))
+        return made
+
+    def _decompressed(self, data_set: RawDataSet, from_ts: str, to_ts: str, held: ExitStack) -> Pieces:
+        attributes = without_compressed_icons(data_set.reading.attributes)
+        if data_set.reading.pixels is None:
+            return self._written(data_set, attributes, to_ts, held)
         frames, shape, _ = self._what_to_decode(data_set, from_ts)
+        copies = _COPIES if encoding_of(to_ts).is_big_endian else 1
+        counted = held.enter_context(self._room.hold(shape.decoded_bytes * frames.count * copies))
+        attributes = self._with_decoded(attributes, frames, shape, from_ts)
+        made = Pieces(lay_out(data_set, attributes, to_ts), data_set.source)
+        counted.becomes(made.kept)
+        return made
+
+    def _with_decoded(self, attributes: Attributes, frames: _Frames, shape: Shape, from_ts: str) -> Attributes:
         job = {"transfer_syntax_uid": from_ts, "image": asdict(shape), "frames": frames.lengths}
         answer, data = self._work(job, (frames.read(index) for index in range(frames.count)))
         changed = {name: element for name, element in attributes.items() if name not in _REMOVED}
         changed[_PIXEL_DATA] = JsonElement(vr="OB" if shape.allocated <= 8 else "OW", Value=[data])
         return changed if answer["is_as_stored"] else changed | _said_of(answer, shape)
 
-    def _compressed(self, data_set: RawDataSet, from_ts: str, to_ts: str) -> bytes:
+    def _compressed(self, data_set: RawDataSet, from_ts: str, to_ts: str, held: ExitStack) -> Pieces:
         if data_set.reading.pixels is None or data_set.reading.pixels.tag != tags.PixelData:
             raise Unsupported("Without pixel data there is nothing to encode in this transfer syntax.")
         frames, shape, is_by_plane = self._what_to_decode(data_set, from_ts)
         if shape.allocated not in (8, 16, 32):
             raise Unsupported("Samples of so many bits are not encoded here: ask for an uncompressed transfer syntax.")
+        counted = held.enter_context(self._room.hold(shape.decoded_bytes * frames.count))  # it may not become smaller
         job = _encoding(from_ts, to_ts, shape, frames.lengths, is_by_plane=is_by_plane)
         blocks = (frames.read(index) for index in range(frames.count))
         answer, data = self._work(job, blocks)
@@ -259,9 +302,11 @@ class Transcoder:
         kept = {name: each for name, each in attributes.items() if name not in _REMOVED}
         kept |= {name: _raw(each, data_set) for name, each in _said_of(answer, shape).items()}
         # Explicit VR Little Endian around it, and it between what comes before and after it.
-        before = write_raw(data_set, {name: kept[name] for name in kept if name < _PIXEL_DATA}, _EXPLICIT)
-        after = write_raw(data_set, {name: kept[name] for name in kept if name > _PIXEL_DATA}, _EXPLICIT)
-        return b"".join((before, *_encapsulated(answer["lengths"], data), after))
+        before = lay_out(data_set, {name: kept[name] for name in kept if name < _PIXEL_DATA}, _EXPLICIT)
+        after = lay_out(data_set, {name: kept[name] for name in kept if name > _PIXEL_DATA}, _EXPLICIT)
+        made = Pieces([*before, *_encapsulated(answer["lengths"], data), *after], data_set.source)
+        counted.becomes(made.kept)
+        return made
 
     def _what_to_decode(self, data_set: RawDataSet, from_ts: str) -> tuple[_Frames, Shape, bool]:
         reading = read(data_set.source, encoding_of(from_ts), self._limits)
@@ -302,16 +347,16 @@ def _raw(element: JsonElement, data_set: RawDataSet) -> JsonElement:
     return JsonElement(vr="US", Value=[pack(">H", 0)])
 
 
-def _encapsulated(lengths: list[int], data: bytes) -> list[bytes]:
+def _encapsulated(lengths: list[int], data: bytes) -> list[Piece]:
     """Give Pixel Data as fragments, one for each frame, with a Basic Offset Table (PS3.5 section A.4)."""
     places, place = [0], 0
     for length in lengths[:-1]:
         place += 8 + length
         places.append(place)
     table = b"".join(place.to_bytes(4, "little") for place in places) if places[-1] < 1 << 32 else b""
-    parts = [_PIXEL_HEAD, _ITEM(0xFFFE, 0xE000, len(table)), table]
-    start = 0
+    parts: list[Piece] = [_PIXEL_HEAD, _ITEM(0xFFFE, 0xE000, len(table)), table]
+    whole, start = memoryview(data), 0
     for length in lengths:
-        parts += (_ITEM(0xFFFE, 0xE000, length), data[start : start + length])
+        parts += (_ITEM(0xFFFE, 0xE000, length), whole[start : start + length])
         start += length
     return [*parts, _ITEM(0xFFFE, 0xE0DD, 0)]

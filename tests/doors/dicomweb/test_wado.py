@@ -14,6 +14,7 @@ from pydicom.sequence import Sequence
 
 from leadglass.dicom import uids
 from leadglass.dicom.native_xml import NAMESPACE
+from leadglass.dicom.room import Room
 from leadglass.doors.dicomweb.bulk import range_of
 from leadglass.doors.dicomweb.frames import parse_frames
 from leadglass.doors.web.problem import HttpFault
@@ -391,6 +392,29 @@ def test_an_image_that_cannot_be_decoded_withholds_no_study(tmp_path: Path) -> N
             assert (got.status, "transfer-syntax=*" in json.loads(got.body)["detail"]) == (406, True), path
         got = house.get(f"{INSTANCE}/frames/1", "multipart/related; transfer-syntax=*")
         assert (got.status, got.parts[0].syntax) == (200, stored)
+
+
+def test_while_there_is_no_room_for_what_would_be_made_it_is_503_and_what_is_stored_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = encapsulate([bytes(range(256)) * (8 << 10)])
+    large = data_set(SOPInstanceUID="1.2.3.4.1.1", Rows=1024, Columns=1024, PixelData=pixels)
+    large["PixelData"].VR, large["PixelData"].is_undefined_length = "OB", True
+    stored = uids.ENCAPSULATED_UNCOMPRESSED
+    room = Room(2 << 20)
+    with opened(tmp_path) as house:
+        monkeypatch.setattr(house.transcoder, "_room", room)
+        house.store(encoded(large), stored)
+        asked = ((INSTANCE, "application/dicom"), (STUDY, f"{RELATED}; transfer-syntax={EXPLICIT}"))
+        with room.hold(2 << 20):
+            for path, accept in asked:
+                got = house.get(path, accept)
+                assert (got.status, "retry-after" in got.headers) == (503, True)
+            assert house.get(STUDY, f"{RELATED}; transfer-syntax=*").parts[0].syntax == stored
+        for path, accept in asked:
+            got = house.get(path, accept)
+            assert (got.status, len(got.body) > 2 << 20) == (200, True)
+            assert room.held == 0
 
 
 def test_an_image_that_is_too_large_to_be_decoded_is_given_as_it_is(

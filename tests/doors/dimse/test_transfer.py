@@ -3,8 +3,9 @@
 import asyncio
 import gc
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import ref
@@ -15,7 +16,7 @@ from leadglass.archive.archive import Archive
 from leadglass.archive.backroom import InstanceRecord, Reader, Selection
 from leadglass.audit.log import AuditLog
 from leadglass.dicom.matching import Level
-from leadglass.dicom.source import ReadAt
+from leadglass.dicom.source import Bytes, ReadAt
 from leadglass.dicom.tags import FailedSOPInstanceUIDList, key
 from leadglass.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE
 from leadglass.doors.dimse.parcel import Accepted, choose
@@ -40,8 +41,9 @@ class Decoder:
     def can(self, from_ts: str, to_ts: str) -> bool:
         return to_ts == IMPLICIT_VR_LITTLE_ENDIAN
 
-    def transcode(self, source: ReadAt, from_ts: str, to_ts: str) -> bytes:
-        return b"made implicit: " + source.read_at(0, source.size)
+    @contextmanager
+    def opened(self, source: ReadAt, from_ts: str, to_ts: str) -> Generator[ReadAt]:
+        yield Bytes(b"made implicit: " + source.read_at(0, source.size))
 
 
 class BadReader(MemoryReader):

@@ -11,6 +11,7 @@ compressed ones means images: what has no Pixel Data is given as to who names no
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -28,7 +29,7 @@ from leadglass.doors.dicomweb.accept import ANY_SYNTAX, DICOM, NotAcceptable, Of
 from leadglass.doors.dicomweb.locating import locate
 from leadglass.doors.dicomweb.multipart import MultipartWriter
 from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, target_of
-from leadglass.doors.dicomweb.pumping import Blocks, Holding, Pause, Prepared, respond
+from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, respond
 from leadglass.doors.web.problem import HttpFault
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import BadInput, Full, Unsupported
@@ -49,7 +50,6 @@ class Instances:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._holding = Holding()
 
     async def answer(self, asked: Asked) -> Response:
         """Give a study, a series or an instance as DICOM files."""
@@ -62,7 +62,7 @@ class Instances:
         """Decide what is sent and how (blocking)."""
         retrieval = locate(self._services.archive, asked.caller, target, is_whole=True)
         transcoder = self._services.transcoder
-        making = _Making(transcoder, self._holding, is_named=not _leaves_syntax_open(wanted))
+        making = _Making(transcoder, is_named=not _leaves_syntax_open(wanted))
         if target.instance:
             record = retrieval.records[0]
             may_encode = _names_encoded(wanted) and _has_frames(retrieval, record)
@@ -133,18 +133,17 @@ class _Making:
     ----------
     transcoder : Transcoder
         Decodes and encodes.
-    holding : Holding
-        Counts what waits for slow readers.
     is_named : bool
         Whether the client takes nothing but transfer syntaxes that it named.
     """
 
     transcoder: Transcoder
-    holding: Holding
     is_named: bool
 
-    def made(self, reader: ReadAt, stored: str, syntax: str) -> tuple[str, bytes | None]:
+    def made(self, reader: ReadAt, stored: str, syntax: str, held: ExitStack) -> tuple[str, ReadAt | None]:
         """Give the transfer syntax in which an instance leaves, and its data set unless it is as stored.
+
+        The data set is there until ``held`` is closed.
 
         Raises
         ------
@@ -155,7 +154,7 @@ class _Making:
         if syntax == stored:
             return stored, None
         try:
-            return syntax, self.transcoder.transcode(reader, stored, syntax)
+            return syntax, held.enter_context(self.transcoder.opened(reader, stored, syntax))
         except (BadInput, Full, Unsupported) as error:
             if self.is_named:
                 raise HttpFault(HTTPStatus.NOT_ACCEPTABLE, f"{error.message} Ask for transfer-syntax=*.") from None
@@ -164,23 +163,22 @@ class _Making:
 
 def _single(retrieval: Retrieval, record: InstanceRecord, syntax: str, making: _Making) -> Prepared:
     """Give one instance as one DICOM file."""
-    stored, made = record.transfer_syntax_uid, None
-    if syntax != stored:  # the header that says the transfer syntax leaves before the body
-        try:
-            with retrieval.open(record) as reader:
-                syntax, made = making.made(reader, stored, syntax)
-        except BaseException:
-            retrieval.failed(record)
-            raise
+    stored = record.transfer_syntax_uid
     meta = file_meta(record.sop_class_uid, record.sop_instance_uid, syntax)
-    is_stored = syntax == stored and retrieval.is_as_stored(record)
 
-    def given(_reader: ReadAt) -> tuple[bytes, bytes | None]:
+    def given(reader: ReadAt, held: ExitStack) -> tuple[bytes, ReadAt | None]:
+        nonlocal syntax, meta
+        syntax, made = making.made(reader, stored, syntax, held)
+        meta = file_meta(record.sop_class_uid, record.sop_instance_uid, syntax)
         return meta, made
 
+    blocks = _file_blocks(retrieval, record, given)
+    if syntax != stored:
+        next(blocks)  # made now: the header that says the transfer syntax leaves before the body
+    is_stored = syntax == stored and retrieval.is_as_stored(record)
     return Prepared(
         f"{DICOM}; transfer-syntax={syntax}",
-        _file_blocks(retrieval, record, given, making.holding),
+        blocks,
         length=len(meta) + record.size if is_stored else None,
         headers={"Vary": "Accept"},
     )
@@ -189,25 +187,24 @@ def _single(retrieval: Retrieval, record: InstanceRecord, syntax: str, making: _
 def _file_blocks(
     retrieval: Retrieval,
     record: InstanceRecord,
-    given: Callable[[ReadAt], tuple[bytes, bytes | None]],
-    holding: Holding,
+    given: Callable[[ReadAt, ExitStack], tuple[bytes, ReadAt | None]],
 ) -> Blocks:
     """Give the bytes of an instance as a DICOM file (PS3.10), and say what became of it.
 
-    ``given`` gives what stands before its data set, and the data set unless it is as stored.
+    ``given`` gives what stands before its data set, and the data set unless it is as
+    stored; a Pause of no length says that it did.
     """
     try:
-        with retrieval.open(record) as reader:
+        with retrieval.open(record) as reader, ExitStack() as held:
+            before, made = given(reader, held)
+            yield Pause(0.0)
             yield Pause(retrieval.take_delay())
-            before, made = given(reader)
             yield before
-            if made is not None:
-                yield from holding.pieces(made)
-            else:
-                offset = 0
-                while block := reader.view_at(offset, BLOCK):
-                    yield block
-                    offset += len(block)
+            read = reader.view_at if made is None else made.read_at
+            offset = 0
+            while block := read(offset, BLOCK):
+                yield block
+                offset += len(block)
     except BaseException:
         retrieval.failed(record)
         raise
@@ -305,13 +302,13 @@ def _related(retrieval: Retrieval, syntaxes: list[str], writer: MultipartWriter,
     if not given:
         retrieval.open(retrieval.records[0]).close()  # says why nothing of it is given
     for record, syntax in given:
-        yield from _file_blocks(retrieval, record, partial(_part, record, syntax, writer, making), making.holding)
+        yield from _file_blocks(retrieval, record, partial(_part, record, syntax, writer, making))
     yield writer.end()
 
 
 def _part(
-    record: InstanceRecord, syntax: str, writer: MultipartWriter, making: _Making, reader: ReadAt
-) -> tuple[bytes, bytes | None]:
+    record: InstanceRecord, syntax: str, writer: MultipartWriter, making: _Making, reader: ReadAt, held: ExitStack
+) -> tuple[bytes, ReadAt | None]:
     """Give what stands before the data set of a part, and the data set unless it is as stored."""
-    syntax, made = making.made(reader, record.transfer_syntax_uid, syntax)
+    syntax, made = making.made(reader, record.transfer_syntax_uid, syntax, held)
     return _before(record, syntax, writer), made

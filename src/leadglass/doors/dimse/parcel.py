@@ -7,11 +7,12 @@ one that it accepted, or it does not leave.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from leadglass.archive.archive import Retrieval
-from leadglass.archive.backroom import InstanceRecord, Reader
+from leadglass.archive.backroom import InstanceRecord
 from leadglass.dicom.source import Bytes, ReadAt
 from leadglass.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from leadglass.errors import Unsupported
@@ -27,8 +28,8 @@ class Transcodes(Protocol):
         """Say whether it knows how."""
         ...
 
-    def transcode(self, source: ReadAt, from_ts: str, to_ts: str) -> bytes:
-        """Give the data set in the other transfer syntax.
+    def opened(self, source: ReadAt, from_ts: str, to_ts: str) -> AbstractContextManager[ReadAt]:
+        """Give the data set in the other transfer syntax, to be read inside the block.
 
         Raises
         ------
@@ -85,7 +86,7 @@ class Parcel:
     __slots__ = (
         "_accepted",
         "_block",
-        "_reader",
+        "_opened",
         "_retrieval",
         "_source",
         "_transcoder",
@@ -109,7 +110,7 @@ class Parcel:
         self._accepted = accepted
         self._transcoder = transcoder
         self._block = block
-        self._reader: Reader | None = None
+        self._opened = ExitStack()
         self._source: ReadAt = Bytes(b"")
 
     @property
@@ -127,13 +128,10 @@ class Parcel:
         """
         stored = self.record.transfer_syntax_uid
         context = choose(stored, self._accepted, self._transcoder)
-        self._reader = self._retrieval.open(self.record)
-        if context.transfer_syntax_uid == stored:
-            self._source = self._reader
-        else:
-            data = self._transcoder.transcode(self._reader, stored, context.transfer_syntax_uid)
-            self.close()
-            self._source = Bytes(data)
+        self._source = reader = self._opened.enter_context(self._retrieval.open(self.record))
+        if context.transfer_syntax_uid != stored:
+            made = self._transcoder.opened(reader, stored, context.transfer_syntax_uid)
+            self._source = self._opened.enter_context(made)
         self.context_id = context.context_id
         self.first = self.read(0)
 
@@ -148,7 +146,6 @@ class Parcel:
         return self._source.read_at(offset, self._block)
 
     def close(self) -> None:
-        """Let go of the file."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        """Let go of the file, and of what was made of it."""
+        self._source = Bytes(b"")
+        self._opened.close()
