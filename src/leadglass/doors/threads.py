@@ -16,6 +16,7 @@ from threading import Lock, Thread
 from time import monotonic
 from typing import ParamSpec, TypeVar, cast
 
+from leadglass.dicom.room import Room
 from leadglass.errors import Busy
 
 P = ParamSpec("P")
@@ -135,6 +136,8 @@ class Pool(Executor):
 
 _EVER = 365 * 86_400.0
 """Seconds: longer than anybody waits."""
+_AHEAD = 256 << 20
+"""Bytes that are made ahead for who takes them fast, beyond what everybody has."""
 
 
 class Threads:
@@ -144,12 +147,15 @@ class Threads:
     ----------
     executor : Executor
         Made, bounded and shut down by the composition root.
+    ahead : Room
+        For what is made ahead for who takes it fast, of all together. 256 MiB.
     """
 
-    __slots__ = ("_executor", "_hops")
+    __slots__ = ("_executor", "_hops", "ahead")
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, ahead: Room | None = None) -> None:
         self._executor = executor
+        self.ahead = ahead if ahead is not None else Room(_AHEAD)
         self._hops: set[asyncio.Future[object]] = set()
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,22 +1,24 @@
 import asyncio
 import gc
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
+from typing import cast
 from weakref import ref
 
 import pytest
 from starlette.responses import Response, StreamingResponse
 
+from leadglass.dicom.room import Room
 from leadglass.doors.dicomweb import pumping
 from leadglass.doors.dicomweb.pumping import STEP, Blocks, Holding, Pause, Prepared, respond
 from leadglass.doors.threads import Pool, Threads
 from leadglass.errors import Busy, Corrupt, NotHere
 
 
-def _with_threads(work: Callable[[Threads], object]) -> None:
+def _with_threads(work: Callable[[Threads], object], ahead: Room | None = None) -> None:
     with Pool(4, "core") as pool:
-        asyncio.run(work(Threads(pool)))  # pyright: ignore[reportArgumentType]
+        asyncio.run(work(Threads(pool, ahead)))  # pyright: ignore[reportArgumentType]
 
 
 class Source:
@@ -98,6 +100,65 @@ def test_who_takes_it_fast_is_given_more_in_one_go_until_he_is_slow(monkeypatch:
         assert max(ahead[-8:]) == 1
 
     _with_threads(work)
+
+
+def test_of_all_who_take_it_fast_no_more_are_given_larger_steps_than_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who was fast and then takes nothing keeps what was made ahead for it: of all together that is bounded."""
+    monkeypatch.setattr(pumping, "monotonic", lambda: 0.0)
+    ahead = Room(10 * STEP)
+
+    async def work(threads: Threads) -> None:
+        async def begin() -> tuple[Source, AsyncGenerator[bytes]]:
+            source = Source(90)
+            response = await respond(threads, lambda: Prepared("x/y", source.blocks(), length=90 * STEP))
+            assert isinstance(response, StreamingResponse)
+            return source, cast("AsyncGenerator[bytes]", response.body_iterator)
+
+        async def most_ahead(source: Source, body: AsyncGenerator[bytes], count: int) -> int:
+            most, before = 0, source.made - 1
+            for taken in range(count):
+                await anext(body)
+                await asyncio.sleep(0.01)  # what comes next is made meanwhile
+                most = max(most, source.made - before - taken)
+            return most
+
+        first, stalled = await begin()
+        assert await most_ahead(first, stalled, 30) > 4
+        held = ahead.held
+        assert 0 < held <= 10 * STEP
+        second, body = await begin()
+        assert await most_ahead(second, body, 30) <= 2, "there is no room for another one"
+        assert ahead.held == held
+        await stalled.aclose()
+        assert ahead.held == 0
+        assert await most_ahead(second, body, 30) > 4, "there is again"
+        async for _ in body:
+            pass
+        assert ahead.held == 0
+
+    _with_threads(work, ahead)
+
+
+def test_who_becomes_slow_gives_back_the_room_for_larger_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(pumping, "monotonic", lambda: now)
+    ahead = Room(10 * STEP)
+
+    async def work(threads: Threads) -> None:
+        nonlocal now
+        source = Source(60)
+        response = await respond(threads, lambda: Prepared("x/y", source.blocks(), length=60 * STEP))
+        assert isinstance(response, StreamingResponse)
+        held: list[int] = []
+        async for _ in response.body_iterator:
+            now += 0.001 if len(held) < 30 else 0.1
+            held.append(ahead.held)
+        assert held[0] == held[-1] == 0
+        assert max(held) > 0
+
+    _with_threads(work, ahead)
 
 
 def test_what_goes_wrong_at_first_is_an_error_and_later_breaks_the_answer_off() -> None:

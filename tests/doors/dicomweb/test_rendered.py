@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from leadglass.dicom.room import Room
 from leadglass.doors.dicomweb.fair import FairThreads
 from leadglass.doors.dicomweb.pumping import Runs
 from leadglass.policy.action import Action
@@ -322,6 +323,8 @@ def test_a_crowd_of_one_caller_leaves_a_turn_for_others() -> None:
     order: list[str] = []
 
     class Slow:
+        ahead = Room(0)
+
         async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
             made = function(*args, **kwargs)
             await asyncio.sleep(0.01)

@@ -6,6 +6,7 @@ Rule: a turn is held while a thread works, not while bytes are sent or waited fo
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from leadglass.dicom.room import Room
 from leadglass.doors.dicomweb.pumping import Runs
 from leadglass.doors.turns import Turns
 
@@ -42,6 +43,11 @@ class CallerThreads:
     def __init__(self, fair: FairThreads, who: str) -> None:
         self._fair = fair
         self._who = who
+
+    @property
+    def ahead(self) -> Room:
+        """For what is made ahead for who takes it fast."""
+        return self._fair.threads.ahead
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Wait for a turn, call ``function`` in a thread, and give what it gives."""

@@ -16,6 +16,7 @@ from typing import Final, ParamSpec, Protocol, TypeVar
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from leadglass.dicom.room import Room
 from leadglass.errors import Busy
 
 P = ParamSpec("P")
@@ -24,7 +25,9 @@ T = TypeVar("T")
 STEP: Final = 1 << 20
 """Bytes that are made in one go: a hop to a thread costs as much as copying some hundred KiB."""
 _LARGEST_STEP: Final = 4 << 20
-"""Bytes that are made in one go for who takes them fast."""
+"""Bytes that are made in one go for who takes them fast, as long as there is room for them."""
+_LARGER: Final = 2 * (_LARGEST_STEP - STEP)
+"""Bytes that a stream of the largest steps holds more than others: a step that is sent, and the one that is made."""
 _STEADY: Final = 8 << 20
 """Bytes that somebody took fast before steps grow; what the system keeps for who takes nothing is less."""
 _FAST: Final = 100 << 20
@@ -94,6 +97,11 @@ class Holding:
 
 class Runs(Protocol):
     """Where blocking calls are made: ``Threads``, or turns at them."""
+
+    @property
+    def ahead(self) -> Room:
+        """For what is made ahead for who takes it fast, of all together."""
+        ...
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` in a thread and give what it gives."""
@@ -203,6 +211,7 @@ class _Streamed(StreamingResponse):
 async def _pump(threads: Runs, blocks: Blocks, first: _Step) -> AsyncGenerator[Piece]:
     step, most = first, STEP
     taken = 0
+    is_larger = False
     following: asyncio.Task[_Step] | None = None
     try:
         while True:
@@ -216,7 +225,12 @@ async def _pump(threads: Runs, blocks: Blocks, first: _Step) -> AsyncGenerator[P
                     sent += len(piece)
             is_fast = sent > _FAST * (monotonic() - began)
             taken = taken + sent if is_fast else 0
-            most = _LARGEST_STEP if taken >= _STEADY else STEP
+            if is_larger and most == STEP:  # the last large step is sent by now
+                threads.ahead.change(-_LARGER)
+                is_larger = False
+            if taken >= _STEADY:
+                is_larger = is_larger or threads.ahead.take(_LARGER)
+            most = _LARGEST_STEP if is_larger and taken >= _STEADY else STEP
             if following is None:
                 return
             step = await following
@@ -226,6 +240,8 @@ async def _pump(threads: Runs, blocks: Blocks, first: _Step) -> AsyncGenerator[P
             following.cancel()
             await asyncio.wait([following])
             following = None  # it knows its error, and the error knows this frame
+        if is_larger:
+            threads.ahead.change(-_LARGER)
         await threads.run(blocks.close)
 
 

@@ -14,7 +14,8 @@ class WebLimits:
     """Limits of one listener; bytes and seconds."""
 
     connections: int = 512
-    """connections of identified callers in total; each may hold about 1 MB of buffers."""
+    """connections of identified callers in total. One that is sent something large and takes nothing holds about 3.5
+    MB; all together hold up to 256 MiB more for those that took it fast before."""
 
     connections_per_address: int = 128
     """connections of identified callers from one address. A browser opens six; a hospital may be behind one address."""
