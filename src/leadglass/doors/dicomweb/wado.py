@@ -172,7 +172,7 @@ def _single(retrieval: Retrieval, record: InstanceRecord, syntax: str, making: _
         meta = file_meta(record.sop_class_uid, record.sop_instance_uid, syntax)
         return meta, made
 
-    blocks = _file_blocks(retrieval, record, given)
+    blocks = _file_blocks(retrieval, record, given, is_made_first=syntax != stored)
     if syntax != stored:
         next(blocks)  # made now: the header that says the transfer syntax leaves before the body
     is_stored = syntax == stored and retrieval.is_as_stored(record)
@@ -188,17 +188,23 @@ def _file_blocks(
     retrieval: Retrieval,
     record: InstanceRecord,
     given: Callable[[ReadAt, ExitStack], tuple[bytes, ReadAt | None]],
+    *,
+    is_made_first: bool = False,
 ) -> Blocks:
     """Give the bytes of an instance as a DICOM file (PS3.10), and say what became of it.
 
     ``given`` gives what stands before its data set, and the data set unless it is as
-    stored; a Pause of no length says that it did.
+    stored. Where that is made first, a Pause of no length says that it is; else
+    nothing is held while the brakes make wait.
     """
     try:
         with retrieval.open(record) as reader, ExitStack() as held:
+            if not is_made_first:
+                yield Pause(retrieval.take_delay())
             before, made = given(reader, held)
-            yield Pause(0.0)
-            yield Pause(retrieval.take_delay())
+            if is_made_first:
+                yield Pause(0.0)
+                yield Pause(retrieval.take_delay())
             yield before
             read = reader.view_at if made is None else made.read_at
             offset = 0
