@@ -363,9 +363,8 @@ def commit_all(parts: Parts, arrivals: Sequence[tuple[Incoming, Permit]]) -> lis
             synced.append((number, incoming, permit, incoming.sync(permit)))
         except LeadglassError as error:
             outcomes[number] = error
-    with suppress(
-        LeadglassError
-    ):  # the committer asks for the same and hears the same, but there all would wait for it
+    # The committer asks for the same and hears the same, but there all would wait for it.
+    with suppress(LeadglassError):
         parts.objects.sync([arrived.place for *_, arrived in synced])
     filed = parts.committer.run_all([incoming.filing(arrived, permit) for _, incoming, permit, arrived in synced])
     for (number, incoming, permit, arrived), outcome in zip(synced, filed, strict=True):

@@ -111,6 +111,10 @@ class Objects:
         except OSError as error:
             raise Misconfigured(f"The folder of objects cannot be made: {error.strerror}.") from error
 
+    def _path(self, place: Place) -> str:
+        """Give an object's path, as text: one is made for each frame that is given."""
+        return f"{self._root}/{place}"
+
     # --- writing --------------------------------------------------------------
 
     def check_room(self) -> None:
@@ -159,7 +163,7 @@ class Objects:
     def _make(self, shelf: _Shelf, place: Place) -> int:
         """Make the file; not under the lock, for which all would wait while the disk is slow."""
         try:
-            file = os.open(f"{self._root}/{place}", os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            file = os.open(self._path(place), os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except BaseException:
             with self._lock:
                 if shelf.name in self._open:
@@ -201,7 +205,7 @@ class Objects:
             shelf = self._open.get(place.shelf)
             if not keep:
                 try:
-                    (self._folder / str(place)).unlink(missing_ok=True)
+                    Path(self._path(place)).unlink(missing_ok=True)
                 except OSError:  # the disk fails: it stays unsettled, and the next sweep looks at it
                     return
             if shelf is None:  # it was closed meanwhile, and its marker left to the next sweep
@@ -341,7 +345,7 @@ class Objects:
             When the system lets nobody open anything: that says nothing of the object.
         """
         try:
-            return os.open(f"{self._folder}/{place}", os.O_RDONLY | os.O_CLOEXEC)
+            return os.open(self._path(place), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise Corrupt("A stored object is missing from the disk. Restore it from a backup.") from error
         except OSError as error:
@@ -353,7 +357,7 @@ class Objects:
         """Tell the system that an object will be read soon, so that it is in memory then; nobody waits for it."""
         if sys.platform == "linux":
             with suppress(OSError):  # who reads it hears what is wrong
-                file = os.open(self._folder / str(place), os.O_RDONLY | os.O_CLOEXEC)
+                file = os.open(self._path(place), os.O_RDONLY | os.O_CLOEXEC)
                 try:
                     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
                 finally:
