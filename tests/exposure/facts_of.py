@@ -99,11 +99,13 @@ def token(
     until: float = 20,
     used: float | None = 0.1,
     ended: bool = False,
+    bulk: str = "",
 ) -> Token:
     """Make a token; ``made`` and ``used`` are days ago, ``until`` days ahead."""
     return Token(
         id=name, name=name, role=role, scope=scope, made=NOW - days(made), made_by="cli:root",
         until=NOW + days(until), ended=NOW if ended else None, used=None if used is None else NOW - days(used),
+        bulk=bulk,
     )  # fmt: skip
 
 

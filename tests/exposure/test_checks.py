@@ -221,6 +221,7 @@ CASES = [
     Case("token-unused", MEDIUM, _token(made=40, used=None), _token(made=40, used=None, until=-1), "never used"),
     Case("token-wide", LOW, _token(made=10, until=60), _token(made=10, until=60, scope=NARROW)),
     Case("token-wide", LOW, _token(made=40, until=1), _token(made=1, until=1)),
+    Case("token-bulk", LOW, _token(scope=NARROW, bulk="export"), _token(scope=NARROW, bulk="x", until=-1), "(export)"),
     Case("admin-token", MEDIUM, _token(role=Role.ADMIN), _token(role=Role.ADMIN, until=0.5)),
     Case("token-ends", INFO, _token(made=20, until=3, scope=NARROW), _token(made=20, until=3, used=None)),
     Case("link-long", MEDIUM, _link(40), _link(20), "asks for no PIN"),

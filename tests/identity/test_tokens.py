@@ -55,6 +55,24 @@ def test_a_token_proves_the_program_it_was_made_for(tokens: Tokens) -> None:
         decide(caller, Action.DELETE)
 
 
+def test_no_brakes_apply_to_a_token_with_bulk_and_its_reason_is_on_record(tokens: Tokens, house: House) -> None:
+    braked = tokens.caller(create(tokens), HERE)
+    made = tokens.create(everything(), "nightly", Role.RESEARCHER, None, HOUR, bulk=" export of trial 7 ")
+    assert not any(grant.bulk for grant in braked.grants)
+    with another(house) as opened:
+        assert all(grant.bulk for grant in opened.caller(made.secret, HERE).grants)
+    assert {token.name: token.bulk for token in tokens.list()} == {"nightly": "export of trial 7", "viewer": ""}
+    said = [record.event.detail.get("bulk") for record in house.log.records() if "change" in record.event.detail]
+    assert said == [None, "export of trial 7"]
+
+
+@pytest.mark.parametrize("reason", ["x" * 201, "a\nb", "\x1b[2J"])
+def test_a_reason_for_bulk_is_one_short_line(tokens: Tokens, reason: str) -> None:
+    with pytest.raises(BadInput, match="bulk"):
+        tokens.create(everything(), "nightly", Role.RESEARCHER, None, HOUR, bulk=reason)
+    assert tokens.list() == []
+
+
 def test_the_scope_of_a_token_is_what_it_was_given(tokens: Tokens) -> None:
     caller = tokens.caller(create(tokens, role=Role.REFERRER, scope=PATIENT), HERE)
     assert decide(caller, Action.GET).scope == PATIENT

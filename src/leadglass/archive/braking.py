@@ -361,8 +361,8 @@ class Pedal:
             detail["refused"] = reading.refused
         said = (
             f"{'Stopped' if is_stop else 'Slowed'}: {reading.used:,} {brake.meter.value} within {window}; "
-            f"the limit is {limit:,}. If this is its work, give it bulk (leadglass device add) or lift the brake now "
-            f"(leadglass brakes release {caller.name}); if not, remove it."
+            f"the limit is {limit:,}. If this is its work, give it bulk (leadglass device add, token create) or "
+            f"lift the brake now (leadglass brakes release {caller.name}); if not, remove it."
         )
         event = Event.of(caller, Outcome.ALERT, action, said, door=self._door, detail=detail)
         yield event

@@ -57,6 +57,7 @@ def token_as_json(token: "Token", now: "datetime") -> Listed:
         "id": token.id,
         "role": token.role.value,
         "scope": None if token.scope is None else list(write_scope(token.scope)),
+        "bulk": token.bulk or None,
         "made": token.made.isoformat(),
         "made_by": token.made_by,
         **_standing(token, now),

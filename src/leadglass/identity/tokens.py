@@ -10,7 +10,7 @@ of a token from an address is on record before it counts.
 import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -51,9 +51,20 @@ _SCHEMA: Final = (
     )""",
     # The schema itself keeps two tokens that count from sharing a name.
     "CREATE UNIQUE INDEX IF NOT EXISTS token_that_counts ON token (name) WHERE ended IS NULL",
+    # Which tokens no brakes apply to, and why; a table of its own, so that stores made before it go on as they are.
+    """CREATE TABLE IF NOT EXISTS bulk (
+        token TEXT PRIMARY KEY,
+        reason TEXT NOT NULL CHECK (reason <> '')
+    )""",
 )
 
-_COLUMNS: Final = "SELECT id, name, role, scope, made, made_by, until, ended, used, digest FROM token"
+_COLUMNS: Final = (
+    "SELECT id, name, role, scope, made, made_by, until, ended, used, digest,"
+    " coalesce((SELECT reason FROM bulk WHERE token = id), '') FROM token"
+)
+
+LONGEST_REASON: Final = 200
+"""Characters of the reason why a token is granted bulk: a sentence."""
 
 
 class Why(StrEnum):
@@ -104,6 +115,8 @@ class Token:
         When it was revoked, or ran out and was replaced.
     used : datetime, optional
         When it was last used, to some minutes.
+    bulk : str
+        Why no brakes apply to it; empty where they do.
     """
 
     id: str
@@ -115,6 +128,7 @@ class Token:
     until: datetime
     ended: datetime | None = None
     used: datetime | None = None
+    bulk: str = ""
 
     def counts(self, now: datetime) -> bool:
         """Say whether it proves anybody at a time."""
@@ -253,7 +267,7 @@ class Tokens(TokenStore):
         if token is None or not token.counts(now):
             raise self._refusal(digest, peer)
         evidence = f"token {token.id}"
-        grants = grants_of(token.role, token.scope)
+        grants = tuple(replace(grant, bulk=bool(token.bulk)) for grant in grants_of(token.role, token.scope))
         caller = Caller(CallerKind.TOKEN, token.name, grants, peer, evidence)
         reason = f"the token {token.name} is a {token.role}'s, until {token.until:%Y-%m-%d %H:%M} UTC"
         detail = {"evidence": evidence, "role": token.role.value}
@@ -289,7 +303,9 @@ class Tokens(TokenStore):
 
     # --- changing -------------------------------------------------------------
 
-    def create(self, caller: Caller, name: str, role: Role, scope: Scope | None, ttl: timedelta) -> Created:
+    def create(
+        self, caller: Caller, name: str, role: Role, scope: Scope | None, ttl: timedelta, *, bulk: str = ""
+    ) -> Created:
         """Make a token.
 
         Parameters
@@ -304,6 +320,8 @@ class Tokens(TokenStore):
             On which studies; None: as the role has it.
         ttl : timedelta
             How long it counts.
+        bulk : str
+            Why no brakes are to apply to it, naming no patient; empty: they do.
 
         Raises
         ------
@@ -312,16 +330,22 @@ class Tokens(TokenStore):
             When another token that counts has the name.
         """
         _check_name(name)
+        bulk = bulk.strip()
+        if len(bulk) > LONGEST_REASON or not bulk.isprintable():
+            raise BadInput(f"Give the reason for bulk in one line of at most {LONGEST_REASON} characters.")
         if not LEAST_LIFE <= ttl <= self._longest:
             raise BadInput(
                 f"A token of this archive counts for {spoken(LEAST_LIFE)} to {spoken(self._longest)}. Give --ttl "
                 "within that, or change [tokens] longest_days in leadglass.toml."
             )
         now = self.now.replace(microsecond=0)
-        token = Token(token_hex(4), name, role, scope, now, str(caller), now + ttl)
+        token = Token(token_hex(4), name, role, scope, now, str(caller), now + ttl, bulk=bulk)
         secret = token_text.make()
         said = "as the role has it" if scope is None else scope.explain()
-        with self._changing(caller, "create token", token, role=role.value, scope=said, until=token.until.isoformat()):
+        detail = {"role": role.value, "scope": said, "until": token.until.isoformat()}
+        if bulk:
+            detail["bulk"] = bulk
+        with self._changing(caller, "create token", token, **detail):
             before = self.find(name)
             if before is not None and before.counts(self.now):
                 raise Conflict(
@@ -330,6 +354,7 @@ class Tokens(TokenStore):
             self._connection.execute("UPDATE token SET ended = until WHERE name = ? AND ended IS NULL", (name,))
             # All times are written alike, in UTC, so they compare as text.
             self._connection.execute("DELETE FROM token WHERE until < ?", ((now - REMEMBERED).isoformat(),))
+            self._connection.execute("DELETE FROM bulk WHERE token NOT IN (SELECT id FROM token)")
             self._connection.execute(
                 "INSERT INTO token (id, name, role, scope, digest, made, made_by, until)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -344,6 +369,8 @@ class Tokens(TokenStore):
                     token.until.isoformat(),
                 ),
             )
+            if bulk:
+                self._connection.execute("INSERT INTO bulk VALUES (?, ?)", (token.id, bulk))
         return Created(token, secret)
 
     def revoke(self, caller: Caller, name: str) -> Token:
@@ -377,11 +404,11 @@ class Tokens(TokenStore):
             yield
 
 
-_Row = tuple[str, str, str, str | None, str, str, str, str | None, str | None, bytes]
+_Row = tuple[str, str, str, str | None, str, str, str, str | None, str | None, bytes, str]
 
 
 def _token(row: _Row) -> Token:
-    id_, name, role, scope, made, made_by, until, ended, used, _ = row
+    id_, name, role, scope, made, made_by, until, ended, used, _, bulk = row
     return Token(
         id=id_,
         name=name,
@@ -392,6 +419,7 @@ def _token(row: _Row) -> Token:
         until=datetime.fromisoformat(until),
         ended=None if ended is None else datetime.fromisoformat(ended),
         used=None if used is None else datetime.fromisoformat(used),
+        bulk=bulk,
     )
 
 

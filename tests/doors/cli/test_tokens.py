@@ -30,6 +30,15 @@ def test_what_is_listed_proves_nobody(cli: Cli) -> None:
     assert "one patient" in shown
 
 
+def test_a_token_with_bulk_is_listed_with_its_reason(cli: Cli) -> None:
+    made = cli.do("token", "create", "nightly", "--role", "researcher", "--bulk", "export of trial 7")
+    assert "No brakes" in made.err
+    cli.do("token", "create", "viewer", "--role", "service")
+    listed = {each["name"]: each["bulk"] for each in cli.do("token", "list", "--json").json}
+    assert listed == {"nightly": "export of trial 7", "viewer": None}
+    assert "No brakes" not in cli.do("token", "create", "viewer-2", "--role", "service").err
+
+
 def test_a_referrer_without_a_scope_is_told_to_see_nothing(cli: Cli) -> None:
     assert "sees nothing" in cli.do("token", "create", "gp", "--role", "referrer").err
     assert "sees nothing" not in cli.do("token", "create", "gp-2", "--role", "referrer", "--scope", "label=gp").err

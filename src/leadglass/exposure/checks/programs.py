@@ -67,6 +67,21 @@ def _wide(facts: Facts) -> Iterator[Found]:
             )
 
 
+def _bulk(facts: Facts) -> Iterator[Found]:
+    for token in _counting(facts):
+        if token.bulk:
+            yield Found(
+                Severity.LOW,
+                f"No brakes apply to the token {token.name} until {token.until:%Y-%m-%d} ({token.bulk}).",
+                Fix(
+                    "End it once the work is done; make one without --bulk where brakes are not in its way.",
+                    f"leadglass token revoke {as_word(token.name, 'NAME')}",
+                    _PAGE,
+                ),
+                token.id,
+            )
+
+
 def _of_admin(facts: Facts) -> Iterator[Found]:
     for token in _counting(facts):
         if token.role is Role.ADMIN and token.until - facts.now > timedelta(days=1):
@@ -160,6 +175,15 @@ CHECKS: Final = (
         Severity.LOW,
         ("HIPAA 164.312(a)(1)", "GDPR 32(1)(b)"),
         _wide,
+    ),
+    Check(
+        "token-bulk",
+        Group.PROGRAMS,
+        "A token may fetch in masses",
+        "The brakes that keep a stolen token from emptying the archive do not hold for it.",
+        Severity.LOW,
+        ("GDPR 32(1)(b)",),
+        _bulk,
     ),
     Check(
         "token-ends",

@@ -35,6 +35,7 @@ def token_command() -> None:
         "leadglass token create viewer --role service",
         "leadglass token create gp-portal --role referrer --ttl 8h --scope patient=4711",
         "leadglass token create trial-7 --role researcher --ttl 30d --scope label=trial-7",
+        'leadglass token create nightly --role researcher --ttl 30d --bulk "nightly export of trial 7"',
     ),
 )
 @click.argument("name", metavar="NAME")
@@ -48,14 +49,22 @@ def token_command() -> None:
     help="How long it counts, as in 30m, 8h, 30d. [tokens] longest_days in leadglass.toml says the most.",
 )
 @scope_option
+@click.option(
+    "--bulk",
+    default="",
+    metavar="REASON",
+    help="It may query and retrieve in masses: no brakes. Say why, without naming patients.",
+)
 @data_option
 @click.pass_context
-def token_create(context: click.Context, name: str, role: str, ttl: timedelta, scope: Scope | None, data: Path) -> None:
+def token_create(
+    context: click.Context, name: str, role: str, ttl: timedelta, scope: Scope | None, bulk: str, data: Path
+) -> None:
     """Make a token and print it, and only it, on stdout."""
     terminal = Terminal()
     kind = Role(role)
     with application_of(context).open(data) as opened:
-        created = opened.open_tokens().create(opened.caller, name, kind, scope, ttl)
+        created = opened.open_tokens().create(opened.caller, name, kind, scope, ttl, bulk=bulk)
     terminal.say(created.secret)
     terminal.tell(
         f"{created.token.name} has the role {kind}: {studies(kind, scope)}, "
@@ -63,6 +72,8 @@ def token_create(context: click.Context, name: str, role: str, ttl: timedelta, s
     )
     if kind not in NEEDS_NO_IMAGES and (own_scope(kind) if scope is None else scope).is_nothing:
         terminal.tell(f"A {kind} without a scope sees nothing. Name studies with --scope {SYNTAX}.", "yellow")
+    if created.token.bulk:
+        terminal.tell("No brakes apply to it until it ends or is revoked.", "yellow")
     terminal.tell("The token is shown this once and kept nowhere. Send it as: Authorization: Bearer …")
 
 
@@ -87,7 +98,7 @@ def token_list(context: click.Context, data: Path, *, everything: bool, as_json:
     if not listed and not own:
         terminal.tell("There is no token. Make one: leadglass token create NAME --role ROLE")
         return
-    shown = table("name", "role", "studies", "until", "last used", "id", "made by", fold=("studies",))
+    shown = table("name", "role", "studies", "until", "last used", "id", "made by", "bulk", fold=("studies", "bulk"))
     for token in listed:
         state = "" if token.counts(now) else (" (revoked)" if token.ended else " (ended)")
         shown.add_row(
@@ -98,6 +109,7 @@ def token_list(context: click.Context, data: Path, *, everything: bool, as_json:
             cell("never" if token.used is None else f"{token.used:%Y-%m-%d %H:%M}"),
             cell(token.id),
             cell(token.made_by),
+            cell(token.bulk, "yellow"),
         )
     for each in own:
         state = "" if each.counts(now) else (" (revoked)" if each.ended else " (ended)")
@@ -109,6 +121,7 @@ def token_list(context: click.Context, data: Path, *, everything: bool, as_json:
             cell("never" if each.used is None else f"{each.used:%Y-%m-%d %H:%M}"),
             cell(each.id),
             cell(f"person:{each.owner}"),
+            cell(""),
         )
     terminal.show(shown)
 
