@@ -231,7 +231,7 @@ CASES = [
     # keeping
     Case("no-backup", HIGH, replace(HEALTHY, backup=None), says="No backup is known"),
     Case("no-backup", MEDIUM, replace(YOUNG, backup=None)),
-    Case("no-backup", LOW, replace(_storage(instances=0), backup=None), says="Nothing is stored yet"),
+    Case("no-backup", LOW, replace(_storage(instances=0), backup=None), says="Nothing was stored when"),
     Case("no-backup", MEDIUM, replace(HEALTHY, backup=NOW - days(3)), replace(HEALTHY, backup=NOW - days(1.9))),
     Case("no-backup", HIGH, replace(HEALTHY, backup=NOW - days(30)),
          replace(HEALTHY, backup=NOW - days(30), config=config(backup=Backup(longest_days=31)))),

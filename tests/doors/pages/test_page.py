@@ -119,3 +119,8 @@ def test_a_value_that_a_template_has_translated_is_escaped_all_the_same() -> Non
     text = "{{ _(value) }} {{ ngettext(value, value, 2) }} {% trans value=value %}{{ value }}'s{% endtrans %}"
     shown = environment("en").from_string(text)
     assert "<" not in shown.render(value="<script>alert(1)</script>")
+
+
+def test_a_path_is_broken_between_its_parts_and_is_escaped() -> None:
+    shown = environment("en").from_string("{{ path|by_parts }}").render(path="/srv/<b>/archive.key")
+    assert shown == "/<wbr>srv/<wbr>&lt;b&gt;/<wbr>archive.key"

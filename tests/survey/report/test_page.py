@@ -1,6 +1,7 @@
 """Page: one file that needs nothing, runs nothing and escapes everything."""
 
 from collections.abc import Generator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -120,6 +121,13 @@ def test_the_verdict_follows_the_ladder(tmp_path: Path, exposure: Exposure, said
     run, _ = kept.run([found(exposure=exposure)])
     assert said in verdict(kept.report(run))
     kept.state.close()
+
+
+@pytest.mark.parametrize(("exposed", "said"), [(0, "hosts"), (1, "host"), (2, "hosts")])
+def test_one_host_is_no_hosts(report: Report, exposed: int, said: str) -> None:
+    ladder = dict.fromkeys(Exposure, 0) | {Exposure.E2: exposed}
+    words = " ".join(_read(page(replace(report, ladder=ladder))).words.split())
+    assert f"{exposed}{said} open to strangers" in words
 
 
 def test_a_run_in_which_nothing_answered_is_no_good_news_by_itself(tmp_path: Path) -> None:

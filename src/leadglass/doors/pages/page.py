@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Final, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -54,6 +55,7 @@ def environment(language: str) -> Environment:
     )
     languages.speak(made, language)
     made.filters["octets"] = octets
+    made.filters["by_parts"] = by_parts
     return made
 
 
@@ -65,6 +67,11 @@ def octets(size: int) -> str:
             return f"{value:.0f} {unit}" if unit == "bytes" or value >= 10 else f"{value:.1f} {unit}"
         value /= 1_000
     return f"{value:.1f} TB"
+
+
+def by_parts(path: str) -> Markup:
+    """Give a path that is broken between its parts, and within one only where it is too long for a line."""
+    return Markup("/<wbr>").join(path.split("/"))
 
 
 def page(

@@ -26,7 +26,7 @@ def _no_backup(facts: Facts) -> Iterator[Found]:
     )
     if facts.backup is None:
         if not facts.storage.instances:
-            yield Found(Severity.LOW, "No backup is known. Nothing is stored yet.", how)
+            yield Found(Severity.LOW, "No backup is known. Nothing was stored when this was looked at.", how)
             return
         is_young = facts.since is None or facts.now - facts.since <= _GRACE
         severity = Severity.MEDIUM if is_young else Severity.HIGH

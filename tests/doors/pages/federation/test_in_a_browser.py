@@ -83,7 +83,7 @@ def test_the_secret_of_a_set_up_link_leaves_the_address_and_opens_the_account_on
     page.wait_for("document.getElementById('secret').value !== '' && location.hash === ''")
     page.fill(password=PASSWORD, again=PASSWORD)
     page.run("document.querySelector('form[action=\"/set-up\"] button').click()")
-    page.wait_for("location.pathname === '/account' && document.querySelector('header nav')")
+    page.wait_for("location.pathname === '/studies' && document.querySelector('header nav')")
     assert "erin" in page.text()
     sign_out(page, site)
     page.go(there)

@@ -35,6 +35,7 @@ def test_a_person_is_added_by_a_link_that_is_shown_once_and_chooses_a_password(w
         secret = link.partition("#")[2]
         theirs.get("/set-up")
         theirs.send("/set-up", secret=secret, password=BETTER, again=BETTER)
+        assert 'id="finder"' in theirs.page, "who may find studies begins with them"
         assert theirs.is_in
         browser.get(ONE.format("new.reader"))
         assert secret not in browser.page

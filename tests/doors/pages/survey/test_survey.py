@@ -376,3 +376,9 @@ def test_a_full_page_has_no_serious_fault_of_access_and_asks_nobody_else(
         assert visit.violations == []
         assert visit.hosts == {web.url.removeprefix("https://")}
     assert "unsafe" not in PAGE_POLICY
+
+
+def test_findings_and_endpoints_are_counted_under_their_names(admin: Browser) -> None:
+    page = admin.get("/survey").text
+    assert page.index("Findings, of which an endpoint may have several:") < page.index('<dl class="drop-counts"')
+    assert page.index("Endpoints with findings:") < page.index('<nav class="tabs"')

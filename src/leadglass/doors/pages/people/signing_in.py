@@ -149,7 +149,7 @@ class _SigningIn:
                 advice=_ADVICE,
                 least=LEAST,
             )
-        return await self._signed_in(request, opened, "/account")
+        return await self._signed_in(request, opened, "/")
 
     async def show_link(self, request: Request) -> Response:
         return page(request, "people/link.html", error="", secret="")
