@@ -124,7 +124,7 @@ def test_who_is_known_hears_what_is_not_there_and_what_is_done_there(house: Hous
     with house.client() as client:
         assert client.get("/nothing").status_code == 404
         answer = client.delete("/own")
-        assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
 def test_a_log_that_cannot_be_written_lets_nobody_in(house: House) -> None:

@@ -15,7 +15,7 @@ from leadglass.doors.dicomweb.capabilities import WADL, write_wadl
 from leadglass.doors.dicomweb.operations import OPERATIONS
 from leadglass.doors.dicomweb.paths import ROOT, service_url
 from leadglass.doors.web.description import Operation, Operations, describe
-from leadglass.doors.web.routes import Asked, Handler, Route
+from leadglass.doors.web.routes import Asked, Handler, Route, with_head
 
 DESCRIPTION: Final = "/openapi.json"
 
@@ -61,7 +61,7 @@ class About:
         methods[DESCRIPTION] = ["GET"]
         for path, there in methods.items():
             if "OPTIONS" not in there:
-                allowed = ", ".join([*dict.fromkeys(there), "OPTIONS"])
+                allowed = ", ".join([*with_head(there), "OPTIONS"])
                 made.append(Route(path, ("OPTIONS",), _allowing(allowed), summary="What can be done here."))
         return made
 
@@ -72,7 +72,7 @@ class About:
     async def _capabilities(self, asked: Asked) -> Response:
         request = asked.request
         offer = choose(accept_of(request), _OFFERS)
-        headers = {"Allow": "GET, OPTIONS", "Vary": "Accept"}
+        headers = {"Allow": "GET, HEAD, OPTIONS", "Vary": "Accept"}
         if offer.media == JSON:
             return Response(self._document, headers=headers, media_type=JSON)
         return Response(write_wadl(self._all, _SAID, service_url(request)), headers=headers, media_type=WADL)

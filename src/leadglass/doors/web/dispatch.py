@@ -4,11 +4,13 @@ Rule 1. Who asks is found out before the path is looked at, except where a route
 for anybody; so who is not identified hears the same of every path. Rule 2. A body
 is bounded before it is read, and while it is. Rule 3. An answer that takes long ends
 with what it was given for: a session or token that is revoked, an account that is
-locked, a link that is ended, a right that is taken away.
+locked, a link that is ended, a right that is taken away. Rule 4. What answers GET
+answers HEAD (RFC 9110 9.3.2): the same is decided, recorded and counted, and the answer
+is let go of when its header is sent.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -17,13 +19,13 @@ from time import monotonic
 from typing import Final, cast
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from leadglass.doors.threads import Threads
 from leadglass.doors.web.evidence import BEING_SENT, Evidence, peer_of
 from leadglass.doors.web.gate import Message, Receive, Scope, Send, connection_of
 from leadglass.doors.web.problem import UNIDENTIFIED, HttpFault, plain, problem_of
-from leadglass.doors.web.routes import Access, AnonymousHandler, Asked, Handler, Route, pattern_of
+from leadglass.doors.web.routes import Access, AnonymousHandler, Asked, Handler, Route, pattern_of, with_head
 from leadglass.doors.web.sharecookie import reaches
 from leadglass.errors import Busy, Denied, LeadglassError, Misconfigured, NotHere
 from leadglass.identity.visitors import Visitors, Why
@@ -132,12 +134,15 @@ class WebApp:
             caller = cast("Caller | None", scope.get("leadglass.asks"))
             page = None if self._fault is None else self._fault(request, error, caller)
             response = page or problem_of(error).response()
-        await response(scope, limited.receive, self._while_here(request, route, send))
+        if method == "HEAD":
+            await _send_header(response, scope, limited.receive, send)
+        else:
+            await response(scope, limited.receive, self._while_here(request, route, send))
 
     def _while_here(self, request: Request, route: Route | None, send: Send) -> Send:
         """Have an answer end with the rights that it was begun with, however long it is."""
         caller = cast("Caller | None", request.scope.get("leadglass.asks"))
-        if caller is None or request.method not in ("GET", "HEAD") or (route is not None and route.proves_again):
+        if caller is None or request.method != "GET" or (route is not None and route.proves_again):
             return send
         asked = monotonic()
 
@@ -167,19 +172,19 @@ class WebApp:
         """Find the route for a request, and the methods that there are at its path."""
         others: list[str] = []
         for bound in self._literal.get(path, ()):
-            if method in bound.route.methods:
+            if method in _methods(bound.route):
                 scope["path_params"] = {}
                 return bound.route, ()
-            others += bound.route.methods
+            others += _methods(bound.route)
         if others:  # a path that is spelled out is no parameter of another
             return None, tuple(dict.fromkeys(others))
         for bound in self._bound:
             match = bound.pattern.fullmatch(path)
             if match is not None:
-                if method in bound.route.methods:
+                if method in _methods(bound.route):
                     scope["path_params"] = match.groupdict()
                     return bound.route, ()
-                others += bound.route.methods
+                others += _methods(bound.route)
         return None, tuple(dict.fromkeys(others))
 
     async def _for_caller(
@@ -222,6 +227,31 @@ class WebApp:
             await self._clerk.run(self._visitors.refuse, peer_of(request), why, reason)
         except LeadglassError as error:  # the answer is no all the same
             LOG.warning("refusal not recorded", extra={"kind": error.kind.value, "reason": error.message})
+
+
+def _methods(route: Route) -> tuple[str, ...]:
+    return with_head(route.methods)
+
+
+async def _send_header(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send an answer without its body, and let go of what would have made it, as if whoever asks had gone."""
+
+    async def header_only(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+
+    if isinstance(response, StreamingResponse):
+        body = cast("AsyncGenerator[bytes]", response.body_iterator)
+        try:
+            await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+        finally:
+            try:
+                await anext(body, None)  # one that was never begun would not let go of anything
+            finally:
+                await body.aclose()
+    else:
+        await response(scope, receive, header_only)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class _Body:

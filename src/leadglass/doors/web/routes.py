@@ -7,7 +7,7 @@ identified hears the same of every path, there or not. Rule 3. A handler raises
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -30,6 +30,15 @@ if TYPE_CHECKING:
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 """Methods a route may have. TRACE and CONNECT never: they hand back what was sent, or open a way through."""
+
+
+def with_head(methods: Iterable[str]) -> tuple[str, ...]:
+    """Give methods as they are answered: HEAD wherever there is GET (RFC 9110 9.1)."""
+    given = tuple(dict.fromkeys(methods))
+    if "GET" not in given or "HEAD" in given:
+        return given
+    after = given.index("GET") + 1
+    return (*given[:after], "HEAD", *given[after:])
 
 
 class Access(Enum):

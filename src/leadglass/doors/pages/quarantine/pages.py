@@ -266,7 +266,7 @@ def _number_of(asked: Asked) -> int:
 
 
 def _wanted(asked: Asked) -> _Wanted:
-    given: dict[str, str] = dict(asked.request.query_params) if asked.request.method == "GET" else {}
+    given: dict[str, str] = dict(asked.request.query_params) if asked.request.method in ("GET", "HEAD") else {}
     reason, number = given.get("reason", ""), given.get("page", "1")
     return _Wanted(
         reason if reason in _REASONS else "",

@@ -122,7 +122,7 @@ class _Survey:
                 raise fault.error
             return JSONResponse(_as_json(overview))
         today = self._survey.today
-        choice = chosen(query if asked.request.method == "GET" else {})
+        choice = chosen(query if asked.request.method in ("GET", "HEAD") else {})
         rows = choice.of(overview, today)
         number = min(choice.page, max(1, -(-len(rows) // _ON_A_PAGE)))
         command = "" if overview.file is None else shell_quote(str(overview.file))
