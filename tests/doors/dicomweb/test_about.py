@@ -121,6 +121,22 @@ def test_every_path_says_what_is_allowed_and_means_it(web: Web, document: dict[s
             assert {each.strip() for each in refused.headers["allow"].split(",")} == allowed
 
 
+def test_head_says_of_each_resource_what_get_says(web: Web) -> None:
+    study = f"/dicom-web/studies/{STUDY}"
+    instance = f"{study}/series/{SERIES}/instances/{INSTANCE}"
+    with web.client(web.token(name="head")) as client:
+        for path in (
+            "/dicom-web/studies", study, f"{study}/metadata", instance, f"{instance}/frames/1", "/dicom-web/changes",
+            f"{instance}/rendered", "/dicom-web/studies/1.2.99", "/dicom-web/events", "/openapi.json",
+        ):  # fmt: skip
+            head = client.head(path)
+            with client.stream("GET", path) as there:
+                assert (head.status_code, head.content) == (there.status_code, b""), path
+                for field in ("content-type", "content-length", "etag", "vary"):
+                    said, told = (answer.headers.get(field, "").partition("boundary=")[0] for answer in (head, there))
+                    assert said == told, (path, field)
+
+
 def _resources(element: Element, above: str) -> Generator[tuple[str, str, str]]:
     for resource in element.findall(f"{_WADL}resource"):
         path = f"{above}/{resource.get('path')}"
