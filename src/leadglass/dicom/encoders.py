@@ -11,6 +11,7 @@ import numpy as np
 
 from leadglass.dicom import uids
 from leadglass.dicom.codecs import Image, Samples, decode
+from leadglass.dicom.shape import why_not_encoded
 from leadglass.errors import Unsupported
 
 _RLE_MOST: Final = 15
@@ -34,12 +35,10 @@ def encode(transfer_syntax_uid: str, data: bytes, image: Image) -> bytes:
     Unsupported
         When there is no encoder for such samples.
     """
-    if image.allocated not in (8, 16, 32) or image.samples not in (1, 3) or len(data) != 8 * image.frame_bytes // 8:
-        raise Unsupported("Frames of this kind are not encoded here: ask for an uncompressed transfer syntax.")
-    if image.frame_samples * image.allocated // 8 != len(data):
+    if why := why_not_encoded(image, transfer_syntax_uid):
+        raise Unsupported(why)
+    if len(data) != image.frame_bytes or image.frame_samples * image.allocated // 8 != len(data):
         raise Unsupported("Frames with subsampled chroma are not encoded here.")
-    if image.allocated == 32 and transfer_syntax_uid != uids.RLE_LOSSLESS:
-        raise Unsupported("Samples of 32 bits are encoded as RLE only.")
     samples = np.frombuffer(data, dtype=image.dtype).reshape(
         (image.rows, image.columns) if image.samples == 1 else (image.rows, image.columns, image.samples)
     )

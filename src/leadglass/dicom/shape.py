@@ -6,12 +6,14 @@ Rule: nothing is decoded of which this says that it is impossible or too large.
 from dataclasses import dataclass
 from typing import Final
 
-from leadglass.dicom import tags
+from leadglass.dicom import tags, uids
 from leadglass.dicom.frame_scan import first_value
 from leadglass.dicom.model import Attributes
 from leadglass.errors import BadInput
 
 _ALLOCATED: Final = (1, 8, 16, 32, 64)
+_ENCODED: Final = (8, 16, 32)
+"""Bits Allocated of what is encoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +86,12 @@ def shape_of(attributes: Attributes) -> Shape:
 def is_by_plane(attributes: Attributes) -> bool:
     """Say whether Planar Configuration is 1: samples lie plane by plane (PS3.3 C.7.6.3.1.3)."""
     return first_value(attributes, tags.PlanarConfiguration) == 1
+
+
+def why_not_encoded(shape: Shape, transfer_syntax_uid: str) -> str:
+    """Say why there is no encoder for frames of a shape; empty where there may be one."""
+    if shape.allocated not in _ENCODED or shape.samples not in (1, 3):
+        return "Frames of this kind are not encoded here: ask for an uncompressed transfer syntax."
+    if shape.allocated == max(_ENCODED) and transfer_syntax_uid != uids.RLE_LOSSLESS:
+        return "Samples of 32 bits are encoded as RLE only."
+    return ""

@@ -25,7 +25,7 @@ from leadglass.dicom.pieces import Piece, Pieces
 from leadglass.dicom.reader import read
 from leadglass.dicom.recode import RawDataSet, lay_out, without_compressed_icons
 from leadglass.dicom.room import Room
-from leadglass.dicom.shape import Shape, is_by_plane, shape_of
+from leadglass.dicom.shape import Shape, is_by_plane, shape_of, why_not_encoded
 from leadglass.dicom.source import ReadAt
 from leadglass.dicom.vocabulary import encoding_of
 from leadglass.dicom.worker_pool import WorkerPool
@@ -292,8 +292,8 @@ class Transcoder:
         if data_set.reading.pixels is None or data_set.reading.pixels.tag != tags.PixelData:
             raise Unsupported("Without pixel data there is nothing to encode in this transfer syntax.")
         frames, shape, is_by_plane = self._what_to_decode(data_set, from_ts)
-        if shape.allocated not in (8, 16, 32):
-            raise Unsupported("Samples of so many bits are not encoded here: ask for an uncompressed transfer syntax.")
+        if why := why_not_encoded(shape, to_ts):
+            raise Unsupported(why)
         counted = held.enter_context(self._room.hold(shape.decoded_bytes * frames.count))  # it may not become smaller
         job = _encoding(from_ts, to_ts, shape, frames.lengths, is_by_plane=is_by_plane)
         blocks = (frames.read(index) for index in range(frames.count))

@@ -1,7 +1,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -15,6 +15,7 @@ from pydicom.sequence import Sequence
 from leadglass.dicom import uids
 from leadglass.dicom.native_xml import NAMESPACE
 from leadglass.dicom.room import Room
+from leadglass.dicom.transcode import Transcoder
 from leadglass.doors.dicomweb.bulk import range_of
 from leadglass.doors.dicomweb.frames import parse_frames
 from leadglass.doors.web.problem import HttpFault
@@ -24,8 +25,10 @@ from leadglass.policy.masking import without_identity
 from leadglass.policy.scope import Field, Scope
 from leadglass.policy.view import View
 from tests.callers import device
+from tests.corpus import CorpusFile
+from tests.dicom.sets import stored as stored_file
 from tests.doors.dicomweb.wadohouse import ROOT, WadoHouse, opened
-from tests.vault.sets import EXPLICIT, IMPLICIT, data_set, encoded
+from tests.vault.sets import EXPLICIT, IMPLICIT, PIXELS, data_set, encoded
 
 RELATED = 'multipart/related; type="application/dicom"'
 STUDY = "/studies/1.2.3.4"
@@ -320,6 +323,67 @@ def test_a_frame_is_compressed_without_loss_when_asked_for(house: WadoHouse, med
         got = house.get(f"{FRAMES}/2", accept)
         assert got.headers["content-type"] == f"{media}; transfer-syntax={syntax}"
     assert house.get(f"{FRAMES}/2", "image/jpeg").status == 406, "lossy never on our own"
+
+
+NEXT = "image/jls, image/jphc, application/octet-stream; q=0.5"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dcmqi/seg.dcm",
+        "synthetic/families/pmap_float.dcm",
+        "cornerstone3D/US-YBR_FULL_422-EVRLE.dcm",
+        "pydicom/rtdose.dcm",
+    ],
+)
+def test_a_frame_for_which_there_is_no_encoder_is_given_as_is_liked_next(
+    name: str, manifest: tuple[CorpusFile, ...], tmp_path: Path
+) -> None:
+    """Of one bit, floating point, with chroma that pixels share, and of 32 bits."""
+    [row] = [row for row in manifest if row.name == name]
+    file = stored_file(row)
+    path = f"/studies/{row.study_uid}/series/{row.series_uid}/instances/{row.sop_instance_uid}/frames/1"
+    with opened(tmp_path) as house:
+        house.store(file.body, file.syntax)
+        plain = house.get(path, "application/octet-stream")
+        assert plain.status == 200
+        given = house.get(path, NEXT)
+        assert (given.status, given.media, given.body) == (200, "application/octet-stream", plain.body)
+        several = house.get(path, 'multipart/related; type="image/jls", multipart/related; q=0.1')
+        assert [(part.media, part.body) for part in several.parts] == [("application/octet-stream", plain.body)]
+        for accept in ("image/jls", 'multipart/related; type="image/jphc"'):
+            got = house.get(path, accept)
+            assert got.status == 406
+            assert "Available: " in json.loads(got.body)["detail"]
+
+
+def test_a_frame_that_an_encoder_refuses_is_given_as_is_liked_next_and_none_is_encoded_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its words have bits beside their samples, which is seen only when it is read."""
+    made: list[str] = []
+    encode = Transcoder.encode_frame
+
+    def counting(self: Transcoder, frame: bytes, from_ts: str, to_ts: str, *rest: Any, **more: Any) -> bytes:
+        made.append(to_ts)
+        return encode(self, frame, from_ts, to_ts, *rest, **more)
+
+    monkeypatch.setattr(Transcoder, "encode_frame", counting)
+    with opened(tmp_path) as house:
+        house.store(_instance(BitsStored=12, HighBit=11, NumberOfFrames=1), EXPLICIT)
+        path = f"{INSTANCE}/frames/1"
+        given = house.get(path, NEXT)
+        assert (given.status, given.media, given.body) == (200, "application/octet-stream", PIXELS)
+        assert sorted(made) == sorted({uids.JPEG_LS_LOSSLESS, uids.HTJ2K_LOSSLESS})
+        made.clear()
+        given = house.get(path, "image/jls, image/dicom-rle; q=0.7, application/octet-stream; q=0.5")
+        assert (given.status, given.media) == (200, "image/dicom-rle")
+        assert made == [uids.JPEG_LS_LOSSLESS, uids.RLE_LOSSLESS]
+        for accept in ("image/jls", 'multipart/related; type="image/jphc"'):
+            got = house.get(path, accept)
+            assert got.status == 406
+            assert "transfer-syntax=*" in json.loads(got.body)["detail"]
 
 
 @pytest.mark.parametrize("number", [4, 10**9, 9_999_999_999])

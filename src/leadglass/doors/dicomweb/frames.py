@@ -12,7 +12,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from threading import Lock
 from time import monotonic, sleep
@@ -22,23 +22,23 @@ from starlette.responses import Response
 
 from leadglass.archive.backroom import Described, InstanceRecord, Reader
 from leadglass.archive.retrieving import AtHand, Retrieval
-from leadglass.dicom import uids
+from leadglass.dicom import tags, uids
 from leadglass.dicom.frames import FrameTable, Layout
 from leadglass.dicom.inflate import plain
 from leadglass.dicom.limits import Limits
 from leadglass.dicom.model import Attributes
 from leadglass.dicom.native import lies_as_it_leaves, native_frame, pixel_word_of
-from leadglass.dicom.shape import Shape, is_by_plane, shape_of
+from leadglass.dicom.shape import Shape, is_by_plane, shape_of, why_not_encoded
 from leadglass.dicom.source import ReadAt
 from leadglass.dicom.transcode import Transcoder
-from leadglass.doors.dicomweb.accept import OCTETS, Offer, Wanted, accept_of, choose
+from leadglass.doors.dicomweb.accept import OCTETS, NotAcceptable, Offer, Wanted, accept_of, choose
 from leadglass.doors.dicomweb.locating import locate, require_frames
 from leadglass.doors.dicomweb.multipart import MultipartWriter
 from leadglass.doors.dicomweb.paths import INSTANCE, Target, instance_path, service_url, target_of
 from leadglass.doors.dicomweb.pumping import Blocks, Holding, Pause, Prepared, respond
 from leadglass.doors.web.problem import HttpFault
 from leadglass.doors.web.routes import Asked, Route, Services
-from leadglass.errors import BadInput, Full, LeadglassError, NotAtHand, NotHere
+from leadglass.errors import BadInput, Full, LeadglassError, NotAtHand, NotHere, Unsupported
 from leadglass.policy.action import Action
 
 _EXPLICIT: Final = uids.EXPLICIT_VR_LITTLE_ENDIAN
@@ -92,6 +92,9 @@ def media_type_of(transfer_syntax_uid: str) -> str:
             return OCTETS
 
 
+_Choice = tuple[tuple[Wanted, ...], str, Layout | None, bool, tuple[str, ...], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What has to be known of an instance to give its frames; nothing of a patient.
@@ -106,12 +109,15 @@ class Known:
         Planar Configuration.
     word : int
         Bytes of a word that have to be turned; 1 when none have.
+    encoded : tuple of str
+        Transfer syntaxes in which they may be encoded, as far as that can be told before.
     """
 
     table: FrameTable | None
     shape: Shape | None
     is_by_plane: bool = False
     word: int = 1
+    encoded: tuple[str, ...] = ()
 
     @property
     def weight(self) -> int:
@@ -178,7 +184,25 @@ def _known_of(record: InstanceRecord, table: FrameTable | None, attributes: Attr
         shape = shape_of(attributes)
     except BadInput:
         shape = None
-    return Known(table, shape, is_by_plane(attributes), pixel_word_of(attributes, record.transfer_syntax_uid))
+    word = pixel_word_of(attributes, record.transfer_syntax_uid)
+    return Known(table, shape, is_by_plane(attributes), word, _encoded(table, shape, attributes))
+
+
+def _encoded(table: FrameTable, shape: Shape | None, attributes: Attributes) -> tuple[str, ...]:
+    """Give the transfer syntaxes in which frames may be encoded: no floats, and no chroma that pixels share."""
+    if shape is None or tags.key(tags.PixelData) not in attributes:
+        return ()
+    bits = shape.rows * shape.columns * shape.samples * shape.allocated
+    if table.layout is Layout.STREAM or (table.layout is Layout.NATIVE and table.frame_bits != bits):
+        return ()
+    return tuple(syntax for syntax in sorted(uids.ENCODED) if not why_not_encoded(shape, syntax))
+
+
+class Refused(HttpFault):
+    """What cannot be decoded or encoded, for good: no fault of the disk, nor of a request."""
+
+    def __init__(self, error: LeadglassError) -> None:
+        super().__init__(HTTPStatus.NOT_ACCEPTABLE, f"{error.message} Ask for transfer-syntax=*.")
 
 
 def parse_frames(text: str) -> list[int]:
@@ -230,10 +254,10 @@ def frame_offers(transcoder: Transcoder, stored: str, known: Known, *, may_singl
             )
             if media != OCTETS:  # for who takes octets in any transfer syntax
                 offers.append(Offer(OCTETS, is_related, stored, is_default=False, is_stored=True))
-        if can_decode and known.shape is not None:
+        if can_decode:
             offers += [
                 Offer(media_type_of(syntax), is_related, syntax)
-                for syntax in sorted(uids.ENCODED)
+                for syntax in known.encoded
                 if syntax != stored and transcoder.can_encode(stored, syntax)
             ]
     return offers
@@ -256,7 +280,7 @@ class Frames:
         self._ahead: asyncio.Task[None] | None = None
         self._looked: dict[str, float] = {}
         """Series by when their rest may be looked at again."""
-        self._chosen: dict[tuple[tuple[Wanted, ...], str, Layout | None, bool, bool], Offer] = {}
+        self._chosen: dict[_Choice, Offer] = {}
 
     async def answer(self, asked: Asked) -> Response:
         """Give some frames of an instance."""
@@ -327,7 +351,7 @@ class Frames:
         """Choose in which way frames are given; remembered, because each of a series comes to the same."""
         stored = record.transfer_syntax_uid
         layout = None if known.table is None else known.table.layout
-        asked = (tuple(wanted), stored, layout, known.shape is None, may_single)
+        asked = (tuple(wanted), stored, layout, known.shape is None, known.encoded, may_single)
         chosen = self._chosen.get(asked)
         if chosen is None:
             offers = frame_offers(self._services.transcoder, stored, known, may_single=may_single)
@@ -348,8 +372,7 @@ class Frames:
         if table is None:
             raise HttpFault(HTTPStatus.NOT_FOUND, "The instance has no frames, or none that can be told apart.")
         require_frames(numbers, _count(table))
-        offer = self._offer(record, known, wanted, may_single=len(numbers) == 1)
-        cutter = Cutter(self._services.transcoder, record, known, offer.transfer_syntax, str(asked.caller))
+        offer, cutter = self._way(retrieval, known, wanted, numbers, str(asked.caller))
         headers = {"Vary": "Accept"}
         if not offer.is_related:
             return Prepared(offer.content_type, self._single(retrieval, cutter, numbers[0]), headers=headers)
@@ -357,6 +380,32 @@ class Frames:
         location = f"{base}{instance_path(record)}/frames/"
         blocks = self._related(retrieval, cutter, numbers, writer, offer, location)
         return Prepared(writer.content_type, blocks, headers=headers)
+
+    def _way(
+        self, retrieval: Retrieval, known: Known, wanted: Sequence[Wanted], numbers: list[int], who: str
+    ) -> tuple[Offer, "Cutter"]:
+        """Choose the way; where it is to encode, the first frame is: what is refused is given as is liked next."""
+        record = retrieval.records[0]
+        fault: Refused | None = None
+        while True:
+            try:
+                offer = self._offer(record, known, wanted, may_single=len(numbers) == 1)
+            except NotAcceptable:
+                if fault is None:
+                    raise
+                raise fault from None
+            cutter = Cutter(self._services.transcoder, record, known, offer.transfer_syntax, who)
+            if not cutter.is_encoding:
+                return offer, cutter
+            try:
+                with retrieval.open(record) as reader:
+                    cutter.begin(self._source(reader, record), numbers[0] - 1)
+            except Refused as error:
+                fault = error
+                others = tuple(each for each in known.encoded if each != offer.transfer_syntax)
+                known = replace(known, encoded=others)
+            else:
+                return offer, cutter
 
     def _single(self, retrieval: Retrieval, cutter: "Cutter", number: int) -> Blocks:
         with retrieval.open(cutter.record) as reader:
@@ -409,7 +458,7 @@ class Cutter:
         On whose behalf, for the workers' turns.
     """
 
-    __slots__ = ("_known", "_syntax", "_transcoder", "_who", "record")
+    __slots__ = ("_begun", "_known", "_syntax", "_transcoder", "_who", "record")
 
     def __init__(
         self, transcoder: Transcoder, record: InstanceRecord, known: Known, transfer_syntax_uid: str, who: str
@@ -419,6 +468,16 @@ class Cutter:
         self._known = known
         self._syntax = transfer_syntax_uid
         self._who = who
+        self._begun: tuple[int, bytes] | None = None
+
+    @property
+    def is_encoding(self) -> bool:
+        """Whether frames are encoded."""
+        return self._syntax in uids.ENCODED and self._syntax != self.record.transfer_syntax_uid
+
+    def begin(self, source: ReadAt, index: int) -> None:
+        """Make a frame, which ``cut`` gives then, before anything was said of it."""
+        self._begun = index, b"".join(self.cut(source, index))
 
     def as_it_lies(self, index: int) -> list[tuple[int, int]] | None:
         """Give where the bytes of a frame are that leave as they are and are not many; None where that is not so."""
@@ -440,6 +499,9 @@ class Cutter:
         table, stored = self._known.table, self.record.transfer_syntax_uid
         if table is None:
             raise NotHere("The instance has no frames.")
+        if self._begun is not None and self._begun[0] == index:
+            begun, self._begun = self._begun[1], None
+            return (begun,)
         parts = table.parts(index)
         if self._syntax == stored and table.layout is not Layout.NATIVE:
             return _pieces(source, parts)
@@ -447,7 +509,7 @@ class Cutter:
             if self._syntax not in uids.ENCODED:
                 return native_frame(source, table, index, self._known.word)
             if sum(length for _, length in parts) > _LARGEST:
-                raise _not_decoded(Full(f"The frame is larger than {_LARGEST >> 20} MiB."))
+                raise Refused(Full(f"The frame is larger than {_LARGEST >> 20} MiB."))
             frame = b"".join(native_frame(source, table, index, self._known.word))
         else:
             frame = b"".join([_exactly(source, *part) for part in parts])
@@ -463,8 +525,8 @@ class Cutter:
                 )
                 return (encoded,)
             return (self._transcoder.decode_frame(frame, stored, shape, self._who).data,)
-        except (BadInput, Full) as error:
-            raise _not_decoded(error) from None
+        except (BadInput, Full, Unsupported) as error:
+            raise Refused(error) from None
 
 
 def _pieces(source: ReadAt, parts: list[tuple[int, int]]) -> Iterator[bytes]:
@@ -482,11 +544,6 @@ def _exactly(source: ReadAt, offset: int, length: int) -> bytes:
     if len(data) < length:
         raise BadInput("The pixel data is shorter than its frames: damaged.")
     return data
-
-
-def _not_decoded(error: LeadglassError) -> LeadglassError:
-    """Give the error of what is damaged or too large to decode, for good: no fault of the disk, nor of a request."""
-    return HttpFault(HTTPStatus.NOT_ACCEPTABLE, f"{error.message} Ask for transfer-syntax=*.")
 
 
 def routes(services: Services) -> list[Route]:
