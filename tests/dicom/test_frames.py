@@ -139,3 +139,17 @@ def test_every_layout_occurs_in_the_corpus(manifest: tuple[CorpusFile, ...]) -> 
     assert said.warnings == ()
     assert said.frames is not None
     assert {each.transfer_syntax_uid for each in manifest} & uids.VIDEO
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        FrameTable(4, Layout.NATIVE, frame_bits=12),
+        FrameTable(3, Layout.FRAGMENTS, spans=tuple((at, 1) for at in range(9)), firsts=(0, 1, 6)),
+    ],
+)
+def test_how_many_parts_a_frame_has_is_known_without_them(table: FrameTable) -> None:
+    for index in range(table.number_of_frames):
+        assert table.count_of(index) == len(table.parts(index))
+    video = FrameTable(100, Layout.STREAM, spans=((0, 1), (9, 1)))
+    assert video.count_of(0) == len(video.parts(0)) == 2

@@ -87,6 +87,18 @@ class FrameTable:
                     raise Unsupported("The frames of a video are one stream; ask for the first.")
                 return list(self.spans)
 
+    def count_of(self, frame_index: int) -> int:
+        """Give how many parts a frame has, of which there may be half a million, without making them; as ``parts``."""
+        match self.layout:
+            case Layout.NATIVE:
+                return 1
+            case Layout.FRAGMENTS:
+                last = frame_index + 1
+                end = self.firsts[last] if last < len(self.firsts) else len(self.spans)
+                return end - self.firsts[frame_index]
+            case Layout.STREAM:
+                return len(self.spans)
+
     def bit_offset(self, frame_index: int) -> int:
         """Give the bits to skip in the first byte: not 0 only where pixels of one bit are packed across frames."""
         return frame_index * self.frame_bits % 8

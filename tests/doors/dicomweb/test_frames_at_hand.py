@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import ParamSpec, TypeVar
 
 import pytest
@@ -11,6 +12,7 @@ from leadglass.archive.backroom import InstanceRecord
 from leadglass.archive.braking import Braking
 from leadglass.archive.retrieving import Retrieval
 from leadglass.dicom import uids
+from leadglass.dicom.frames import FrameTable
 from leadglass.doors.dicomweb.frames import Knowing, Known
 from leadglass.doors.threads import Threads
 from leadglass.policy.action import Action
@@ -88,8 +90,15 @@ def test_each_of_many_frames_is_given_at_once(tmp_path: Path, hops: list[str]) -
 
 @pytest.mark.parametrize(("fragments", "is_at_once"), [(64, True), (65, False)])
 def test_a_frame_of_very_many_fragments_keeps_the_loop_from_nobody(
-    tmp_path: Path, hops: list[str], *, fragments: int, is_at_once: bool
+    tmp_path: Path, hops: list[str], monkeypatch: pytest.MonkeyPatch, *, fragments: int, is_at_once: bool
 ) -> None:
+    parts = FrameTable.parts
+    listed: list[bool] = []
+
+    def noted(table: FrameTable, index: int) -> list[tuple[int, int]]:
+        listed.append(current_thread() is main_thread())
+        return parts(table, index)
+
     frame = bytes(range(130)) * 2
     made = data_set(SOPInstanceUID="1.2.3.4.1.1", PixelData=encapsulate([frame[: 2 * fragments]], fragments))
     made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
@@ -97,8 +106,10 @@ def test_a_frame_of_very_many_fragments_keeps_the_loop_from_nobody(
         house.store(encoded(made), uids.JPEG_LOSSLESS_SV1)
         asked(house, 2, accept=AS_STORED)
         hops.clear()
+        monkeypatch.setattr(FrameTable, "parts", noted)
         assert [got.parts[0].body for got in asked(house, 2, accept=AS_STORED)] == [frame[: 2 * fragments]] * 2
         assert (hops == []) is is_at_once
+        assert set(listed) == {is_at_once}, "they are not even listed in the loop"
 
 
 def test_the_rest_of_a_series_is_known_before_it_is_asked_for_and_on_record_only_then(

@@ -484,15 +484,17 @@ class Cutter:
         table, stored = self._known.table, self.record.transfer_syntax_uid
         if table is None or stored in uids.DEFLATED or index >= _count(table):
             return None
-        is_native = table.layout is Layout.NATIVE
-        is_untouched = (
-            self._syntax not in uids.ENCODED and lies_as_it_leaves(table, self._known.word)
-            if is_native
-            else self._syntax == stored
-        )
-        parts = table.parts(index) if is_untouched else []
-        is_little = 0 < len(parts) <= _MOST_PARTS and sum(length for _, length in parts) <= _PIECE
-        return parts if is_little else None
+        # How many they are is asked first: a list of very many would keep everybody waiting.
+        if not self._leaves_untouched(table) or not 0 < table.count_of(index) <= _MOST_PARTS:
+            return None
+        parts = table.parts(index)
+        return parts if sum(length for _, length in parts) <= _PIECE else None
+
+    def _leaves_untouched(self, table: FrameTable) -> bool:
+        """Tell whether frames leave as their bytes lie."""
+        if table.layout is not Layout.NATIVE:
+            return self._syntax == self.record.transfer_syntax_uid
+        return not self.is_encoding and lies_as_it_leaves(table, self._known.word)
 
     def cut(self, source: ReadAt, index: int) -> Iterable[bytes]:
         """Give the bytes of a frame, counted from 0, in one or several blocks."""
@@ -503,10 +505,10 @@ class Cutter:
             begun, self._begun = self._begun[1], None
             return (begun,)
         parts = table.parts(index)
-        if self._syntax == stored and table.layout is not Layout.NATIVE:
+        if self._leaves_untouched(table):
             return _pieces(source, parts)
         if table.layout is Layout.NATIVE:
-            if self._syntax not in uids.ENCODED:
+            if not self.is_encoding:
                 return native_frame(source, table, index, self._known.word)
             if sum(length for _, length in parts) > _LARGEST:
                 raise Refused(Full(f"The frame is larger than {_LARGEST >> 20} MiB."))
@@ -517,7 +519,7 @@ class Cutter:
         if shape is None:
             raise BadInput("Rows, Columns or Bits Allocated are missing or impossible: the image cannot be decoded.")
         try:
-            if self._syntax in uids.ENCODED:
+            if self.is_encoding:
                 plane = self._known.is_by_plane
                 from_ts = _EXPLICIT if table.layout is Layout.NATIVE else stored
                 encoded = self._transcoder.encode_frame(
