@@ -110,3 +110,13 @@ def test_the_text_is_that_of_the_encoder() -> None:
 def test_no_block_is_longer_than_its_length_can_say() -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - it has no words
         stored(b"x" * 65_536)
+
+
+@given(data_sets, st.integers(min_value=20, max_value=200), st.sampled_from([b"", BASE]), st.sampled_from([0, 70]))
+def test_in_parts_it_is_the_same_text(attributes: Attributes, most: int, base: bytes, further: int) -> None:
+    # 70 are more than leave gaps.
+    attributes |= {f"0011{each:04X}": {"vr": "OB", "BulkDataURI": f"bulk:{each},2"} for each in range(further)}
+    text = JsonText.of(attributes)
+    parts = list(text.parts(base, most))
+    assert b"".join(parts) == text.plain(base)
+    assert max(map(len, parts)) <= max(most, len(text.plain(base)) if text.length <= most else 0) + 20 * len(BASE)

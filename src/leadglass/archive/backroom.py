@@ -516,7 +516,7 @@ class BackRoom(Protocol):
         ...
 
     def json_texts(self, permit: Permit, records: Sequence[InstanceRecord]) -> list[JsonText]:
-        """Give the same of many instances, in their order, unread.
+        """Give the same of many instances, in their order, unread: of the first, and of more that are not too large.
 
         Raises
         ------

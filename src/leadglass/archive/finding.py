@@ -7,6 +7,7 @@ the order of answers.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import cast
 
 from leadglass.archive import views
 from leadglass.archive.backroom import BackRoom
@@ -109,17 +110,18 @@ class Finding:
 
     def _seen(self, permit: Permit, strictest: View, matches: Iterator[Attributes]) -> Iterator[Attributes]:
         """Apply the permit's view to each match; the strictest to a patient, who may have studies of several views."""
-        for match in matches:
+
+        def seen(match: Attributes) -> Attributes | None:
             if not match:
-                yield match
-                continue
+                return match
             study_uid = match.get(key(StudyInstanceUID), JsonElement(vr="UI")).get("Value", [""])[0]
             if not study_uid:
-                yield views.apply(strictest, match)
-                continue
+                return views.apply(strictest, match)
             facts = self._room.facts(permit, study_uid)
-            if facts is not None:
-                yield views.apply(permit.view_of(facts), match)
+            return None if facts is None else views.apply(permit.view_of(facts), match)
+
+        # Not a loop that gives them: it would hold each while the asker is slow, and one may be large.
+        return cast("Iterator[Attributes]", filter(lambda each: each is not None, map(seen, matches)))
 
     # --- changes --------------------------------------------------------------
 

@@ -376,12 +376,15 @@ class Retrieval:
             )
 
     def json_texts(self, records: Sequence[InstanceRecord]) -> list[JsonText]:
-        """Give the JSON metadata of some of ``records``, as the caller may see it; raises as ``open``."""
+        """Give the JSON metadata of some of ``records``, as the caller may see it; raises as ``open``.
+
+        Of the first, and of as many more as are not too large together.
+        """
         texts = self._retrieving.room.json_texts(self._permit, records)
         seen = {each.study_uid: self._view_of(each) for each in records}
         if all(view.is_full for view in seen.values()):
             return texts
-        for index, record in enumerate(records):
+        for index, record in enumerate(records[: len(texts)]):
             view = seen[record.study_uid]
             if not view.is_full:
                 texts[index] = JsonText.of(views.apply(view, texts[index].attributes()))

@@ -13,7 +13,7 @@ whichever way it was made.
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from struct import Struct, error
 from typing import Final, NamedTuple
 
@@ -51,6 +51,17 @@ class Piece(NamedTuple):
     length: int
     adler: int
     deflated: bytes
+
+
+def _put_in(texts: Iterator[bytes], base: bytes) -> Iterator[bytes]:
+    """Put ``base`` in front of each BulkDataURI of a text that comes in parts, which may end inside of a mark."""
+    kept = b""
+    for each in texts:
+        text = kept + each
+        cut = max(0, len(text) - len(_MARK) + 1, text.rfind(_MARK) + len(_MARK) if _MARK in text else 0)
+        kept = text[cut:]
+        yield text[:cut].replace(_MARK, _MARK + base)
+    yield kept
 
 
 class JsonText:
@@ -119,9 +130,14 @@ class JsonText:
 
     # --- read -----------------------------------------------------------------
 
+    @property
+    def length(self) -> int:
+        """Bytes of the JSON, before anything is put in."""
+        return sum(self._heads[::3])
+
     def plain(self, base: bytes) -> bytes:
         """Give the JSON, with ``base`` put in front of each BulkDataURI; raises ``Corrupt``."""
-        length = self._heads[0] if self._count < 2 else sum(self._heads[::3])
+        length = self.length
         try:
             text = zlib.decompressobj(-15).decompress(self._data[self._start :], length)
         except zlib.error as wrong:
@@ -129,6 +145,41 @@ class JsonText:
         if len(text) != length:
             raise _damaged()
         return text.replace(_MARK, _MARK + base) if base and self._count != 1 else text
+
+    def parts(self, base: bytes, most: int = 1 << 20) -> Iterator[bytes]:
+        """Give the same as ``plain``, some bytes at a time: what is deflated may be a thousand times smaller.
+
+        Parameters
+        ----------
+        base : bytes
+            What is put in front of each BulkDataURI.
+        most : int
+            Bytes of a part, without what is put in.
+        """
+        if self.length <= most:
+            yield self.plain(base)
+        elif self._count or not base:
+            yield from self._inflated(base, most)
+        else:
+            yield from _put_in(self._inflated(b"", most), base)
+
+    def _inflated(self, base: bytes, most: int) -> Iterator[bytes]:
+        place = self._start
+        for index in range(0, len(self._heads), 3):
+            if index and base:
+                yield base
+            length, _, size = self._heads[index : index + 3]
+            data, place, given = self._data[place : place + size], place + size, 0
+            inflater = zlib.decompressobj(-15)
+            try:
+                while given < length and (text := inflater.decompress(data, min(most, length - given))):
+                    yield text
+                    given += len(text)
+                    data = inflater.unconsumed_tail
+            except zlib.error as wrong:
+                raise _damaged() from wrong
+            if given != length:
+                raise _damaged()
 
     def attributes(self) -> Attributes:
         """Give the attributes, BulkDataURIs as they are kept; raises ``Corrupt``."""
@@ -140,7 +191,7 @@ class JsonText:
     def deflated(self, base: bytes) -> Sequence[Piece]:
         """Give the same as ``plain``, as pieces to be sent one after the other."""
         if not self._count and base:
-            return JsonText.of_text(self.plain(base)).deflated(b"")
+            return _deflated_anew(self.parts(base))
         heads, data, place = self._heads, self._data, self._start
         if self._count == 2 and base:  # what nearly every image is: pixel data is its only bulk
             middle = place + heads[2]
@@ -157,6 +208,15 @@ class JsonText:
             given.append(Piece(heads[index], heads[index + 1], data[place:end]))
             place = end
         return given
+
+
+def _deflated_anew(texts: Iterator[bytes]) -> Sequence[Piece]:
+    deflater = zlib.compressobj(1, zlib.DEFLATED, -15)
+    return [
+        Piece(len(each), zlib.adler32(each), deflater.compress(each) + deflater.flush(zlib.Z_FULL_FLUSH))
+        for each in texts
+        if each
+    ]
 
 
 def stored(text: bytes) -> Piece:

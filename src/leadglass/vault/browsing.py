@@ -19,7 +19,7 @@ import msgspec
 from leadglass.archive.lists import Page, Position
 from leadglass.crypto.database import driver
 from leadglass.dicom.levels import Level
-from leadglass.dicom.matching import NO_MATCH, Query
+from leadglass.dicom.matching import Query
 from leadglass.dicom.model import Attributes
 from leadglass.errors import BadInput, Unsupported
 from leadglass.policy.permit import Permit
@@ -134,14 +134,12 @@ class Browsed(Iterator[Attributes]):
             self._remaining = max(len(rows), found.more - self._page.skipped) - len(page)
             self._last = page[-1][1] if page else ()
             ids = [row for row, _ in page]
-            studies = finding.study_page(connection, self._permit, ids, self._query) if ids else {}
+            first = finding.study_page(connection, self._permit, ids, self._query) if ids else None
             these = one_of("id", ids)
             arrived = ask(connection, "SELECT study_uid, received FROM study WHERE " + these.text, these.values)
             self._received = dict(arrived.fetchall())
-        for row in ids:
-            attributes = studies.get(row)
-            if attributes is not None:
-                yield self._query.project(attributes) if self._query.matches(attributes) else NO_MATCH
+        parts = finding.batches(self._reading, self._permit, self._query, finding.study_page, ids, first)
+        yield from finding.there(rows.judged(self._query, row) for batch, rows in parts for row in batch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,19 @@ Rule 1. SQL narrows, ``Query.matches`` judges. Rule 2. What is counted is what
 the permit covers: a study outside of its scope is in no number. Rule 3. Ids are
 gathered first, rows a page at a time, so that no read transaction lasts while
 an asker is slow; what was deleted meanwhile is passed over. Rule 4. Each row
-that was judged is told of, so that who asks can stop at any of them.
+that was judged is told of, so that who asks can stop at any of them. Rule 5. A
+page is kept as the index has it, ended by bytes as well as by number, and one
+row of it is unpacked at a time (``rows``): nothing here holds on to what it gave.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, LiteralString, TypeVar, assert_never
+from typing import Final, LiteralString, TypeVar, assert_never, cast
 
 from leadglass.crypto.database import driver
 from leadglass.dicom import fuzzy, tags
 from leadglass.dicom.levels import Level, level_of
-from leadglass.dicom.matching import NO_MATCH, Query
+from leadglass.dicom.matching import Query
 from leadglass.dicom.model import Attributes
 from leadglass.policy.permit import Permit
 from leadglass.vault import counting
@@ -23,6 +25,7 @@ from leadglass.vault.index.query_sql import Narrowed, narrow
 from leadglass.vault.index.scope_sql import where
 from leadglass.vault.index.sql import Sql, all_of, ask, one_of
 from leadglass.vault.reading import Reading
+from leadglass.vault.rows import Rows, taken
 
 K = TypeVar("K", str, int)
 
@@ -43,8 +46,8 @@ _INSTANCE_NUMBER: Final = tags.key(tags.InstanceNumber)
 _IN_COLUMNS: Final = frozenset({_SOP_INSTANCE, _SOP_CLASS, _INSTANCE_NUMBER})
 
 
-Fetch = Callable[["driver.Connection", Permit, Sequence[int], Query], dict[int, Attributes]]
-"""Reads a page of rows of one level."""
+Fetch = Callable[["driver.Connection", Permit, Sequence[int], Query], Rows]
+"""Reads a page of rows of one level, or as many of them as are not too large together."""
 
 
 def find(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
@@ -56,14 +59,13 @@ def find(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]
         case Level.PATIENT:
             return _patients(reading, permit, query)
         case Level.STUDY:
-            found = _studies(reading, permit, query)
+            return _studies(reading, permit, query)
         case Level.SERIES:
-            found = _series(reading, permit, query)
+            return _series(reading, permit, query)
         case Level.IMAGE:
-            found = _instances(reading, permit, query)
+            return _instances(reading, permit, query)
         case _ as never:
             assert_never(never)
-    return (query.project(attributes) if query.matches(attributes) else NO_MATCH for attributes in found)
 
 
 # --- levels -------------------------------------------------------------------
@@ -79,22 +81,31 @@ def _patients(reading: Reading, permit: Permit, query: Query) -> Iterator[Attrib
     for page in _pages(reading, chosen, ""):
         of_page = all_of((one_of("study.patient", page), scope))
         with reading.connected() as connection:
-            rows = ask(
-                connection,
-                "SELECT patient, attributes FROM study WHERE " + of_page.text + " ORDER BY patient, id",
-                of_page.values,
-            ).fetchall()
-            counts = counting.of_patients(connection, permit, page, frozenset(query.keys))
-        answered: str | None = None
-        for patient, attributes in rows:
-            if patient == answered:
-                continue
-            merged = packed.unpack(attributes) | counts.get(patient, {}) | counting.availability()
-            if query.matches(merged):
-                answered = patient
-                yield query.project(merged)
-            else:
-                yield NO_MATCH
+            patients: dict[int, str] = dict(
+                ask(
+                    connection,
+                    "SELECT id, patient FROM study WHERE " + of_page.text + " ORDER BY patient, id",
+                    of_page.values,
+                ).fetchall()
+            )
+        yield from _first_of_each(query, patients, batches(reading, permit, query, study_page, list(patients)))
+
+
+def _first_of_each(
+    query: Query, patients: Mapping[int, str], parts: Iterator[tuple[Sequence[int], Rows]]
+) -> Iterator[Attributes]:
+    """Give the first match of each patient, and ``NO_MATCH`` for rows before it."""
+    answered: set[str] = set()
+
+    def judged(rows: Rows, row: int) -> Attributes | None:
+        if patients[row] in answered:
+            return None
+        match = rows.judged(query, row)
+        if match:
+            answered.add(patients[row])
+        return match
+
+    return there(judged(rows, row) for batch, rows in parts for row in batch)
 
 
 def _studies(reading: Reading, permit: Permit, query: Query) -> Iterator[Attributes]:
@@ -128,68 +139,115 @@ def _instances(reading: Reading, permit: Permit, query: Query) -> Iterator[Attri
 
 
 def _rows(reading: Reading, permit: Permit, query: Query, chosen: "_Chosen", fetch: Fetch) -> Iterator[Attributes]:
-    for page in _pages(reading, chosen, 0):
-        with reading.connected() as connection:
-            rows = fetch(connection, permit, page, query)
-        for row in page:
-            if row in rows:
-                yield rows[row]
+    return there(
+        rows.judged(query, row)
+        for page in _pages(reading, chosen, 0)
+        for batch, rows in batches(reading, permit, query, fetch, page)
+        for row in batch
+    )
+
+
+def there(judged: Iterator[Attributes | None]) -> Iterator[Attributes]:
+    """Give what is there; nothing of it is held until the next is asked for, as a loop that gives it would."""
+    return cast("Iterator[Attributes]", filter(_is_there, judged))
+
+
+def _is_there(judged: Attributes | None) -> bool:
+    return judged is not None
+
+
+def batches(
+    reading: Reading, permit: Permit, query: Query, fetch: Fetch, page: Sequence[int], first: Rows | None = None
+) -> Iterator[tuple[Sequence[int], Rows]]:
+    """Give a page in parts that are not too large, each with its rows.
+
+    Parameters
+    ----------
+    reading, permit, query
+        Who asks what.
+    fetch : callable
+        Reads rows.
+    page : sequence of int
+        Which, in their order.
+    first : Rows, optional
+        What was read of the page already.
+    """
+    start, size, rows = 0, max(1, min(len(page), _ROWS)), first
+    while start < len(page):
+        batch = page[start : start + size]
+        if rows is None:
+            with reading.connected() as connection:
+                rows = fetch(connection, permit, batch, query)
+        if rows.is_cut and len(batch) > 1:
+            size, rows = max(1, len(batch) // 4), None
+            continue
+        yield batch, rows
+        start, rows = start + size, None
 
 
 # --- pages --------------------------------------------------------------------
 
 
-def study_page(
-    connection: "driver.Connection", permit: Permit, page: Sequence[int], query: Query
-) -> dict[int, Attributes]:
+def study_page(connection: "driver.Connection", permit: Permit, page: Sequence[int], query: Query) -> Rows:
     """Give what a query needs of some studies, by their rows; of those that the permit covers."""
-    return _study_attributes(connection, permit, page, query)
+    return _study_rows(connection, permit, page, query)
 
 
-def series_page(
-    connection: "driver.Connection", permit: Permit, page: Sequence[int], query: Query
-) -> dict[int, Attributes]:
+def series_page(connection: "driver.Connection", permit: Permit, page: Sequence[int], query: Query) -> Rows:
     """Give what a query needs of some series and their studies, by their rows; of those that the permit covers."""
-    return _series_attributes(connection, permit, page, query)
+    return _series_rows(connection, permit, page, query)
 
 
-def instance_page(
-    connection: "driver.Connection", permit: Permit, page: Sequence[int], query: Query
-) -> dict[int, Attributes]:
+def instance_page(connection: "driver.Connection", permit: Permit, page: Sequence[int], query: Query) -> Rows:
     """Give what a query needs of some instances and all above them; of those that the permit covers."""
     # Without its attributes a row is some hundred bytes instead of several thousand.
     needs_own = query.is_all or any(not _is_above(key) for key in query.keys)
-    rows = _instance_rows(connection, page, needs_own=needs_own)
-    above = _series_attributes(connection, permit, {series for series, _ in rows.values()}, query)
-    return {row: own | above[series] for row, (series, own) in rows.items() if series in above}
+    columns = None if needs_own else _columns(connection, page)
+    if columns is not None:
+        above = _series_rows(connection, permit, {series for series, _ in columns.values()}, query)
+
+        def of_columns(row: int) -> Attributes | None:
+            series, own = columns[row]
+            higher = above.kept(series)
+            return None if higher is None else own | higher
+
+        return Rows(dict.fromkeys(columns, b""), of_columns, is_cut=above.is_cut)
+    these = one_of("id", page)
+    found, is_cut = taken(
+        ask(connection, "SELECT id, series_id, attributes FROM instance WHERE " + these.text, these.values)
+    )
+    above = _series_rows(connection, permit, {series for _, series, _ in found}, query)
+    series_of = {row: series for row, series, _ in found}
+    packed_of: dict[int, bytes] = {row: attributes for row, _, attributes in found}
+
+    def of_row(row: int) -> Attributes | None:
+        higher = above.kept(series_of[row])
+        return None if higher is None else packed.unpack(packed_of[row]) | higher
+
+    return Rows(packed_of, of_row, is_cut=is_cut or above.is_cut)
 
 
-def _instance_rows(
-    connection: "driver.Connection", page: Sequence[int], *, needs_own: bool
-) -> dict[int, tuple[int, Attributes]]:
-    """Give each instance's series and its own attributes, by its row: all, or those that have columns."""
+def _columns(connection: "driver.Connection", page: Sequence[int]) -> dict[int, tuple[int, Attributes]] | None:
+    """Give each instance's series and what has columns, by its row; None where one has to be unpacked."""
     of_page = one_of("id", page)
-    if not needs_own:
-        columns = ask(
-            connection,
-            "SELECT id, series_id, sop_class_uid, sop_instance_uid, instance_number FROM instance"
-            " WHERE " + of_page.text,
-            of_page.values,
-        ).fetchall()
-        if all(number is not None for *_, number in columns):
-            return {
-                row: (
-                    series,
-                    {
-                        _SOP_CLASS: {"vr": "UI", "Value": [sop_class_uid]},
-                        _SOP_INSTANCE: {"vr": "UI", "Value": [sop_instance_uid]},
-                        _INSTANCE_NUMBER: {"vr": "IS", "Value": [number]},
-                    },
-                )
-                for row, series, sop_class_uid, sop_instance_uid, number in columns
-            }
-    rows = ask(connection, "SELECT id, series_id, attributes FROM instance WHERE " + of_page.text, of_page.values)
-    return {row: (series, packed.unpack(attributes)) for row, series, attributes in rows}
+    columns = ask(
+        connection,
+        "SELECT id, series_id, sop_class_uid, sop_instance_uid, instance_number FROM instance WHERE " + of_page.text,
+        of_page.values,
+    ).fetchall()
+    if any(number is None for *_, number in columns):
+        return None
+    return {
+        row: (
+            series,
+            {
+                _SOP_CLASS: {"vr": "UI", "Value": [sop_class_uid]},
+                _SOP_INSTANCE: {"vr": "UI", "Value": [sop_instance_uid]},
+                _INSTANCE_NUMBER: {"vr": "IS", "Value": [number]},
+            },
+        )
+        for row, series, sop_class_uid, sop_instance_uid, number in columns
+    }
 
 
 def words_near(connection: "driver.Connection", wanted: str) -> list[str] | None:
@@ -264,35 +322,44 @@ def _is_above(key: str) -> bool:
     return key in _IN_COLUMNS or level_of(int(key, 16)) is not Level.IMAGE
 
 
-def _study_attributes(
-    connection: "driver.Connection", permit: Permit, studies: Collection[int], query: Query
-) -> dict[int, Attributes]:
+def _study_rows(connection: "driver.Connection", permit: Permit, studies: Collection[int], query: Query) -> Rows:
     """Give the attributes and counts of those studies that the permit covers, by their rows."""
     covered = all_of((one_of("study.id", studies), where(permit.scope)))
-    rows = ask(connection, "SELECT id, patient, attributes FROM study WHERE " + covered.text, covered.values).fetchall()
+    found, is_cut = taken(
+        ask(connection, "SELECT id, patient, attributes FROM study WHERE " + covered.text, covered.values)
+    )
     asked = frozenset(query.keys)
-    of_patients = counting.of_patients(connection, permit, {patient for _, patient, _ in rows}, asked)
-    of_studies = counting.of_studies(connection, [row for row, *_ in rows], asked)
-    return {
-        row: packed.unpack(attributes)
-        | of_patients.get(patient, {})
-        | of_studies.get(row, {})
-        | counting.availability()
-        for row, patient, attributes in rows
-    }
+    patient_of = {row: patient for row, patient, _ in found}
+    packed_of: dict[int, bytes] = {row: attributes for row, _, attributes in found}
+    of_patients = counting.of_patients(connection, permit, set(patient_of.values()), asked)
+    of_studies = counting.of_studies(connection, list(packed_of), asked)
+
+    def of_row(row: int) -> Attributes:
+        return (
+            packed.unpack(packed_of[row])
+            | of_patients.get(patient_of[row], {})
+            | of_studies.get(row, {})
+            | counting.availability()
+        )
+
+    return Rows(packed_of, of_row, is_cut=is_cut)
 
 
-def _series_attributes(
-    connection: "driver.Connection", permit: Permit, wanted: Collection[int], query: Query
-) -> dict[int, Attributes]:
+def _series_rows(connection: "driver.Connection", permit: Permit, wanted: Collection[int], query: Query) -> Rows:
     """Give the attributes of some series and their studies, those that the permit covers, by the series' rows."""
     these = one_of("id", wanted)
-    rows = ask(
-        connection, "SELECT id, study_id, instances, attributes FROM series WHERE " + these.text, these.values
-    ).fetchall()
-    studies = _study_attributes(connection, permit, {study for _, study, *_ in rows}, query)
-    return {
-        row: packed.unpack(attributes) | counting.of_series(instances) | studies[study]
-        for row, study, instances, attributes in rows
-        if study in studies
-    }
+    found, is_cut = taken(
+        ask(connection, "SELECT id, study_id, instances, attributes FROM series WHERE " + these.text, these.values)
+    )
+    studies = _study_rows(connection, permit, {study for _, study, *_ in found}, query)
+    counts = {row: (study, instances) for row, study, instances, _ in found}
+    packed_of: dict[int, bytes] = {row: attributes for row, *_, attributes in found}
+
+    def of_row(row: int) -> Attributes | None:
+        study, instances = counts[row]
+        higher = studies.kept(study)
+        if higher is None:
+            return None
+        return packed.unpack(packed_of[row]) | counting.of_series(instances) | higher
+
+    return Rows(packed_of, of_row, is_cut=is_cut or studies.is_cut)

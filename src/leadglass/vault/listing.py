@@ -24,6 +24,7 @@ from leadglass.vault.index.query_sql import STUDY_DATE, Narrowed, Newest, asks_a
 from leadglass.vault.index.scope_sql import where
 from leadglass.vault.index.sql import Sql, all_of, ask
 from leadglass.vault.reading import Reading
+from leadglass.vault.rows import Rows
 
 _COUNTED: Final = 1_000
 """Matches after the window that are counted, where SQL counts them."""
@@ -65,13 +66,14 @@ class Listed(Iterator[Attributes]):
         self._query = query
         self._window = window
         self._remaining = 0
+        self._ahead = 0
         self._matched = 0
         self._rows = self._matches()
 
     @property
     def remaining(self) -> int:
-        """Matches after the window: their number, or a lower bound that is not 0."""
-        return self._remaining
+        """Matches after what was given: their number, or a lower bound; not 0 at the window's end when there are."""
+        return self._remaining + max(0, self._ahead)
 
     def __next__(self) -> Attributes:
         """Give the next match, or ``NO_MATCH`` for a row that is none."""
@@ -93,22 +95,20 @@ class Listed(Iterator[Attributes]):
                 size, offset = min(window.offset + window.limit + _SPARE, _MOST_IDS), 0
             ids: list[int] = [row for (row,) in ask(connection, text.text, (*text.values, size, offset))]
             page = ids[: min(window.limit if is_counted else size, _ROWS)]
-            rows = fetch(connection, self._permit, page, query) if page else {}
+            first = fetch(connection, self._permit, page, query) if page else None
         if is_counted:
             self._remaining = max(0, len(ids) - window.limit)
+            self._ahead = len(ids) - self._remaining
             window = replace(window, offset=0)
             pages = _slices(ids[len(page) : window.limit])
         else:
             pages = self._gathered(text, ids, len(page), size)
-        yield from self._judged(page, rows, window, is_counted=is_counted)
+        yield from self._judged(page, fetch, window, is_counted=is_counted, first=first)
+        del first
         for each in pages:
             if self._remaining and not is_counted:
                 return
-            with reading.connected() as connection:
-                rows = fetch(connection, self._permit, each, query)
-            yield from self._judged(
-                each, rows, replace(window, offset=0) if is_counted else window, is_counted=is_counted
-            )
+            yield from self._judged(each, fetch, window, is_counted=is_counted)
 
     def _gathered(self, text: Sql, ids: list[int], taken: int, size: int) -> Iterator[Sequence[int]]:
         """Give further ids in their order; one that moves meanwhile, because something newer came, is given once."""
@@ -124,23 +124,28 @@ class Listed(Iterator[Attributes]):
             yield from _slices(fresh)
 
     def _judged(
-        self, page: Sequence[int], rows: dict[int, Attributes], window: Window, *, is_counted: bool
+        self, page: Sequence[int], fetch: Fetch, window: Window, *, is_counted: bool, first: Rows | None = None
     ) -> Iterator[Attributes]:
         """Give what matches of a page, as far as it is in the window, and count what comes after it."""
-        query = self._query
-        for row in page:
-            attributes = rows.get(row)
-            if attributes is None:
-                continue
-            if not query.matches(attributes):
-                yield NO_MATCH
-                continue
-            self._matched += 1
-            if window.offset < self._matched <= window.offset + window.limit:
-                yield query.project(attributes)
-            elif not is_counted:
-                self._remaining += self._matched > window.offset
-                yield NO_MATCH
+        parts = finding.batches(self._reading, self._permit, self._query, fetch, page, first)
+        return finding.there(
+            self._placed(rows.judged(self._query, row), window, is_counted=is_counted)
+            for batch, rows in parts
+            for row in batch
+        )
+
+    def _placed(self, match: Attributes | None, window: Window, *, is_counted: bool) -> Attributes | None:
+        """Count a row that was judged, and give what is in the window."""
+        self._ahead -= is_counted
+        if not match:
+            return match
+        self._matched += 1
+        if window.offset < self._matched <= window.offset + window.limit:
+            return match
+        if is_counted:
+            return None
+        self._remaining += self._matched > window.offset
+        return NO_MATCH
 
 
 def _slices(ids: Sequence[int]) -> Iterator[Sequence[int]]:

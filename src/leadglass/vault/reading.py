@@ -30,8 +30,12 @@ from leadglass.vault.index.sql import Sql, all_of, ask, one_of
 from leadglass.vault.keys import Keys, object_identity
 from leadglass.vault.objects import Place, place_of
 from leadglass.vault.recent import Key, Recent, Row
+from leadglass.vault.rows import taken
 
 _PAGE: Final = 500
+
+_TEXTS: Final = 2 << 20
+"""Bytes of metadata, packed, that are read at once. 256 ordinary instances have some 400 kB."""
 
 _RECORD: Final = (
     "study.id, study.study_uid, study.patient_id, study.issuer_of_patient_id, instance.id, series.series_uid,"
@@ -261,17 +265,26 @@ class Reading:
         return packed.unpack(self._row(permit, record, "instance.attributes")[0])
 
     def json_texts(self, permit: Permit, records: Sequence[InstanceRecord]) -> list[JsonText]:
-        """Give the metadata of many instances, in their order, unread; raises as ``sealed``."""
-        these = all_of((one_of("instance.id", [record.row for record in records]), where(permit.scope)))
-        with self.connected() as connection:
+        """Give the metadata of many instances, in their order, unread; raises as ``sealed``.
+
+        Of as many as are not too large together, the first in any case.
+        """
+        count = len(records)
+        while True:
+            these = all_of((one_of("instance.id", [each.row for each in records[:count]]), where(permit.scope)))
             text = "SELECT " + _IDENTITY + ", instance.attributes FROM " + _WHOLE + " WHERE " + these.text
-            found = {tuple(identity): attributes for *identity, attributes in ask(connection, text, these.values)}
-            now = _facts_now(connection, permit, records)
+            with self.connected() as connection:
+                rows, is_cut = taken(ask(connection, text, these.values), _TEXTS)
+                now = _facts_now(connection, permit, records[:count])
+            if not is_cut or count == 1:
+                break
+            count = max(1, count // 4)
+        found = {row[:-1]: row[-1] for row in rows}
         try:
-            told = [found[_identity(record)] for record in records]
+            told = [found[_identity(record)] for record in records[:count]]
         except KeyError:
             raise NotHere(_NOT_HERE) from None
-        _demand_view(permit, records, now)
+        _demand_view(permit, records[:count], now)
         return [packed.json_text(attributes) for attributes in told]
 
     def frames(self, permit: Permit, record: InstanceRecord) -> FrameTable | None:

@@ -3,11 +3,13 @@
 Rule 1. JSON is sent as the index keeps it: where the client takes it deflated,
 not even inflated; only what BulkDataURIs begin with is put in. Rule 2. An entity
 tag is made of the digests of what was stored and of everything else that makes
-the bytes: it is strong, and costs no look at the metadata.
+the bytes: it is strong, and costs no look at the metadata. Rule 3. No more is made
+than is sent next: blocks end by bytes, inside of an instance too. XML, which has to
+be made of an instance as a whole, is made for a few at a time.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from starlette.responses import Response
@@ -18,17 +20,24 @@ from leadglass.archive.retrieving import Again, Retrieval
 from leadglass.dicom.json_text import Deflated, JsonText, stored
 from leadglass.dicom.native_xml import write_native
 from leadglass.doors.dicomweb.accept import DICOM_JSON, DICOM_XML, JSON, Offer, accept_of, choose
+from leadglass.doors.dicomweb.fair import FairThreads
 from leadglass.doors.dicomweb.kept import KeptAnswer, KeptAnswers
 from leadglass.doors.dicomweb.locating import locate
 from leadglass.doors.dicomweb.multipart import MultipartWriter
 from leadglass.doors.dicomweb.paths import INSTANCE, SERIES, STUDY, Target, instance_path, service_url, target_of
-from leadglass.doors.dicomweb.pumping import Blocks, Pause, Prepared, nothing, respond
+from leadglass.doors.dicomweb.pumping import Blocks, Holding, Pause, Prepared, nothing, respond
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.policy.action import Action
 from leadglass.policy.caller import Caller
 
 _BATCH: Final = 256
-"""Instances whose metadata is read from the index at once; some 1.5 MB of JSON."""
+"""Instances whose metadata is read from the index at once, at most; some 1.5 MB of JSON."""
+_BLOCK: Final = 1 << 20
+"""Bytes that are sent at once."""
+_XML_TOGETHER: Final = 2
+"""Answers in XML that are made at one time: an instance of many elements takes some 200 MB while it is."""
+_XML_HELD: Final = 128 << 20
+"""Bytes of XML of instances that are large by themselves, made and not sent yet."""
 _OFFERS: Final = (
     Offer(DICOM_JSON, is_related=False),
     Offer(JSON, is_related=False),
@@ -49,6 +58,8 @@ class Metadata:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._kept = KeptAnswers()
+        self._xml = FairThreads(services.threads, _XML_TOGETHER)
+        self._held = Holding(_XML_HELD)
 
     async def answer(self, asked: Asked) -> Response:
         """Give the metadata of a study, a series or an instance."""
@@ -62,7 +73,8 @@ class Metadata:
         def prepare() -> Prepared:
             return self._prepare(asked, target, offer, base, tags, is_deflated=is_deflated)
 
-        return await respond(self._services.threads, prepare)
+        is_xml = offer.media == DICOM_XML
+        return await respond(self._xml.of(str(asked.caller)) if is_xml else self._services.threads, prepare)
 
     def _prepare(
         self, asked: Asked, target: Target, offer: Offer, base: str, tags: str, *, is_deflated: bool
@@ -87,7 +99,7 @@ class Metadata:
             return _not_modified(offer.media, headers)
         if offer.media == DICOM_XML:
             writer = MultipartWriter(DICOM_XML)
-            return Prepared(writer.content_type, _xml(retrieval, base, writer), headers=headers)
+            return Prepared(writer.content_type, _xml(retrieval, base, writer, self._held), headers=headers)
         blocks = (_deflated if is_deflated else _plain)(retrieval, base)
         if may_keep and retrieval.is_as_stored(retrieval.records[0]):  # of one study all are, or none is
             blocks = self._kept.keeping(what, since, tag, len(retrieval.records), blocks)
@@ -154,30 +166,44 @@ def _tag(retrieval: Retrieval, variant: str) -> str:
     return f'"{digest.hexdigest()[:40]}"'
 
 
-def _batches(retrieval: Retrieval, base: str, make: Callable[[bool, JsonText, bytes], list[bytes]]) -> Blocks:
-    """Give the blocks that ``make`` makes of each instance's text, counted study by study before they are given."""
+Make = Callable[[bool, JsonText, bytes], Iterator[bytes]]
+"""Makes what is sent of an instance's text: whether it is the first, the text, what its BulkDataURIs begin with."""
+
+
+def _batches(retrieval: Retrieval, base: str, make: Make) -> Blocks:
+    """Give the blocks that ``make`` makes of each instance's text, counted before they are given."""
     records = retrieval.records
-    is_first = True
-    for start in range(0, len(records), _BATCH):
-        batch = records[start : start + _BATCH]
+    start, size = 0, _BATCH
+    while start < len(records):
+        batch = records[start : start + size]
+        texts = retrieval.json_texts(batch)
+        size = min(_BATCH, 2 * len(texts))
         blocks: list[bytes] = []
-        for text, record in zip(retrieval.json_texts(batch), batch, strict=True):
-            blocks += make(is_first, text, bulk_base(base, record).encode())
-            is_first = False
-        block = b"".join(blocks)
-        _count(retrieval, batch, len(block))
-        yield Pause(retrieval.take_delay())
-        yield block
-
-
-def _count(retrieval: Retrieval, batch: Sequence[InstanceRecord], octets: int) -> None:
-    """Count a batch of one study; a path names one."""
-    retrieval.read(batch, octets)
+        begun: list[InstanceRecord] = []
+        octets = 0
+        for index, record in enumerate(batch[: len(texts)]):
+            begun.append(record)
+            for block in make(start + index == 0, texts[index], bulk_base(base, record).encode()):
+                blocks.append(block)
+                octets += len(block)
+                if octets >= _BLOCK:
+                    retrieval.read(begun or (record,), octets, goes_on=not begun)  # of one study: a path names one
+                    yield Pause(retrieval.take_delay())
+                    joined = b"".join(blocks)
+                    blocks, begun, octets = [], [], 0
+                    yield joined
+                    del joined
+        if blocks:
+            retrieval.read(begun or batch[-1:], octets, goes_on=not begun)
+            yield Pause(retrieval.take_delay())
+            yield b"".join(blocks)
+        start += len(texts)
 
 
 def _plain(retrieval: Retrieval, base: str) -> Blocks:
-    def make(is_first: bool, text: JsonText, start: bytes) -> list[bytes]:  # noqa: FBT001 - a callback
-        return [b"[" if is_first else b",", text.plain(start)]
+    def make(is_first: bool, text: JsonText, start: bytes) -> Iterator[bytes]:  # noqa: FBT001 - a callback
+        yield b"[" if is_first else b","
+        yield from text.parts(start)
 
     yield from _batches(retrieval, base, make)
     yield b"]"
@@ -186,18 +212,19 @@ def _plain(retrieval: Retrieval, base: str) -> Blocks:
 def _deflated(retrieval: Retrieval, base: str) -> Blocks:
     stream = Deflated()
 
-    def make(is_first: bool, text: JsonText, start: bytes) -> list[bytes]:  # noqa: FBT001 - a callback
+    def make(is_first: bool, text: JsonText, start: bytes) -> Iterator[bytes]:  # noqa: FBT001 - a callback
         stream.add((_OPEN if is_first else _COMMA, *text.deflated(start)))
-        return [stream.take()]
+        yield stream.take()
 
     yield from _batches(retrieval, base, make)
     stream.add((_CLOSE,))
     yield stream.take(last=True)
 
 
-def _xml(retrieval: Retrieval, base: str, writer: MultipartWriter) -> Blocks:
-    def make(_is_first: bool, text: JsonText, start: bytes) -> list[bytes]:  # noqa: FBT001 - a callback
-        return [writer.part({"Content-Type": DICOM_XML}), write_native(text.attributes(), start.decode())]
+def _xml(retrieval: Retrieval, base: str, writer: MultipartWriter, held: Holding) -> Blocks:
+    def make(_is_first: bool, text: JsonText, start: bytes) -> Iterator[bytes]:  # noqa: FBT001 - a callback
+        yield writer.part({"Content-Type": DICOM_XML})
+        yield from held.pieces(write_native(text.attributes(), start.decode()))
 
     yield from _batches(retrieval, base, make)
     yield writer.end()

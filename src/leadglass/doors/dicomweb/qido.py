@@ -3,29 +3,34 @@
 Rule 1. A search works in slices, in a thread, and only a few work at one time:
 the others wait without a thread. One that works long without a match is ended.
 Rule 2. Who asked and went away is not worked for. Rule 3. The query string is
-nobody's to keep: it is in no log and in no message.
+nobody's to keep: it is in no log and in no message. Rule 4. What is gathered is
+bounded by bytes: an answer that would be longer ends as a page does, and says
+that there is more; all answers together have a budget.
 """
 
 import asyncio
-from asyncio import Semaphore
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final, cast
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Send
+from starlette.types import Scope as Connection
 
 from leadglass.archive.braking import Found
 from leadglass.dicom import tags
 from leadglass.dicom.levels import Level
 from leadglass.dicom.model import Attributes, JsonElement
 from leadglass.dicom.native_xml import write_native
+from leadglass.doors.budget import Budget, Room
 from leadglass.doors.dicomweb.accept import DICOM_JSON, DICOM_XML, JSON, Offer, accept_of, choose
 from leadglass.doors.dicomweb.multipart import MultipartWriter
 from leadglass.doors.dicomweb.paths import ROOT, SERIES, STUDY, service_url, uid_of
 from leadglass.doors.dicomweb.qido_query import Search, parse
+from leadglass.doors.turns import Turns
 from leadglass.doors.web.routes import Asked, Route, Services
 from leadglass.errors import Busy
 from leadglass.policy.caller import Caller
@@ -37,6 +42,9 @@ _OFFERS: Final = (
 )
 _LITERAL: Final = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
 """The words of PS3.18 8.3.4.2."""
+
+_PIECE: Final = 256 << 10
+"""Bytes of an answer that are sent at once; one that is shorter is sent whole."""
 
 _STUDY_UID: Final = tags.key(tags.StudyInstanceUID)
 _SERIES_UID: Final = tags.key(tags.SeriesInstanceUID)
@@ -50,9 +58,15 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class SearchPace:
-    """How much a search may do before others get their turn, and before it is ended; seconds."""
+    """How much a search may do before others get their turn, and before it is ended; seconds and bytes."""
 
     at_once: int = 4
+    answer: int = 32 << 20
+    """Of one answer: 5,000 instances with all that is known of each have some 20 MB."""
+    answers: int = 192 << 20
+    """Of all together."""
+    of_one: int = 96 << 20
+    """Of one caller."""
     slice: float = 0.25
     patience: float = 120.0
 
@@ -67,15 +81,19 @@ class _Work:
     base: str
     written: Callable[[Attributes], bytes]
     """Writes an answer: thousands, with hundreds of attributes each, are small as bytes and large as objects."""
+    room: Room
+    """Counts what was gathered."""
+    answers: list[bytes] = field(default_factory=list[bytes])
     found: Found | None = None
     fruitless: float = 0.0
+    further: int = 0
+    """Matches that were found and are not in the answer, because it is long enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """Some answers, written, whether they are the last, and seconds to wait before the next."""
+    """Whether it was the last, and seconds to wait before the next."""
 
-    answers: list[bytes]
     is_last: bool
     delay: float
 
@@ -94,7 +112,9 @@ class Qido:
     def __init__(self, services: Services, pace: SearchPace | None = None) -> None:
         self._services = services
         self._pace = pace or SearchPace()
-        self._turns = Semaphore(self._pace.at_once)
+        together = max(2, self._pace.at_once)
+        self._turns = Turns[str](together=together, of_one=together - 1)
+        self._budget = Budget(self._pace.answers, self._pace.of_one)
 
     async def studies(self, asked: Asked) -> Response:
         """Search for studies."""
@@ -118,27 +138,33 @@ class Qido:
         search = parse(request.scope.get("query_string", b""), level, fixed)
         offer = choose(accept_of(request), _OFFERS)
         written = write_native if offer.media == DICOM_XML else _ENCODER.encode
-        work = _Work(asked.caller, search, level, service_url(request), written)
-        answers = await self._gather(work, request)
-        headers: list[str] = []
-        remaining = work.found.remaining if work.found is not None else 0
-        if remaining:
-            headers.append(f"299 {work.base}: There are {remaining} additional results that can be requested")
-        if search.is_literal:
-            headers.append(f"299 {work.base}: {_LITERAL}")
-        response = _response(answers, offer)
+        room = self._budget.answer(str(asked.caller))
+        work = _Work(asked.caller, search, level, service_url(request), written, room)
+        try:
+            await self._gather(work, request)
+            headers: list[str] = []
+            remaining = work.further + (work.found.remaining if work.found is not None else 0)
+            if remaining:
+                headers.append(f"299 {work.base}: There are {remaining} additional results that can be requested")
+            if search.is_literal:
+                headers.append(f"299 {work.base}: {_LITERAL}")
+            response = _response(work.answers, offer, room)
+        except BaseException:
+            work.answers.clear()
+            work.found = None
+            room.close()
+            raise
         for text in headers:
             response.headers.append("Warning", text)
         return response
 
-    async def _gather(self, work: _Work, request: Request) -> list[bytes]:
-        threads, answers = self._services.threads, list[bytes]()
+    async def _gather(self, work: _Work, request: Request) -> None:
+        threads, who = self._services.threads, str(work.caller)
         while True:
-            async with self._turns:
+            async with self._turns.take(who):
                 step = await threads.run(self._step, work)
-            answers += step.answers
             if step.is_last:
-                return answers
+                return
             if step.delay:
                 await asyncio.sleep(step.delay)
             if await request.is_disconnected():
@@ -149,10 +175,19 @@ class Qido:
         began = since = monotonic()
         if work.found is None:
             work.found = self._services.archive.find(work.caller, work.search.query, work.search.window)
-        answers: list[bytes] = []
         for match in work.found:
             if match:
-                answers.append(work.written(_dressed(match, work)))
+                answer = work.written(_dressed(match, work))
+                if work.answers and work.room.octets + len(answer) > self._pace.answer:
+                    work.further = 1
+                    return _Step(is_last=True, delay=0.0)
+                try:
+                    work.room.add(len(answer))
+                except Busy:
+                    del match, answer  # an exception holds what its frames do until it is collected itself
+                    raise
+                work.answers.append(answer)
+                del answer
                 work.fruitless, since = 0.0, monotonic()
                 now = since
             else:
@@ -161,8 +196,8 @@ class Qido:
                     raise Busy("The search takes too long without a match. Ask for less.")
             if now - began >= self._pace.slice:
                 work.fruitless += now - since
-                return _Step(answers, is_last=False, delay=work.found.take_delay())
-        return _Step(answers, is_last=True, delay=0.0)
+                return _Step(is_last=False, delay=work.found.take_delay())
+        return _Step(is_last=True, delay=0.0)
 
 
 def _dressed(match: Attributes, work: _Work) -> Attributes:
@@ -204,13 +239,55 @@ def _clean(sequence: JsonElement) -> JsonElement:
     return JsonElement(vr="SQ", Value=items) if items else JsonElement(vr="SQ")
 
 
-def _response(answers: list[bytes], offer: Offer) -> Response:
+def _response(answers: list[bytes], offer: Offer, room: Room) -> Response:
     """Give answers as JSON, an empty list where there are none (PS3.18 8.3.4.4.1), or as parts of XML."""
     if offer.media != DICOM_XML:
-        return Response(b"[" + b",".join(answers) + b"]", media_type=offer.media)
-    writer = MultipartWriter(DICOM_XML)
-    body = b"".join([writer.part({"Content-Type": DICOM_XML}) + answer for answer in answers])
-    return Response(body + writer.end(), headers={"Content-Type": writer.content_type})
+        media, first, between, last = offer.media, b"[", b",", b"]"
+    else:
+        writer = MultipartWriter(DICOM_XML)
+        first = between = b""
+        media = writer.content_type
+        for index, answer in enumerate(answers):
+            answers[index] = writer.part({"Content-Type": DICOM_XML}) + answer
+        last = writer.end()
+    if room.octets <= _PIECE:
+        body = first + between.join(answers) + last
+        room.close()
+        return Response(body, headers={"Content-Type": media})
+    length = len(first) + sum(map(len, answers)) + len(between) * (len(answers) - 1) + len(last)
+    return _Pieces(_pieces(answers, first, between, last), room, {"Content-Type": media, "Content-Length": str(length)})
+
+
+class _Pieces(StreamingResponse):
+    """An answer in pieces, whose room is given back when it is over, however it ends."""
+
+    def __init__(self, pieces: AsyncGenerator[bytes], room: Room, headers: dict[str, str]) -> None:
+        super().__init__(pieces, headers=headers)
+        self._pieces = pieces
+        self._room = room
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._pieces.aclose()
+            self._room.close()
+
+
+async def _pieces(answers: list[bytes], first: bytes, between: bytes, last: bytes) -> AsyncGenerator[bytes]:
+    """Put answers together, some at a time; those that were sent are let go of."""
+    answers.reverse()
+    parts, size = [first], 0
+    while answers:
+        parts.append(answers.pop())
+        size += len(parts[-1])
+        parts.append(between if answers else last)
+        if size >= _PIECE or not answers:
+            text = b"".join(parts)
+            parts, size = list[bytes](), 0
+            for start in range(0, len(text), _PIECE):
+                yield text[start : start + _PIECE]
 
 
 def routes(services: Services) -> list[Route]:

@@ -33,6 +33,7 @@ from leadglass.dicom.tags import (
     SpecificCharacterSet,
     key,
 )
+from leadglass.doors.budget import Budget
 from leadglass.doors.dimse.negotiation import Extras
 from leadglass.doors.dimse.status import Status
 from leadglass.doors.threads import Threads
@@ -74,6 +75,8 @@ class Pace:
         Seconds of one hop.
     patience : float
         Seconds of work without a match.
+    octets : int
+        Bytes of matches, encoded, after which a hop ends.
     clock : callable
         Monotonic seconds.
     """
@@ -81,6 +84,7 @@ class Pace:
     page: int = 64
     slice: float = 0.25
     patience: float = 120.0
+    octets: int = 1 << 20
     clock: Callable[[], float] = monotonic
 
 
@@ -181,16 +185,19 @@ class Answers:
             self._matches = self._ask(ae_title)
         matches = self._matches
         encoded: list[bytes] = []
+        octets = 0
         for match in self._unless_stopped(matches):
             now = pace.clock()
             if match:
                 encoded.append(
                     encode_identifier(match | self._fixed, self._question.transfer_syntax_uid, self._charset)
                 )
+                octets += len(encoded[-1])
                 self._fruitless, since = 0.0, now
             elif self._fruitless + now - since > pace.patience:
                 raise Busy("The query takes too long without a match. Ask for less.")
-            if len(encoded) >= pace.page or now - began >= pace.slice or self._cancelled():
+            is_full = len(encoded) >= pace.page or octets >= pace.octets
+            if is_full or now - began >= pace.slice or self._cancelled():
                 self._fruitless += now - since
                 return Page(encoded, is_last=False, delay=matches.take_delay())
         return Page(encoded, is_last=self._stopped is None, delay=matches.take_delay())
@@ -213,6 +220,7 @@ async def find(
     pace: Pace,
     ae_title: str,
     cancelled: Callable[[], bool],
+    budget: Budget | None = None,
 ) -> AsyncIterator[tuple[Status, list[bytes]]]:
     """Answer a question: matches, a few at a time, as a pending status with their identifiers; then the final status.
 
@@ -231,6 +239,8 @@ async def find(
     cancelled : callable
         Whether a C-CANCEL-RQ has arrived or the association is over; asked in
         threads too.
+    budget : Budget, optional
+        Room for what is about to be sent, of all queries.
 
     Raises
     ------
@@ -246,11 +256,22 @@ async def find(
             page = await threads.run(answers.page, ae_title)
         if page.delay:
             await sleep(page.delay)
-        for start in range(0, len(page.answers), TOGETHER):
-            if cancelled():
-                break
-            yield answers.pending, page.answers[start : start + TOGETHER]
-        else:
-            if page.is_last:
-                yield Status.SUCCESS, []
-                return
+        room = None if budget is None else budget.answer(str(caller))
+        try:
+            if room is not None:
+                room.add(sum(map(len, page.answers)))
+            for start in range(0, len(page.answers), TOGETHER):
+                if cancelled():
+                    break
+                yield answers.pending, page.answers[start : start + TOGETHER]
+            else:
+                if page.is_last:
+                    yield Status.SUCCESS, []
+                    return
+        except Busy:
+            page.answers.clear()  # an exception holds what its frames do until it is collected itself
+            raise
+        finally:
+            if room is not None:
+                room.close()
+        del page  # large, maybe, and the next may have to be waited for

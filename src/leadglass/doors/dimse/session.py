@@ -8,7 +8,7 @@ association is not answered. Rule 3. Nothing of a request's content is logged.
 import logging
 from asyncio import Semaphore
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from leadglass.archive.archive import Archive
@@ -16,6 +16,7 @@ from leadglass.archive.backroom import Declared
 from leadglass.dicom import sop_classes
 from leadglass.dicom.codec_io import encode_identifier
 from leadglass.dicom.matching import Root
+from leadglass.doors.budget import Budget
 from leadglass.doors.dimse.commitment_lines import Line
 from leadglass.doors.dimse.commitment_work import CommitmentService
 from leadglass.doors.dimse.echo import echo
@@ -49,6 +50,9 @@ from leadglass.wire.messages import (
 
 LOG: Final = logging.getLogger(__name__)
 
+_MATCHES: Final = 128 << 20
+"""Bytes of matches, encoded, that wait to be sent; those of a page are mostly less than are counted."""
+
 REVOKED: Final = "the caller's rights ended"
 
 
@@ -69,6 +73,8 @@ class Rooms:
     commitment: CommitmentService
     did: Callable[[Caller, What, str], None]
     """Told what a device did, for whoever looks after devices."""
+    budget: Budget = field(default_factory=lambda: Budget(_MATCHES, _MATCHES // 2))
+    """Room for the matches of all C-FINDs that are being sent."""
 
 
 @dataclass(slots=True)
@@ -260,6 +266,7 @@ class DimseSession:
                 pace=Pace(settings.matches, settings.slice, settings.patience),
                 ae_title=settings.ae_title,
                 cancelled=lambda: association.cancelled(request.message_id),
+                budget=self._rooms.budget,
             )
             async for status, matches in answers:
                 self._counts.matches += len(matches)

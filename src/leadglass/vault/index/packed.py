@@ -61,6 +61,11 @@ def json_text(packed: bytes) -> JsonText:
     return JsonText(packed, 1) if packed[:1] == _PIECES else JsonText.of_text(_text(packed))
 
 
+def length(packed: bytes) -> int:
+    """Give the bytes of the JSON, unread; raises ``Corrupt``."""
+    return len(packed) - 1 if packed[:1] == _PLAIN else json_text(packed).length
+
+
 def _text(packed: bytes) -> bytes:
     try:
         return packed[1:] if packed[:1] == _PLAIN else zlib.decompress(packed[1:])
