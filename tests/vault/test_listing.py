@@ -17,6 +17,7 @@ from leadglass.policy.action import Action
 from leadglass.policy.permit import Permit
 from leadglass.policy.scope import Field, Scope
 from leadglass.vault import finding, listing
+from leadglass.vault.rows import Rows
 from leadglass.vault.vault import Vault
 from tests.callers import permit
 from tests.vault.sets import instance, opened, store
@@ -233,7 +234,7 @@ def test_a_page_reads_no_more_rows_than_it_shows(dated: Vault, monkeypatch: pyte
     read: list[int] = []
     fetch = finding.study_page
 
-    def counting(connection: Any, may: Permit, page: Any, query: Query) -> dict[int, Attributes]:
+    def counting(connection: Any, may: Permit, page: Any, query: Query) -> Rows:
         read.extend(page)
         return fetch(connection, may, page, query)
 
