@@ -100,6 +100,15 @@ def test_many_who_read_many_of_them_take_bounded_memory(stage: WebStage, path: s
 
 
 @pytest.mark.usefixtures("bombs")
+def test_a_head_of_a_long_answer_leaves_the_room_to_the_next(stage: WebStage) -> None:
+    with stage.client() as client:
+        said = [
+            client.head(f"{INSTANCES}?includefield=all").status_code for _ in range(8)
+        ]  # four fill what one may have
+    assert said == [200] * 8
+
+
+@pytest.mark.usefixtures("bombs")
 def test_metadata_of_them_is_whole(stage: WebStage) -> None:
     with stage.client() as client:
         path = f"/dicom-web/studies/{STUDY}/series/{SERIES}/instances/2.25.910.1.7/metadata"

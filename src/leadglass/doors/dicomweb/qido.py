@@ -255,11 +255,13 @@ def _response(answers: list[bytes], offer: Offer, room: Room) -> Response:
         room.close()
         return Response(body, headers={"Content-Type": media})
     length = len(first) + sum(map(len, answers)) + len(between) * (len(answers) - 1) + len(last)
-    return _Pieces(_pieces(answers, first, between, last), room, {"Content-Type": media, "Content-Length": str(length)})
+    return _Pieces(
+        _pieces(answers, first, between, last, room), room, {"Content-Type": media, "Content-Length": str(length)}
+    )
 
 
 class _Pieces(StreamingResponse):
-    """An answer in pieces, whose room is given back when it is over, however it ends."""
+    """An answer in pieces, whose room is given back when it is over, however it ends: if none was sent, too."""
 
     def __init__(self, pieces: AsyncGenerator[bytes], room: Room, headers: dict[str, str]) -> None:
         super().__init__(pieces, headers=headers)
@@ -275,19 +277,22 @@ class _Pieces(StreamingResponse):
             self._room.close()
 
 
-async def _pieces(answers: list[bytes], first: bytes, between: bytes, last: bytes) -> AsyncGenerator[bytes]:
-    """Put answers together, some at a time; those that were sent are let go of."""
+async def _pieces(answers: list[bytes], first: bytes, between: bytes, last: bytes, room: Room) -> AsyncGenerator[bytes]:
+    """Put answers together, some at a time; those that were sent are let go of, and the room with the last."""
     answers.reverse()
     parts, size = [first], 0
-    while answers:
-        parts.append(answers.pop())
-        size += len(parts[-1])
-        parts.append(between if answers else last)
-        if size >= _PIECE or not answers:
-            text = b"".join(parts)
-            parts, size = list[bytes](), 0
-            for start in range(0, len(text), _PIECE):
-                yield text[start : start + _PIECE]
+    try:
+        while answers:
+            parts.append(answers.pop())
+            size += len(parts[-1])
+            parts.append(between if answers else last)
+            if size >= _PIECE or not answers:
+                text = b"".join(parts)
+                parts, size = list[bytes](), 0
+                for start in range(0, len(text), _PIECE):
+                    yield text[start : start + _PIECE]
+    finally:
+        room.close()  # of an answer to HEAD, nothing but the header is sent
 
 
 def routes(services: Services) -> list[Route]:
