@@ -11,8 +11,11 @@ from leadglass.errors import Kind, LeadglassError, Throttled
 
 SECRET = "DOE^JANE is in /srv/leadglass/index.db"
 
-KINDS = {error.kind: error for error in vars(errors).values()
-         if isinstance(error, type) and issubclass(error, LeadglassError) and LeadglassError in error.__bases__}  # fmt: skip
+KINDS = {
+    error.kind: error
+    for error in vars(errors).values()
+    if isinstance(error, type) and issubclass(error, LeadglassError) and LeadglassError in error.__bases__
+}
 
 
 def _made(kind: Kind) -> LeadglassError:
