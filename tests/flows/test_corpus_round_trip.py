@@ -158,6 +158,7 @@ def test_what_is_imported_comes_back_by_export(corpus: Path, number: int, tmp_pa
     load = rounds(corpus)[number]
     lead = Leadglass(tmp_path)
     lead.do("init")
+    _list_private_classes(lead, load)
     done = lead.cli("import", "--json", *(one.file.path for one in load))
     assert done.code == 0, done.said
     found = _export_all(lead, load, tmp_path / "out")
