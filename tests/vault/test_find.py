@@ -158,13 +158,6 @@ def test_what_is_counted_of_a_study(three: Vault) -> None:
     assert values(answer, "InstanceAvailability") == ["ONLINE"]
 
 
-def test_a_study_whose_series_say_no_modality_has_none_and_no_empty_list(tmp_path: Path) -> None:
-    with opened(tmp_path) as vault:
-        store(vault, instance(Modality=None))
-        (answer,) = matches(vault, asked(Level.STUDY, ModalitiesInStudy=None))
-        assert answer[tags.key(tags.ModalitiesInStudy)] == {"vr": "CS"}
-
-
 def test_series_are_found_with_their_count(three: Vault) -> None:
     query = asked(Level.SERIES, StudyInstanceUID="1.1", Modality=None, NumberOfSeriesRelatedInstances=None)
     answers = [

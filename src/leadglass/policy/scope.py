@@ -9,6 +9,7 @@ A scope is a set of clauses of which any may hold, a clause a set of conditions
 which all must hold: so union and intersection stay inside the form.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -121,20 +122,20 @@ class Scope:
         """Whether the scope has no clause, and so covers no study."""
         return not self.clauses
 
-    def explain(self) -> str:
-        """Say the scope in words, without naming patients."""
+    def explain(self, say: Callable[[Condition], str] = Condition.explain) -> str:
+        """Say the scope in words, without naming patients; ``say`` says a condition."""
         if self.is_nothing:
             return "no study"
-        return " or ".join(sorted(map(_spoken, self.clauses)))
+        return " or ".join(sorted(_spoken(clause, say) for clause in self.clauses))
 
 
-def _spoken(clause: Clause) -> str:
+def _spoken(clause: Clause, say: Callable[[Condition], str]) -> str:
     """Say a clause in words: of patients also who issued their IDs, unless that is nobody."""
     is_issued = any(each.field is Field.ISSUER for each in clause)
     said: list[str] = []
     for each in clause:
         if each.field is Field.PATIENT and not is_issued:
-            said.append(f"{each.explain()} of any issuer")
+            said.append(f"{say(each)} of any issuer")
         elif each != Condition(Field.ISSUER, frozenset({""})):
-            said.append(each.explain())
+            said.append(say(each))
     return " and ".join(sorted(said)) or ("studies without an issuer" if is_issued else "every study")

@@ -133,5 +133,5 @@ def _number(count: int) -> JsonElement:
 
 
 def _texts(vr: str, values: Iterable[str]) -> JsonElement:
-    found = sorted(values)
-    return {"vr": vr, "Value": found} if found else {"vr": vr}  # an empty attribute has no Value (PS3.18 F.2.5)
+    # An empty list where there is none, though PS3.18 F.2.5 would leave it away: OHIF opens no such study then.
+    return {"vr": vr, "Value": sorted(values)}

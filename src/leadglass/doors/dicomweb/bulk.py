@@ -179,8 +179,8 @@ class Bulk:
         if is_listed(tag, conditions.if_none_match):
             return Prepared(offer.media, nothing(), status=304, headers=headers)
         asked_range = None
-        # Of what is multipart the bytes would be counted with boundaries: given whole (RFC 9110 section 14.2 lets it).
-        if conditions.range and conditions.if_range in ("", tag) and not offer.is_related:
+        # In multipart, which the clients that people have ask for, the range is that of the one part.
+        if conditions.range and conditions.if_range in ("", tag):
             asked_range = range_of(conditions.range, size)
         first, last = asked_range or (0, size - 1)
         blocks = self._bytes(retrieval, record, value, first, last - first + 1)
@@ -188,8 +188,8 @@ class Bulk:
         status = HTTPStatus.OK if asked_range is None else HTTPStatus.PARTIAL_CONTENT
         if offer.is_related:
             writer = MultipartWriter(offer.media)
-            head = writer.part(_said(record, value, bulk_base(base, record)))
-            return Prepared(writer.content_type, _within(head, blocks, writer.end()), headers=headers)
+            head = writer.part(_said(record, value, bulk_base(base, record)) | said)
+            return Prepared(writer.content_type, _within(head, blocks, writer.end()), status=status, headers=headers)
         return Prepared(offer.content_type, blocks, length=last - first + 1, status=status, headers=headers | said)
 
     def _bytes(self, retrieval: Retrieval, record: InstanceRecord, value: Value, start: int, length: int) -> Blocks:

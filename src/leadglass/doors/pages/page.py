@@ -6,6 +6,7 @@ cache: the next person at the machine sees nothing of it. Rule 4. What a templat
 says to people is marked as a text to translate (``_("…")``, ``{% trans %}``).
 """
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from http import HTTPStatus
@@ -70,8 +71,11 @@ def octets(size: int) -> str:
 
 
 def by_parts(path: str) -> Markup:
-    """Give a path that is broken between its parts, and within one only where it is too long for a line."""
-    return Markup("/<wbr>").join(path.split("/"))
+    """Give a path that is broken between its parts, and within one only where it is too long for a line.
+
+    A network, ``10.1.2.0/24``, stays in one piece.
+    """
+    return Markup("/<wbr>").join(re.split(r"(?<!\d)/|/(?!\d)", path))
 
 
 def page(

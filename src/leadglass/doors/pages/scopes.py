@@ -9,10 +9,7 @@ from leadglass.policy.scope import Condition, Field, Scope
 
 def spoken(scope: Scope) -> str:
     """Say a scope in words."""
-    if scope.is_nothing:
-        return scope.explain()
-    clauses = (" and ".join(sorted(map(_spoken, clause))) or "every study" for clause in scope.clauses)
-    return " or ".join(sorted(clauses))
+    return scope.explain(_spoken)
 
 
 def _spoken(condition: Condition) -> str:
