@@ -84,7 +84,14 @@ def test_a_device_is_not_granted_what_is_not_for_devices(word: str) -> None:
 
 
 def test_every_device_action_can_be_granted() -> None:
-    assert Device.parse("CT1", ["10.1.2.3"], [",".join(DEVICE_ACTIONS)]).allow == DEVICE_ACTIONS
+    served = DEVICE_ACTIONS - {Action.WORKLIST}
+    assert Device.parse("CT1", ["10.1.2.3"], [",".join(served)]).allow == served
+
+
+def test_the_worklist_is_not_granted_before_it_is_served() -> None:
+    with pytest.raises(BadInput, match="not served yet"):
+        Device.parse("CT1", ["10.1.2.3"], ["find,worklist"])
+    assert Action.WORKLIST in Device("CT1", (ip_network("10.1.2.3"),), DEVICE_ACTIONS).allow  # of an earlier version
 
 
 def test_a_device_that_is_allowed_nothing_is_refused() -> None:
