@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,6 +159,15 @@ def test_a_fault_of_ours_ends_an_import_and_leaves_nobody_waiting(cli: Cli, tmp_
 # --- stopped ------------------------------------------------------------------
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A child hears Ctrl-C even where the tests run in the background, which inherits it as ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_what_is_told_of_an_import_that_was_stopped_is_true(cli: Cli, tmp_path: Path) -> None:
     write_study(tmp_path / "in", series=4, instances=1000)  # more than goes in while a slow machine looks
     command = [sys.executable, "-m", "leadglass", "import", "--json", str(tmp_path / "in"), "--data", str(cli.data)]
