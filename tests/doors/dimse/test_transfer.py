@@ -30,6 +30,7 @@ from leadglass.wire.errors import AssociationAborted
 from leadglass.wire.messages import Command, CStoreRq
 from tests.archive.room import MemoryReader, MemoryRoom
 from tests.callers import device
+from tests.peers.running import wait_until
 
 BLOCK = 16
 STORED = EXPLICIT_VR_LITTLE_ENDIAN
@@ -252,7 +253,7 @@ def test_what_failed_leaves_nothing_in_memory(bench: Bench, fails_at: int) -> No
         progress, _, error = bench.run(FakeLink())
         del error
         assert progress.failed
-        assert [each() for each in bench.room.made if each() is not None] == []
+        wait_until(lambda: all(each() is None for each in bench.room.made), "what was made is gone")
     finally:
         gc.enable()
 

@@ -7,6 +7,7 @@ import pytest
 from starlette.responses import Response, StreamingResponse
 
 from leadglass.doors.web.routes import Asked, Route, with_head
+from leadglass.doors.web.stream import Stream
 from leadglass.errors import NotHere
 from tests.doors.web import webhouse
 from tests.doors.web.webhouse import House
@@ -32,6 +33,10 @@ async def _long(asked: Asked) -> Response:
     return StreamingResponse(_blocks(), headers={"Content-Length": "1000000000"})
 
 
+async def _held(asked: Asked) -> Response:
+    return Stream(_blocks(), lambda: MADE.append("let go"), {"Content-Length": "1000000000"})
+
+
 async def _none(asked: Asked) -> Response:
     raise NotHere("There is no such thing here.")
 
@@ -39,6 +44,7 @@ async def _none(asked: Asked) -> Response:
 ROUTES = [
     Route("/short", ("GET",), _short),
     Route("/long", ("GET",), _long),
+    Route("/held", ("GET",), _held),
     Route("/none", ("GET",), _none),
     Route("/in", ("POST",), _short),
 ]
@@ -68,6 +74,14 @@ def test_a_stream_is_not_made_for_who_asks_for_its_header_only(house: House) -> 
         assert (head.status_code, head.headers["content-length"], head.content) == (200, "1000000000", b"")
         assert client.get("/short").status_code == 200
     assert MADE == ["0", "closed"], "it is begun, as for somebody who leaves at once, and let go of"
+
+
+def test_what_an_answer_holds_is_let_go_of_after_its_header(house: House) -> None:
+    MADE.clear()
+    with house.client() as client:
+        assert client.head("/held").status_code == 200
+        assert client.get("/short").status_code == 200
+    assert MADE == ["0", "closed", "let go"]
 
 
 def test_who_is_not_identified_hears_of_head_what_they_hear_of_get(house: House) -> None:

@@ -13,10 +13,10 @@ from threading import Lock
 from time import monotonic
 from typing import Final, ParamSpec, Protocol, TypeVar
 
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
 
 from leadglass.dicom.room import Room
+from leadglass.doors.web.stream import Stream
 from leadglass.errors import Busy
 
 P = ParamSpec("P")
@@ -188,24 +188,7 @@ async def respond(threads: Runs, prepare: Callable[[], Prepared]) -> Response:
         return Response(body, prepared.status, headers)
     if prepared.length is not None:
         headers["Content-Length"] = str(prepared.length)
-    return _Streamed(_pump(threads, prepared.blocks, first), prepared.blocks, prepared.status, headers)
-
-
-class _Streamed(StreamingResponse):
-    """A stream that lets go of its source when it is over, however it ends."""
-
-    def __init__(self, body: AsyncGenerator[Piece], blocks: Blocks, status: int, headers: Mapping[str, str]) -> None:
-        super().__init__(body, status, headers)
-        self._body = body
-        self._blocks = blocks
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            await self._body.aclose()
-            self._blocks.close()  # nothing, but where the body was never begun
+    return Stream(_pump(threads, prepared.blocks, first), prepared.blocks.close, headers, prepared.status)
 
 
 async def _pump(threads: Runs, blocks: Blocks, first: _Step) -> AsyncGenerator[Piece]:

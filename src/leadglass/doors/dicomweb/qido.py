@@ -16,9 +16,7 @@ from typing import Final, cast
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Send
-from starlette.types import Scope as Connection
+from starlette.responses import Response
 
 from leadglass.archive.braking import Found
 from leadglass.dicom import tags
@@ -32,6 +30,7 @@ from leadglass.doors.dicomweb.paths import ROOT, SERIES, STUDY, service_url, uid
 from leadglass.doors.dicomweb.qido_query import Search, parse
 from leadglass.doors.turns import Turns
 from leadglass.doors.web.routes import Asked, Route, Services
+from leadglass.doors.web.stream import Stream
 from leadglass.errors import Busy
 from leadglass.policy.caller import Caller
 
@@ -255,44 +254,23 @@ def _response(answers: list[bytes], offer: Offer, room: Room) -> Response:
         room.close()
         return Response(body, headers={"Content-Type": media})
     length = len(first) + sum(map(len, answers)) + len(between) * (len(answers) - 1) + len(last)
-    return _Pieces(
-        _pieces(answers, first, between, last, room), room, {"Content-Type": media, "Content-Length": str(length)}
-    )
+    headers = {"Content-Type": media, "Content-Length": str(length)}
+    return Stream(_pieces(answers, first, between, last), room.close, headers)
 
 
-class _Pieces(StreamingResponse):
-    """An answer in pieces, whose room is given back when it is over, however it ends: if none was sent, too."""
-
-    def __init__(self, pieces: AsyncGenerator[bytes], room: Room, headers: dict[str, str]) -> None:
-        super().__init__(pieces, headers=headers)
-        self._pieces = pieces
-        self._room = room
-
-    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        """Send it."""
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            await self._pieces.aclose()
-            self._room.close()
-
-
-async def _pieces(answers: list[bytes], first: bytes, between: bytes, last: bytes, room: Room) -> AsyncGenerator[bytes]:
-    """Put answers together, some at a time; those that were sent are let go of, and the room with the last."""
+async def _pieces(answers: list[bytes], first: bytes, between: bytes, last: bytes) -> AsyncGenerator[bytes]:
+    """Put answers together, some at a time; those that were sent are let go of."""
     answers.reverse()
     parts, size = [first], 0
-    try:
-        while answers:
-            parts.append(answers.pop())
-            size += len(parts[-1])
-            parts.append(between if answers else last)
-            if size >= _PIECE or not answers:
-                text = b"".join(parts)
-                parts, size = list[bytes](), 0
-                for start in range(0, len(text), _PIECE):
-                    yield text[start : start + _PIECE]
-    finally:
-        room.close()  # of an answer to HEAD, nothing but the header is sent
+    while answers:
+        parts.append(answers.pop())
+        size += len(parts[-1])
+        parts.append(between if answers else last)
+        if size >= _PIECE or not answers:
+            text = b"".join(parts)
+            parts, size = list[bytes](), 0
+            for start in range(0, len(text), _PIECE):
+                yield text[start : start + _PIECE]
 
 
 def routes(services: Services) -> list[Route]:

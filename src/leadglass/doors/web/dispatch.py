@@ -27,6 +27,7 @@ from leadglass.doors.web.gate import Message, Receive, Scope, Send, connection_o
 from leadglass.doors.web.problem import UNIDENTIFIED, HttpFault, plain, problem_of
 from leadglass.doors.web.routes import Access, AnonymousHandler, Asked, Handler, Route, pattern_of, with_head
 from leadglass.doors.web.sharecookie import reaches
+from leadglass.doors.web.stream import Stream
 from leadglass.errors import Busy, Denied, LeadglassError, Misconfigured, NotHere
 from leadglass.identity.visitors import Visitors, Why
 from leadglass.policy.caller import Caller
@@ -248,7 +249,7 @@ async def _send_header(response: Response, scope: Scope, receive: Receive, send:
             try:
                 await anext(body, None)  # one that was never begun would not let go of anything
             finally:
-                await body.aclose()
+                await (response.end() if isinstance(response, Stream) else body.aclose())
     else:
         await response(scope, receive, header_only)
     await send({"type": "http.response.body", "body": b"", "more_body": False})
